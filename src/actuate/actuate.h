@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The only code that changes the host. Every write is journalled before it happens, read back
+ * after, and undone through an id-checked directory fd. A value that somebody else has changed
+ * meanwhile is left alone (hands off).
+ *
+ * Journal: `<run_dir>/journal`, JSON lines, append only; compacted when nothing is open. Its header
+ * carries the boot id: a journal of another boot is set aside, since knobs die with the boot. An
+ * intent line is complete before the knob is written; a torn last line is thus an unwritten knob.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/error.h"
+#include "kernel/cgroup.h"
+#include "kernel/kernel.h"
+#include "model/action.h"
+
+struct actuator;
+
+/* run_dir e.g. "/run/cz" (created by the caller). -EROFS, -ENOSPC, -EACCES: no journal, so applying
+ * is refused until actuator_retry() succeeds; observing goes on. Never undoes by itself. */
+must_check int actuator_open(const struct kernel *k, const struct cgroup_fs *fs, int run_dirfd, struct actuator **ret, struct error *reterr);
+void actuator_close(struct actuator *a); /* does not undo */
+bool actuator_can_apply(const struct actuator *a, const char **ret_why_not);
+must_check int actuator_retry(struct actuator *a, struct error *reterr);
+
+/*
+ * Apply a->knob := a->to on zone (target_id, path). Fills a->from (canonical), a->written_ns is the
+ * caller's. Errors: -ESTALE/-ENOENT the zone is gone; -EALREADY it has that value already;
+ * -EBUSY this knob is already held by an open action; -EOPNOTSUPP the host lacks the knob;
+ * -EROFS no journal; -EIO read-back differs (rolled back). On any error nothing stays changed.
+ */
+must_check int actuator_apply(struct actuator *act, struct action *a, const char *path, uint64_t now_ns, struct error *reterr);
+/* Undo one action. 0: restored; -ENOENT: the zone is gone (nothing to restore); -ECANCELED: somebody
+ * else changed it (hands off). All three close the entry. */
+must_check int actuator_undo(struct actuator *act, uint64_t action_seq, struct error *reterr);
+
+struct undo_report {
+	uint32_t restored, gone, hands_off, failed;
+};
+/* Undo all open entries, youngest first. Also used by `czd --undo` after a crash and ExecStopPost. */
+must_check int actuator_undo_all(struct actuator *act, struct undo_report *ret, struct error *reterr);
+/* Highest action seq the journal knows: decide numbers on from there. */
+uint64_t actuator_last_seq(const struct actuator *act);
+size_t actuator_open_count(const struct actuator *act);
+struct journal_entry {
+	uint64_t seq, zone_id;
+	enum knob knob;
+	const char *path, *from, *to; /* canonical */
+};
+/* Calls cb for every open entry; stops on nonzero. */
+int actuator_each(const struct actuator *act, int (*cb)(const struct journal_entry *e, void *arg), void *arg);
+
+/* Current canonical value of a knob. -EOPNOTSUPP, -ENOENT, -ESTALE. */
+must_check int knob_read(const struct cgroup_fs *fs, enum knob knob, const char *path, uint64_t id, char *buf, size_t size);
+
+/*
+ * The baseline behind `czctl verify`: all knobs of all zones as first seen by czd. knob values are
+ * noted when a zone is first seen; verify compares and reports those that differ and that czd's
+ * journal does not account for.
+ */
+struct baseline;
+must_check int baseline_new(const struct cgroup_fs *fs, struct baseline **ret);
+void baseline_free(struct baseline *b);
+must_check int baseline_note(struct baseline *b, uint64_t id, const char *path); /* a new zone */
+void baseline_forget(struct baseline *b, uint64_t id);			 /* it is gone */
+struct verify_report {
+	uint32_t checked;	/* knobs read */
+	uint32_t differing;	/* differ from what czd found */
+	uint32_t held;		/* of these: held by an open action (expected) */
+};
+must_check int baseline_verify(struct baseline *b, const struct actuator *act, int (*cb)(uint64_t id, const char *path, enum knob knob, const char *found, const char *now, bool held, void *arg), void *arg, struct verify_report *ret);

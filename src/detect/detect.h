@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Samples -> findings: pure functions of (state, snapshot). No I/O, no clock. One detector a file,
+ * one line in list.c. Own quota, own load, kernel, hypervisor are causes of their own and are told
+ * apart before any neighbour is blamed; without evidence nobody is.
+ */
+#pragma once
+#include <stddef.h>
+#include "model/config.h"
+#include "model/finding.h"
+#include "model/snapshot.h"
+
+struct detect;
+must_check int detect_new(const struct config *cfg, struct detect **ret);
+void detect_free(struct detect *d);
+/* Run all detectors on a snapshot. Numbers findings; a continuing harm keeps its seq. */
+void detect_run(struct detect *d, const struct snapshot *s, struct finding_set *ret);

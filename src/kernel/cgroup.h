@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cgroups on v1, v2 and hybrid hosts behind one face. A hierarchy is a mounted tree; a controller
+ * lives in one of them. The cpu controller's hierarchy is the key: a zone's id is the kernfs id of
+ * its directory there (its inode number). Others are joined by path.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "base/error.h"
+#include "kernel/kernel.h"
+
+enum cgroup_controller { CG_CPU, CG_CPUACCT, CG_CPUSET, CG_MEMORY, CG_FREEZER, CG_IO, CG_PIDS, CG_UNIFIED, CG_NR };
+
+struct cgroup_hierarchy {
+	int fd;		   /* O_PATH|O_DIRECTORY of the mount point; -1 absent */
+	bool v2;
+	char mount[256];   /* absolute path, for messages */
+};
+
+struct cgroup_fs {
+	struct cgroup_hierarchy hierarchies[16];
+	int nr;
+	int of[CG_NR];	   /* controller -> index in hierarchies, -1 when absent. CG_UNIFIED: the v2 tree */
+	const char *layout; /* "v1", "v2", "hybrid" */
+};
+
+/* Reads /proc/self/mountinfo under the root. -EOPNOTSUPP: no cpu controller anywhere. */
+must_check int cgroup_fs_open(const struct kernel *k, struct cgroup_fs *ret, struct error *reterr);
+void cgroup_fs_close(struct cgroup_fs *fs);
+static inline bool cgroup_has(const struct cgroup_fs *fs, enum cgroup_controller c)
+{
+	return fs->of[c] >= 0;
+}
+bool cgroup_is_v2(const struct cgroup_fs *fs, enum cgroup_controller c);
+
+/*
+ * Directory fd (O_RDONLY|O_DIRECTORY) of `path` ("/a/b"; "/" the root) in the controller's
+ * hierarchy. -ENOENT: not there. With id != 0 the directory's kernfs id must equal id, else -ESTALE
+ * (recreated under the same name). Use id only for the hierarchy it came from.
+ */
+must_check int cgroup_open(const struct cgroup_fs *fs, enum cgroup_controller c, const char *path, uint64_t id);
+must_check int cgroup_id_at(int dirfd, uint64_t *ret_id); /* kernfs id of an open directory */
+must_check int cgroup_path_of_pid(const struct kernel *k, const struct cgroup_fs *fs, enum cgroup_controller c, pid_t pid, char *buf, size_t size);
+
+/* Readings, normalised to ns. Files differ between v1 and v2; -EOPNOTSUPP when the host lacks one. */
+struct cgroup_cpu_stat {
+	uint64_t usage_ns;			     /* UINT64_MAX unknown (v1: from cpuacct, not here) */
+	uint64_t nr_periods, nr_throttled, throttled_ns; /* 0 without quota */
+};
+must_check int cgroup_cpu_stat_parse(bool v2, const char *text, struct cgroup_cpu_stat *ret);
+/* Open the file that holds a zone's CPU time / throttling / memory / pressure: keep or close it. */
+must_check int cgroup_open_usage(const struct cgroup_fs *fs, const char *path); /* cpuacct.usage or cpu.stat */
+must_check int cgroup_usage_parse(bool v2, const char *text, uint64_t *ret_ns);
+/* Is there a finite CPU quota on this very directory (cpu.max / cpu.cfs_quota_us)? */
+must_check int cgroup_has_quota(const struct cgroup_fs *fs, int cpu_dirfd, bool *ret);
+/* Processes: calls cb for each pid of cgroup.procs; stops on nonzero. */
+must_check int cgroup_each_pid(int dirfd, int (*cb)(pid_t pid, void *arg), void *arg);

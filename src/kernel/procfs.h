@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* /proc of the host and of processes. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "base/cpuset.h"
+#include "base/error.h"
+#include "kernel/kernel.h"
+
+struct proc_cpu_times {			/* sums over CPUs, ns */
+	uint64_t busy_ns, idle_ns, steal_ns, irq_ns, softirq_ns;
+};
+must_check int proc_cpu_times(const struct kernel *k, struct proc_cpu_times *ret);
+must_check int proc_meminfo(const struct kernel *k, uint64_t *ret_total_bytes, uint64_t *ret_available_bytes);
+must_check int proc_run_delay_ns(const struct kernel *k, pid_t pid, pid_t tid, uint64_t *ret_ns); /* schedstat, field 2; tid 0: the process's main thread */
+must_check int proc_comm(const struct kernel *k, pid_t pid, char *buf, size_t size); /* escaped */
+/* Command line with blanks between arguments, escaped, cut to size; kernel threads: "[comm]". */
+must_check int proc_cmdline(const struct kernel *k, pid_t pid, char *buf, size_t size);
+must_check int proc_is_kthread(const struct kernel *k, pid_t pid, bool *ret);
+must_check int proc_boot_id(const struct kernel *k, char buf[37]);
+must_check int proc_kernel_release(const struct kernel *k, char *buf, size_t size);
+
+struct topology {
+	struct cpuset online, possible;
+	uint32_t nr_cpus, nr_nodes;
+	uint32_t *core_of;	/* [nr_cpus] or NULL */
+	bool smt;
+	uint64_t llc_bytes;	/* of CPU 0; 0 unknown */
+};
+must_check int topology_read(const struct kernel *k, struct topology *ret);
+void topology_done(struct topology *t);
+
+struct psi_line {
+	uint64_t some_ns, full_ns; /* totals; full 0 when the kernel gives none */
+};
+must_check int psi_parse(const char *text, struct psi_line *ret);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The noun zone, as plain data: what it is, what it is worth, what it was promised. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/error.h"
+
+enum zone_kind { ZONE_CGROUP, ZONE_CONTAINER, ZONE_VM };
+enum zone_class { CLASS_NORMAL, CLASS_LC, CLASS_BE };
+
+/* 0 in a field: that goal is not set. A zone without any goal has a learned baseline. */
+struct slo {
+	uint64_t wait_p99_ns;	 /* run-queue wait, 99th percentile over 1 s */
+	uint32_t wait_share_ppm; /* time waited for others / wall time of its waiting */
+	uint64_t latency_p99_ns; /* what the application reports through `czctl feed` */
+};
+
+#define ZONE_NAME_MAX 128
+#define ZONE_PATH_MAX 1024
+
+const char *zone_kind_name(enum zone_kind k);	/* "cgroup", "container", "vm" */
+const char *zone_class_name(enum zone_class c); /* "normal", "lc", "be" */
+must_check int zone_class_parse(const char *s, enum zone_class *ret);
+/* "wait.p99=500us,share=5%,latency.p99=2ms"; all goals of the text or none. */
+must_check int slo_parse(const char *s, struct slo *ret, struct error *reterr);
+bool slo_is_set(const struct slo *s);
+/* The inverse of slo_parse; "" when nothing is set. Returns buf. */
+char *slo_format(const struct slo *s, char *buf, size_t size);
