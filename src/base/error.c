@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void set_msg(struct error *e, int code, const char *fmt, va_list ap)
+printf_like(3, 0) static void set_msg(struct error *e, int code, const char *fmt, va_list ap)
 {
 	e->code = code;
 	e->hint[0] = 0;

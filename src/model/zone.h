@@ -2,6 +2,7 @@
 /* The noun zone, as plain data: what it is, what it is worth, what it was promised. */
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "base/error.h"
 

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "model/snapshot.h"
+
+const struct zone_view *snapshot_zone(const struct snapshot *s, uint64_t id)
+{
+	for (size_t i = 0; i < s->nr_zones; i++) {
+		if (s->zones[i].id == id)
+			return &s->zones[i];
+	}
+	return NULL;
+}
+
+const struct ledger_view *snapshot_ledger(const struct snapshot *s, uint32_t zone)
+{
+	for (size_t i = 0; i < s->nr_ledgers; i++) {
+		if (s->ledgers[i].zone == zone)
+			return &s->ledgers[i];
+	}
+	return NULL;
+}
+
+/* The ancestor of `zone` at `depth`, or NO_ZONE if it lies above or a parent is missing. */
+static uint32_t ancestor_at(const struct snapshot *s, uint32_t zone, uint32_t depth)
+{
+	if (zone >= s->nr_zones || s->zones[zone].depth < depth)
+		return NO_ZONE;
+	while (zone < s->nr_zones && s->zones[zone].depth > depth)
+		zone = s->zones[zone].parent;
+	return zone < s->nr_zones ? zone : NO_ZONE;
+}
+
+bool snapshot_is_below(const struct snapshot *s, uint32_t zone, uint32_t ancestor)
+{
+	return ancestor < s->nr_zones && ancestor_at(s, zone, s->zones[ancestor].depth) == ancestor;
+}
+
+uint32_t snapshot_contender(const struct snapshot *s, uint32_t victim, uint32_t culprit)
+{
+	uint32_t depth, v, c;
+
+	if (victim >= s->nr_zones || culprit >= s->nr_zones)
+		return NO_ZONE;
+	depth = s->zones[victim].depth < s->zones[culprit].depth ? s->zones[victim].depth
+								 : s->zones[culprit].depth;
+	v = ancestor_at(s, victim, depth);
+	c = ancestor_at(s, culprit, depth);
+	if (v == c)
+		return NO_ZONE; /* one contains the other */
+	while (v < s->nr_zones && c < s->nr_zones) {
+		if (s->zones[v].parent == s->zones[c].parent)
+			return s->zones[v].parent < s->nr_zones ? c : NO_ZONE;
+		v = s->zones[v].parent;
+		c = s->zones[c].parent;
+	}
+	return NO_ZONE;
+}
