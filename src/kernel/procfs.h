@@ -21,6 +21,20 @@ must_check int proc_is_kthread(const struct kernel *k, pid_t pid, bool *ret);
 must_check int proc_boot_id(const struct kernel *k, char buf[37]);
 must_check int proc_kernel_release(const struct kernel *k, char *buf, size_t size);
 
+/* One read of /proc/PID/stat. */
+struct proc_pid_stat {
+	pid_t ppid;
+	bool kthread;
+	char comm[16];			/* raw */
+};
+must_check int proc_pid_stat(const struct kernel *k, pid_t pid, struct proc_pid_stat *ret);
+
+/* The parsers alone: -EINVAL on text that is cut or not of this kind. */
+must_check int proc_stat_parse(const char *text, struct proc_cpu_times *ret);
+must_check int proc_meminfo_parse(const char *text, uint64_t *ret_total_bytes, uint64_t *ret_available_bytes);
+must_check int proc_schedstat_parse(const char *text, uint64_t *ret_ns);
+must_check int proc_pid_stat_parse(const char *text, struct proc_pid_stat *ret);
+
 struct topology {
 	struct cpuset online, possible;
 	uint32_t nr_cpus, nr_nodes;
