@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Runs the detectors over every protected zone: keeps the last windows, applies hysteresis, numbers
+ * findings. Raised by one extreme window or by two of three; closed after five quiet ones.
+ * A window much longer than a tick (suspend, a stalled daemon) mixes too much to be judged: it
+ * counts neither for nor against.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "detect/internal.h"
+
+#define EXTREME_PPM	  (4 * PPM)
+#define CRITICAL_PPM	  (5 * PPM)
+#define CLOSE_WINDOWS	  5
+#define LONG_WINDOW_TICKS 5
+#define LONG_WINDOW_NS	  10000000000ull
+
+struct detect {
+	uint64_t tick_ns, last_seq, runs;
+	size_t nr;
+	struct watch *watches[WATCHES_MAX];
+};
+
+int detect_new(const struct config *cfg, struct detect **ret)
+{
+	struct detect *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return -ENOMEM;
+	d->tick_ns = cfg->tick_ns;
+	*ret = d;
+	return 0;
+}
+
+void detect_free(struct detect *d)
+{
+	if (!d)
+		return;
+	for (size_t i = 0; i < d->nr; i++)
+		free(d->watches[i]);
+	free(d);
+}
+
+const struct window *watch_window(const struct watch *w, size_t i)
+{
+	if (i >= w->nr)
+		return NULL;
+	return &w->ring[(w->head + RING_WINDOWS - i) % RING_WINDOWS];
+}
+
+static struct watch *watch_get(struct detect *d, uint64_t zone_id)
+{
+	struct watch *w;
+
+	for (size_t i = 0; i < d->nr; i++)
+		if (d->watches[i]->zone_id == zone_id)
+			return d->watches[i];
+	if (d->nr == WATCHES_MAX)
+		return NULL;
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return NULL;
+	w->zone_id = zone_id;
+	d->watches[d->nr++] = w;
+	return w;
+}
+
+static void window_parts(struct window *win, const struct ledger_view *l)
+{
+	for (size_t i = 0; i < l->nr_parts && win->nr_parts < PARTS_KEPT; i++) {
+		const struct ledger_part *p = &l->parts[i];
+		struct window_part *kept = &win->parts[win->nr_parts];
+
+		if (p->cause != CAUSE_NEIGHBOUR || !p->ns)
+			continue;
+		*kept = (struct window_part){
+		    .zone_id = p->culprit_id, .ns = p->ns, .pid = p->pid, .cpu = p->cpu};
+		str_copy(kept->comm, sizeof(kept->comm), p->comm);
+		win->nr_parts++;
+	}
+}
+
+static struct window *watch_push(struct watch *w, const struct snapshot *s,
+				 const struct ledger_view *l)
+{
+	const struct zone_view *z = &s->zones[l->zone];
+	struct window *win;
+
+	w->head = w->nr ? (w->head + 1) % RING_WINDOWS : 0;
+	if (w->nr < RING_WINDOWS)
+		w->nr++;
+	win = &w->ring[w->head];
+	*win = (struct window){
+	    .now_ns = s->now_ns,
+	    .window_ns = l->window_ns,
+	    .wait_ns = l->wait_ns,
+	    .waits = l->waits,
+	    .wait_p99_ns = l->wait_p99_ns,
+	    .feed_count = l->feed_count,
+	    .feed_p99_ns = l->feed_p99_ns,
+	    .usage_known = z->delta_valid & (1u << ZM_CPU_USAGE_NS),
+	    .usage_ns = z->delta[ZM_CPU_USAGE_NS],
+	    .estimated = l->estimated,
+	};
+	memcpy(win->cause_ns, l->cause_ns, sizeof(win->cause_ns));
+	if (l->estimated) { /* nothing was attributed, whatever the fields say */
+		memset(win->cause_ns, 0, sizeof(win->cause_ns));
+		win->cause_ns[CAUSE_UNKNOWN] = l->wait_ns;
+	}
+	window_parts(win, l);
+	return win;
+}
+
+/* The first instant of harm is the start of the oldest harmful window that raised it. */
+static uint64_t harm_since(const struct watch *w, uint32_t bit)
+{
+	uint64_t since = 0;
+
+	for (size_t i = 0; i < 3 && i < w->nr; i++) {
+		const struct window *win = watch_window(w, i);
+
+		if (win->harm & bit)
+			since = win->now_ns - win->window_ns;
+	}
+	return since;
+}
+
+static enum severity severity_of(const struct verdict *v, enum cause cause)
+{
+	if (cause == CAUSE_IDLE)
+		return SEVERITY_INFO;
+	if (v->capped || cause == CAUSE_SELF || v->ratio_ppm < CRITICAL_PPM)
+		return SEVERITY_WARNING;
+	return SEVERITY_CRITICAL;
+}
+
+static void track_open(struct detect *d, struct track *t, const struct watch *w, uint32_t bit)
+{
+	t->raised = true;
+	t->finding = (struct finding){
+	    .seq = ++d->last_seq,
+	    .victim_id = w->zone_id,
+	    .since_ns = harm_since(w, bit),
+	    .open = true,
+	};
+}
+
+static void track_confirm(struct track *t, const struct detector *det, uint32_t bit,
+			  const struct watch *w, const struct snapshot *s, uint32_t zone,
+			  const struct verdict *v)
+{
+	const struct zone_view *z = &s->zones[zone];
+	struct finding *f = &t->finding;
+
+	str_copy(f->victim_name, sizeof(f->victim_name), z->name);
+	f->last_ns = s->now_ns;
+	f->goal_wait_p99_ns = z->slo.wait_p99_ns;
+	f->goal_latency_p99_ns = z->slo.latency_p99_ns;
+	str_copy(f->why, sizeof(f->why), v->why);
+	det->explain(w, bit, s, zone, f);
+	f->severity = severity_of(v, f->cause);
+}
+
+static bool track_judge(struct detect *d, struct watch *w, size_t nr, const struct detector *det,
+			const struct snapshot *s, uint32_t zone)
+{
+	struct track *t = &w->tracks[nr];
+	uint32_t bit = 1u << nr;
+	struct verdict v;
+	bool harm;
+
+	det->judge(w, &s->zones[zone], &v);
+	harm = v.ratio_ppm > PPM;
+	t->history = (uint8_t)(t->history << 1 | harm);
+	t->quiet = harm ? 0 : t->quiet + 1;
+	if (harm)
+		w->ring[w->head].harm |= bit;
+	if (!t->raised && harm &&
+	    ((v.solid && v.ratio_ppm >= EXTREME_PPM) || __builtin_popcount(t->history & 7) >= 2))
+		track_open(d, t, w, bit);
+	if (t->raised && harm)
+		track_confirm(t, det, bit, w, s, zone, &v);
+	return harm;
+}
+
+static void emit(struct track *t, struct finding_set *ret)
+{
+	if (t->raised && ret->nr < FINDINGS_MAX)
+		ret->items[ret->nr++] = t->finding;
+}
+
+static void track_report(struct track *t, struct finding_set *ret)
+{
+	if (t->raised && t->quiet >= CLOSE_WINDOWS)
+		t->finding.open = false;
+	emit(t, ret);
+	t->raised = t->raised && t->finding.open;
+}
+
+static void learn(struct watch *w, bool harm)
+{
+	const struct window *win = watch_window(w, 0);
+	uint64_t robbed = window_robbed_ns(win);
+	uint64_t foreign = window_foreign_ns(win);
+	uint32_t use = win->usage_known ? share_ppm(win->usage_ns, win->window_ns) : UINT32_MAX;
+
+	baseline_learn(&w->foreign, FOREIGN_FLOOR_PPM, share_ppm(foreign, win->window_ns), use,
+		       win->window_ns);
+	baseline_learn(&w->robbed, ROBBED_FLOOR_PPM, share_ppm(robbed, win->window_ns), use,
+		       win->window_ns);
+	for (int c = 0; c < CAUSE_NR && !harm; c++)
+		level_learn(&w->normal[c], share_ppm(win->cause_ns[c], win->window_ns), use,
+			    win->window_ns);
+}
+
+/* What was learned blind (or seeing) is no measure for the other. */
+static void forget_if_sight_changed(struct watch *w)
+{
+	const struct window *now = watch_window(w, 0), *before = watch_window(w, 1);
+
+	if (!before || before->estimated == now->estimated)
+		return;
+	w->foreign = w->robbed = (struct baseline){0};
+	memset(w->normal, 0, sizeof(w->normal));
+}
+
+static bool too_long(const struct detect *d, uint64_t window_ns)
+{
+	uint64_t limit = LONG_WINDOW_TICKS * d->tick_ns;
+
+	return window_ns > (limit > LONG_WINDOW_NS ? limit : LONG_WINDOW_NS);
+}
+
+static void watch_run(struct detect *d, struct watch *w, const struct snapshot *s,
+		      const struct ledger_view *l, struct finding_set *ret)
+{
+	size_t nr;
+	const struct detector *const *list = detectors(&nr);
+	bool harm = false;
+
+	w->seen_seq = d->runs;
+	if (too_long(d, l->window_ns)) {
+		w->nr = 0;
+	} else if (l->window_ns) {
+		watch_push(w, s, l);
+		forget_if_sight_changed(w);
+		for (size_t i = 0; i < nr; i++)
+			harm |= track_judge(d, w, i, list[i], s, l->zone);
+		learn(w, harm);
+	}
+	for (size_t i = 0; i < nr; i++)
+		track_report(&w->tracks[i], ret);
+}
+
+/* No longer protected, or gone: what was open is closed, once. */
+static void watch_end(struct watch *w, struct finding_set *ret)
+{
+	for (size_t i = 0; i < DETECTORS_MAX; i++) {
+		w->tracks[i].finding.open = false;
+		emit(&w->tracks[i], ret);
+	}
+	free(w);
+}
+
+void detect_run(struct detect *d, const struct snapshot *s, struct finding_set *ret)
+{
+	size_t kept = 0;
+
+	ret->nr = 0;
+	d->runs++;
+	for (size_t i = 0; i < s->nr_ledgers; i++) {
+		const struct ledger_view *l = &s->ledgers[i];
+		struct watch *w = l->zone < s->nr_zones ? watch_get(d, s->zones[l->zone].id) : NULL;
+
+		if (w)
+			watch_run(d, w, s, l, ret);
+	}
+	for (size_t i = 0; i < d->nr; i++) {
+		if (d->watches[i]->seen_seq == d->runs)
+			d->watches[kept++] = d->watches[i];
+		else
+			watch_end(d->watches[i], ret);
+	}
+	d->nr = kept;
+}
