@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* Verbs that change: what is protected, what is allowed, and what is undone. */
+#include <stdio.h>
+#include <string.h>
+#include "actuate/zone-make.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/api.h"
+#include "daemon/shape.h"
+
+#define TRY_MAX_NS (24ull * 3600 * 1000000000)
+
+/* Take the consequences of a class change in, and give the zone's new row back. */
+static json_t *row_again(const struct api_call *c, uint64_t id, struct error *reterr)
+{
+	const struct zone *z;
+
+	if (pipeline_fresh(c->d) < 0)
+		return NULL;
+	z = zones_by_id(c->d->zones, id);
+	if (!z) {
+		error_set(reterr, -ENOENT, "the zone is gone");
+		return NULL;
+	}
+	return shape_zone(c->d, &c->d->snap.zones[z->index]);
+}
+
+static int class_args(const struct api_call *c, enum zone_class default_class, enum zone_class *ret_class, struct slo *ret_slo, bool *ret_has_slo, struct error *reterr)
+{
+	const char *class_text, *slo_text;
+
+	if (arg_text(c, "class", &class_text, reterr) < 0 || arg_text(c, "slo", &slo_text, reterr) < 0)
+		return -EINVAL;
+	*ret_class = default_class;
+	*ret_slo = (struct slo){0};
+	*ret_has_slo = slo_text && slo_text[0];
+	if (class_text && zone_class_parse(class_text, ret_class) < 0) {
+		error_set(reterr, -EINVAL, "class '%s' is not known", class_text);
+		error_hint(reterr, "lc, normal or be");
+		return -EINVAL;
+	}
+	return *ret_has_slo ? slo_parse(slo_text, ret_slo, reterr) : 0;
+}
+
+json_t *api_protect(const struct api_call *c, struct error *reterr)
+{
+	struct daemon *d = c->d;
+	const struct zone_view *v = arg_zone(c, reterr);
+	enum zone_class class;
+	struct error kept = {0};
+	struct slo slo;
+	bool has_slo;
+	uint64_t id;
+
+	if (!v || class_args(c, CLASS_LC, &class, &slo, &has_slo, reterr) < 0)
+		return NULL;
+	if (!has_slo)
+		slo = v->slo; /* protecting again without a goal keeps the goal */
+	if (class == CLASS_BE && v->off_limits) {
+		error_set(reterr, -EPERM, "%s cannot be best effort: %s", v->name, v->off_limits_why);
+		return NULL;
+	}
+	if (class == CLASS_LC && !victims_get(&d->victims, v->id) && d->victims.nr == LEDGER_VICTIMS_MAX) {
+		error_set(reterr, -ENOSPC, "%d zones are protected already, which is the most", LEDGER_VICTIMS_MAX);
+		error_hint(reterr, "czctl unprotect one, or protect a common parent");
+		return NULL;
+	}
+	id = v->id;
+	if (desired_put(&d->desired, v->path, class, &slo, false, &kept) < 0)
+		log_warn("%s", kept.msg);
+	if (zones_set_class(d->zones, id, class, &slo) < 0) {
+		error_set(reterr, -ENOENT, "the zone is gone");
+		return NULL;
+	}
+	events_add(&d->events, clock_real_ns(), EVENT_ZONE, v->name, 0, "%s is now %s", v->name, zone_class_name(class));
+	return row_again(c, id, reterr);
+}
+
+json_t *api_unprotect(const struct api_call *c, struct error *reterr)
+{
+	struct daemon *d = c->d;
+	const struct zone_view *v = arg_zone(c, reterr);
+	uint64_t id;
+
+	if (!v)
+		return NULL;
+	id = v->id;
+	desired_remove(&d->desired, v->path);
+	if (zones_clear_class(d->zones, id) < 0) {
+		error_set(reterr, -ENOENT, "the zone is gone");
+		return NULL;
+	}
+	return row_again(c, id, reterr);
+}
+
+json_t *api_run(const struct api_call *c, struct error *reterr)
+{
+	struct daemon *d = c->d;
+	struct zone_make_options o = {0};
+	const char *name;
+	enum zone_class class;
+	struct error kept = {0};
+	struct slo slo;
+	bool has_slo;
+	uint64_t id;
+	char path[ZONE_PATH_MAX];
+	int r;
+
+	if (arg_text(c, "name", &name, reterr) < 0 || arg_text(c, "cpus", &o.cpus, reterr) < 0 ||
+	    class_args(c, CLASS_NORMAL, &class, &slo, &has_slo, reterr) < 0)
+		return NULL;
+	if (!name) {
+		error_set(reterr, -EINVAL, "argument 'name' is missing");
+		return NULL;
+	}
+	if (d->kernel.captured) {
+		error_set(reterr, -EROFS, "a captured tree cannot run anything");
+		return NULL;
+	}
+	snprintf(path, sizeof(path), "/cz-%s", name);
+	r = zone_make(&d->fs, path, &o, &id, reterr);
+	if (r < 0)
+		return NULL;
+	/* Known before anything runs in it, so that it has its class from the first instant. */
+	if (desired_put(&d->desired, path, class, &slo, true, &kept) < 0)
+		log_warn("%s", kept.msg);
+	pipeline_zones(d);
+	r = zone_attach_pid(&d->fs, path, c->peer->pid, reterr);
+	if (r < 0) {
+		desired_remove(&d->desired, path);
+		if (zone_remove(&d->fs, path) < 0)
+			log_warn("zone %s could not be removed again", path);
+		return NULL;
+	}
+	return json_pack("{s:s,s:I,s:s}", "path", path, "id", (json_int_t)id, "name", name);
+}
+
+/* The zone argument, when given: its id, else 0 (all). */
+static int optional_zone(const struct api_call *c, uint64_t *ret_id, struct error *reterr)
+{
+	const char *name;
+	const struct zone_view *v;
+
+	*ret_id = 0;
+	if (arg_text(c, "zone", &name, reterr) < 0)
+		return -EINVAL;
+	if (!name)
+		return 0;
+	v = arg_zone(c, reterr);
+	if (!v)
+		return -ENOENT;
+	*ret_id = v->id;
+	return 0;
+}
+
+/* After a change of policy the next plan is due now, not at the next tick. */
+static void act_now(struct daemon *d)
+{
+	decide_tick(d->decide, &d->snap, &d->findings, &d->plan);
+	enforce_plan(d, &d->plan);
+	enforce_announce(d);
+}
+
+json_t *api_try(const struct api_call *c, struct error *reterr)
+{
+	struct daemon *d = c->d;
+	uint64_t victim_id, for_ns, until_ns;
+
+	if (optional_zone(c, &victim_id, reterr) < 0 || arg_u64(c, "for_ns", &for_ns, reterr) < 0)
+		return NULL;
+	if (!for_ns || for_ns > TRY_MAX_NS) {
+		error_set(reterr, -EINVAL, "for_ns must be more than 0 and at most 24 h");
+		return NULL;
+	}
+	until_ns = clock_mono_ns() + for_ns;
+	decide_set_mode(d->decide, MODE_ENFORCE, victim_id, until_ns);
+	events_add(&d->events, clock_real_ns(), EVENT_MODE, NULL, 0, "enforcing for a limited time");
+	act_now(d);
+	return json_pack("{s:I,s:I}", "until_ns", (json_int_t)until_ns, "for_ns", (json_int_t)for_ns);
+}
+
+json_t *api_mode(const struct api_call *c, struct error *reterr)
+{
+	struct daemon *d = c->d;
+	uint64_t victim_id, until_ns = 0;
+	const char *text;
+	enum guard_mode mode;
+
+	if (optional_zone(c, &victim_id, reterr) < 0 || arg_text(c, "mode", &text, reterr) < 0)
+		return NULL;
+	if (text) {
+		if (!c->peer->may_change) {
+			error_set(reterr, -EPERM, "the mode may be set only by root and group cz-admin");
+			return NULL;
+		}
+		if (guard_mode_parse(text, &mode) < 0) {
+			error_set(reterr, -EINVAL, "mode '%s' is not known", text);
+			error_hint(reterr, "observe or enforce");
+			return NULL;
+		}
+		decide_set_mode(d->decide, mode, victim_id, 0);
+		events_add(&d->events, clock_real_ns(), EVENT_MODE, NULL, 0, "mode is now %s", text);
+		act_now(d);
+	}
+	mode = decide_mode(d->decide, victim_id, clock_mono_ns(), &until_ns);
+	return json_pack("{s:s,s:o}", "mode", guard_mode_name(mode), "until_ns", shape_known(until_ns, until_ns));
+}
+
+static const struct action *action_by_seq(const struct daemon *d, uint64_t seq)
+{
+	const struct action *a;
+	size_t n = decide_actions(d->decide, &a);
+
+	for (size_t i = 0; i < n; i++) {
+		if (a[i].seq == seq)
+			return &a[i];
+	}
+	return NULL;
+}
+
+json_t *api_approve(const struct api_call *c, struct error *reterr)
+{
+	struct daemon *d = c->d;
+	const struct action *a;
+	uint64_t seq;
+	int r;
+
+	if (arg_u64(c, "seq", &seq, reterr) < 0)
+		return NULL;
+	r = decide_approve(d->decide, seq, clock_mono_ns());
+	if (r < 0) {
+		error_set(reterr, r, r == -ENOENT ? "there is no action %llu" : "action %llu is not a proposal (any more)", (unsigned long long)seq);
+		error_hint(reterr, "czctl actions shows what is proposed");
+		return NULL;
+	}
+	act_now(d);
+	a = action_by_seq(d, seq);
+	return a ? shape_action(d, a) : json_object();
+}
+
+struct tally {
+	int restored, gone, hands_off, failed;
+};
+
+static void count_undone(struct tally *t, const struct action *a)
+{
+	switch (a->state) {
+	case ACTION_REVERTED:
+		t->restored++;
+		break;
+	case ACTION_LOST:
+		t->hands_off++;
+		break;
+	default:
+		t->failed++;
+	}
+}
+
+json_t *api_undo(const struct api_call *c, struct error *reterr)
+{
+	struct daemon *d = c->d;
+	uint64_t seq, open[256];
+	size_t n, nr_open = 0;
+	const struct action *a;
+	struct tally t = {0};
+	int r;
+
+	if (arg_u64(c, "seq", &seq, reterr) < 0)
+		return NULL;
+	n = decide_actions(d->decide, &a);
+	for (size_t i = 0; i < n && nr_open < 256; i++) {
+		if ((!seq || a[i].seq == seq) && (a[i].state == ACTION_APPLIED || a[i].state == ACTION_KEPT))
+			open[nr_open++] = a[i].seq;
+	}
+	if (!seq)
+		decide_set_mode(d->decide, MODE_OBSERVE, 0, 0);
+	r = decide_undo(d->decide, seq, clock_mono_ns());
+	if (r < 0 && seq) {
+		error_set(reterr, r, r == -ENOENT ? "there is no action %llu" : "action %llu is not in force", (unsigned long long)seq);
+		error_hint(reterr, "czctl actions shows what is");
+		return NULL;
+	}
+	act_now(d);
+	for (size_t i = 0; i < nr_open; i++) {
+		a = action_by_seq(d, open[i]);
+		if (a)
+			count_undone(&t, a);
+	}
+	return json_pack("{s:i,s:i,s:i,s:i}", "restored", t.restored, "gone", t.gone, "hands_off", t.hands_off, "failed", t.failed);
+}

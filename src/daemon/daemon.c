@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/* czd's worker from start to stop: open everything, put right what a dead one left, run the loop, undo. */
+#include "daemon/daemon.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/keeper.h"
+#include "daemon/shape.h"
+#include "spec/spec.h"
+
+#define FDS_RESERVED 2000
+#define FD_BUDGET_MAX 16000
+/* A real-time czd that runs this long without sleeping has gone wrong: it loses the priority. */
+#define RT_LIMIT_USEC 500000
+
+static int make_dir(const char *path, mode_t mode, int *ret_fd, struct error *reterr)
+{
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
+		return error_errno(reterr, -errno, "make %s", path);
+	*ret_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *ret_fd < 0 ? error_errno(reterr, -errno, "open %s", path) : 0;
+}
+
+static int lock_run_dir(struct daemon *d, struct error *reterr)
+{
+	int r = make_dir(d->opt->run_dir, 0755, &d->run_dirfd, reterr);
+
+	if (r < 0)
+		return r;
+	/* The directory itself is locked: that works on a full or read-only tmpfs as well. */
+	if (flock(d->run_dirfd, LOCK_EX | LOCK_NB) < 0) {
+		r = -errno;
+		if (r != -EWOULDBLOCK)
+			return error_errno(reterr, r, "lock %s", d->opt->run_dir);
+		error_set(reterr, -EBUSY, "another czd runs with %s", d->opt->run_dir);
+		error_hint(reterr, "stop it first, or choose another --run-dir");
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int load_config(struct daemon *d)
+{
+	struct error_list *errs = calloc(1, sizeof(*errs));
+	struct rlimit nofile = {0};
+	int r;
+
+	if (!errs)
+		return -ENOMEM;
+	r = spec_load_file(AT_FDCWD, d->opt->config_path, &d->cfg, errs);
+	if (r == -ENOENT && !d->opt->config_required) {
+		config_defaults(&d->cfg);
+		r = 0;
+	}
+	for (size_t i = 0; r < 0 && i < errs->nr; i++)
+		log_error("%s", errs->items[i].text);
+	free(errs);
+	if (r == 0 && getrlimit(RLIMIT_NOFILE, &nofile) == 0) {
+		uint64_t spare;
+
+		nofile.rlim_cur = nofile.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &nofile) < 0)
+			getrlimit(RLIMIT_NOFILE, &nofile);
+		spare = nofile.rlim_cur > 2 * FDS_RESERVED ? nofile.rlim_cur - FDS_RESERVED : nofile.rlim_cur / 2;
+		if (spare > FD_BUDGET_MAX)
+			spare = FD_BUDGET_MAX;
+		if (!d->cfg.fd_budget || d->cfg.fd_budget > spare)
+			d->cfg.fd_budget = (uint32_t)spare;
+	}
+	return r;
+}
+
+static int open_host(struct daemon *d, struct error *reterr)
+{
+	int r = kernel_open(d->opt->root, &d->kernel, reterr);
+
+	if (r == 0)
+		r = cgroup_fs_open(&d->kernel, &d->fs, reterr);
+	if (r == 0) {
+		r = topology_read(&d->kernel, &d->topo);
+		if (r < 0)
+			error_errno(reterr, r, "read the CPUs of this host");
+	}
+	return r;
+}
+
+static void report_undo(const char *when, const struct undo_report *u)
+{
+	if (u->restored || u->gone || u->hands_off || u->failed)
+		log_notice("%s: %u knobs put back, %u zones gone, %u changed by somebody else and left alone, %u failed", when,
+			   u->restored, u->gone, u->hands_off, u->failed);
+}
+
+/* The journal first: whatever a dead czd left is undone before anything is measured. */
+static int open_actuator(struct daemon *d, struct error *reterr)
+{
+	struct undo_report undone = {0};
+	const char *why;
+	int r;
+
+	if (d->kernel.captured)
+		return 0;
+	r = actuator_open(&d->kernel, &d->fs, d->run_dirfd, &d->actuator, reterr);
+	if (r < 0)
+		return r;
+	if (!actuator_can_apply(d->actuator, &why))
+		log_warn("enforcing is refused, observing goes on: %s", why);
+	r = actuator_undo_all(d->actuator, &undone, reterr);
+	if (r < 0)
+		log_warn("undo of what the last czd left: %s", reterr->msg);
+	report_undo("left by the last czd", &undone);
+	return baseline_new(&d->fs, &d->baseline);
+}
+
+static void on_rt_overrun(int sig)
+{
+	struct sched_param none = {0};
+
+	sched_setscheduler(0, SCHED_OTHER, &none);
+}
+
+/* czd must get the CPU when the machine is overloaded, and must never take it for long. */
+static void raise_priority(struct daemon *d)
+{
+	struct sched_param one = {.sched_priority = 1};
+	struct rlimit limit = {.rlim_cur = RT_LIMIT_USEC, .rlim_max = RLIM_INFINITY};
+	struct sigaction sa = {.sa_handler = on_rt_overrun, .sa_flags = SA_RESTART};
+
+	if (d->kernel.captured) {
+		d->self.priority = "normal";
+		return;
+	}
+	sigaction(SIGXCPU, &sa, NULL);
+	if (setrlimit(RLIMIT_RTTIME, &limit) == 0 && sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &one) == 0)
+		d->self.priority = "fifo 1";
+	else if (setpriority(PRIO_PROCESS, 0, -20) == 0)
+		d->self.priority = "nice -20";
+	else
+		d->self.priority = "normal";
+	/* A page fault under memory pressure would be a wait that nobody bounds. */
+	if (mlockall(MCL_CURRENT) < 0)
+		log_debug("memory is not locked: %m");
+}
+
+static void on_event_published(const struct event *e, void *arg);
+
+static int on_reload(sd_event_source *src, const struct signalfd_siginfo *si, void *arg)
+{
+	struct daemon *d = arg;
+	struct config before = d->cfg;
+	int r = load_config(d);
+
+	if (r < 0) {
+		d->cfg = before;
+		log_error("%s is wrong: going on with the old configuration", d->opt->config_path);
+		return 0;
+	}
+	/* detect and decide keep what they were started with: mode, thresholds need a restart. */
+	zones_reclassify(d->zones, &d->cfg);
+	config_done(&before);
+	log_notice("%s read again: classes and goals are as it says; guard settings change at the next start", d->opt->config_path);
+	return 0;
+}
+
+int daemon_listen(struct daemon *d, struct error *reterr)
+{
+	int r = d->server ? 0 : server_new(d->loop, d->run_dirfd, d->opt->run_dir, api_handle, d, &d->server, reterr);
+
+	return r == 0 && d->feed_fd < 0 ? feed_open(d, reterr) : r;
+}
+
+static int start(struct daemon *d, struct error *reterr)
+{
+	int r = sd_event_default(&d->loop);
+
+	if (r < 0)
+		return error_errno(reterr, r, "event loop");
+	sd_event_set_watchdog(d->loop, 1);
+	r = open_host(d, reterr);
+	if (r == 0)
+		r = open_actuator(d, reterr);
+	if (r == 0)
+		r = pipeline_init(d, reterr);
+	if (r == 0)
+		r = daemon_listen(d, reterr);
+	if (r == -EROFS || r == -ENOSPC)
+		log_warn("nobody can talk to czd yet, trying again every second: %s", reterr->msg);
+	else if (r < 0)
+		return r;
+	d->events.on_event = on_event_published;
+	d->events.arg = d;
+	if (sd_event_add_signal(d->loop, NULL, SIGHUP, on_reload, d) < 0)
+		log_debug("SIGHUP is not handled");
+	for (size_t i = 0; i < 2; i++) {
+		r = sd_event_add_signal(d->loop, NULL, i ? SIGINT : SIGTERM, NULL, NULL);
+		if (r < 0)
+			return error_errno(reterr, r, "signals");
+	}
+	return 0;
+}
+
+static void stop(struct daemon *d)
+{
+	struct undo_report undone = {0};
+	struct error e = {0};
+
+	if (d->actuator) {
+		if (actuator_undo_all(d->actuator, &undone, &e) < 0)
+			log_error("undo: %s", e.msg);
+		report_undo("stopping", &undone);
+	}
+	made_reap(d);
+	d->events.on_event = NULL;
+	feed_close(d);
+	server_free(d->server);
+	pipeline_done(d);
+	baseline_free(d->baseline);
+	actuator_close(d->actuator);
+	desired_done(&d->desired);
+	hash_done(&d->action_states);
+	topology_done(&d->topo);
+	cgroup_fs_close(&d->fs);
+	kernel_close(&d->kernel);
+	config_done(&d->cfg);
+	sd_event_unref(d->loop);
+	close_fd(&d->desired.dirfd);
+	close_fd(&d->run_dirfd);
+}
+
+static void on_event_published(const struct event *e, void *arg)
+{
+	struct daemon *d = arg;
+	json_t *j = json_pack("{s:[o]}", "events", shape_event(e));
+
+	if (e->kind != EVENT_ZONE)
+		log_info("%s", e->text);
+	if (j && d->server)
+		server_publish(d->server, j);
+	json_decref(j);
+}
+
+static void load_desired(struct daemon *d)
+{
+	struct error e = {0};
+	int fd = -1;
+
+	if (make_dir(d->opt->state_dir, 0700, &fd, &e) < 0)
+		log_warn("what users protect is not kept over a restart: %s", e.msg);
+	if (fd < 0)
+		d->desired.dirfd = -1;
+	else if (desired_load(&d->desired, fd, &e) < 0)
+		log_warn("%s", e.msg);
+}
+
+int daemon_run(const struct options *opt)
+{
+	struct daemon *d = calloc(1, sizeof(*d));
+	struct error e = {0};
+	sigset_t handled;
+	int r;
+
+	if (!d)
+		return EXIT_FAILURE;
+	*d = (struct daemon){.opt = opt, .run_dirfd = -1, .feed_fd = -1, .desired.dirfd = -1, .self.started_ns = clock_mono_ns()};
+	sigemptyset(&handled);
+	sigaddset(&handled, SIGTERM);
+	sigaddset(&handled, SIGINT);
+	sigaddset(&handled, SIGHUP);
+	sigprocmask(SIG_BLOCK, &handled, NULL);
+	signal(SIGPIPE, SIG_IGN);
+
+	if (load_config(d) < 0) {
+		free(d);
+		return EXIT_USAGE;
+	}
+	r = lock_run_dir(d, &e);
+	if (r < 0) {
+		log_error("%s%s%s", e.msg, e.hint[0] ? ". " : "", e.hint);
+		config_done(&d->cfg);
+		free(d);
+		return EXIT_CANNOT_RUN;
+	}
+	load_desired(d);
+	r = start(d, &e);
+	if (r == 0) {
+		raise_priority(d);
+		events_add(&d->events, clock_real_ns(), EVENT_DAEMON, NULL, 0, "czd %s watches %zu zones, mode %s", CZ_VERSION,
+			   zones_count(d->zones), guard_mode_name(d->cfg.guard.mode));
+		sd_notify(0, "READY=1");
+		r = sd_event_loop(d->loop);
+		sd_notify(0, "STOPPING=1");
+		if (r < 0)
+			log_error("event loop: %s", strerror(-r));
+	} else {
+		log_error("%s%s%s", e.msg, e.hint[0] ? ". " : "", e.hint);
+		r = EXIT_CANNOT_RUN;
+	}
+	stop(d);
+	free(d);
+	return r < 0 ? EXIT_FAILURE : r;
+}
+
+int daemon_undo(const struct options *opt)
+{
+	struct daemon d = {.opt = opt, .run_dirfd = -1};
+	struct undo_report u = {0};
+	struct error e = {0};
+	int r = lock_run_dir(&d, &e);
+
+	if (r == 0)
+		r = open_host(&d, &e);
+	if (r == 0)
+		r = actuator_open(&d.kernel, &d.fs, d.run_dirfd, &d.actuator, &e);
+	if (r == 0)
+		r = actuator_undo_all(d.actuator, &u, &e);
+	if (r < 0)
+		log_error("undo: %s", e.msg);
+	report_undo("undo", &u);
+	actuator_close(d.actuator);
+	topology_done(&d.topo);
+	cgroup_fs_close(&d.fs);
+	kernel_close(&d.kernel);
+	close_fd(&d.run_dirfd);
+	return r < 0 || u.failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * czd's worker: everything it holds, and the parts of the wiring that need each other. One thread,
+ * one event loop. The order of a tick is in pipeline.c; what a client may ask is in api.c.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+#include "actuate/actuate.h"
+#include "base/hash.h"
+#include "daemon/desired.h"
+#include "daemon/events.h"
+#include "daemon/server.h"
+#include "daemon/victims.h"
+#include "decide/decide.h"
+#include "detect/detect.h"
+#include "kernel/cgroup.h"
+#include "kernel/kernel.h"
+#include "kernel/procfs.h"
+#include "model/config.h"
+#include "model/snapshot.h"
+#include "probes/ledger.h"
+#include "probes/probe.h"
+#include "zones/zones.h"
+
+struct options {
+	const char *run_dir;	 /* sockets, journal, lock; tmpfs */
+	const char *state_dir;	 /* protected zones; survives a reboot */
+	const char *config_path;
+	const char *root;	 /* "/" or a captured tree: look only */
+	bool config_required;	 /* given by the user, so it must exist */
+	bool no_bpf;		 /* run without the ledger (tests, fallback by choice) */
+};
+
+/* Own cost and delay; shown by doctor, exported later. */
+struct self_stats {
+	uint64_t started_ns;
+	uint64_t ticks_total, late_ticks_total;
+	uint64_t fast_events_total, fast_applied_total;
+	uint64_t loop_delay_max_ns; /* a slice that ran later than asked for */
+	uint64_t feed_total, feed_refused_total;
+	uint64_t cpu_ns_at_tick, cpu_ppm; /* own CPU over the last tick */
+	const char *priority;	    /* "fifo 1", "nice -20", "normal" */
+};
+
+/* Findings that closed, newest last; the open ones are in d->findings. */
+#define FINDINGS_KEPT 64
+
+struct daemon {
+	const struct options *opt;
+	struct config cfg;
+	struct kernel kernel;
+	struct cgroup_fs fs;
+	struct topology topo;
+	int run_dirfd;
+	sd_event *loop;
+	sd_event_source *tick_timer, *slice_timer;
+	struct zones *zones;
+	struct probes *probes;
+	struct ledger *ledger;	    /* NULL: off, see ledger_why_off */
+	sd_event_source *ledger_source;
+	char ledger_why_off[600];
+	struct victims victims;
+	struct actuator *actuator;  /* NULL: only with a captured root */
+	struct baseline *baseline;
+	struct detect *detect;
+	struct decide *decide;
+	struct server *server;
+	struct desired desired;
+	int feed_fd;
+	sd_event_source *feed_source;
+	struct events events;
+	struct self_stats self;
+
+	/* the snapshot: two buffers of views, the published one and the next */
+	struct snapshot snap;
+	struct zone_view *views[2];
+	size_t views_cap[2];
+	int front;
+	struct ledger_view ledgers[LEDGER_VICTIMS_MAX];
+	bool tree_dirty;	    /* zones changed since the views were built */
+	uint64_t *new_ids;	    /* zones that appeared and were not looked up in `desired` yet */
+	size_t nr_new, cap_new;
+	struct host_row host_before;
+	struct finding_set findings;
+	struct finding closed[FINDINGS_KEPT];
+	size_t nr_closed;
+	struct plan plan;	    /* scratch: too large for the stack */
+	struct hash action_states;  /* seq -> state last announced */
+	uint64_t slice_end_ns, slice_due_ns;
+	bool tick_running;
+};
+
+/* daemon.c */
+int daemon_run(const struct options *opt); /* exit code */
+int daemon_undo(const struct options *opt); /* exit code: 0 all put back, 1 something could not be */
+/* Open the sockets that are not open yet; a full or read-only run directory may allow it later. */
+must_check int daemon_listen(struct daemon *d, struct error *reterr);
+
+/* pipeline.c */
+must_check int pipeline_init(struct daemon *d, struct error *reterr);
+void pipeline_done(struct daemon *d);
+void pipeline_tick(struct daemon *d);		 /* a full tick: timer */
+void pipeline_fast(struct daemon *d);		 /* the ledger has events */
+void pipeline_zones(struct daemon *d);		 /* the tree has changed */
+/* Before anybody looks at d->snap: views borrow from zones, so they are laid out anew once zones
+ * came, went or changed class. Cheap when nothing did. -ENOMEM. */
+must_check int pipeline_fresh(struct daemon *d);
+/* Where the ledger stands; opens it, or closes it with the reason. */
+void pipeline_ledger_open(struct daemon *d);
+void pipeline_ledger_close(struct daemon *d, const char *why);
+
+/* enforce.c: plans -> actuator, and the news about actions */
+void enforce_plan(struct daemon *d, const struct plan *p);
+void enforce_announce(struct daemon *d);
+
+/* made.c: remove the zones czd made that are empty now */
+void made_reap(struct daemon *d);
+
+/* feed.c */
+must_check int feed_open(struct daemon *d, struct error *reterr);
+void feed_close(struct daemon *d);
+
+/* api.c */
+json_t *api_handle(const struct peer *p, const char *verb, const json_t *args, void *arg, struct error *reterr);

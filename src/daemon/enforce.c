@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* Carries a plan out through actuate, tells decide what became of it, and people what is new. */
+#include "daemon/daemon.h"
+
+#include <string.h>
+#include "base/clock.h"
+#include "base/log.h"
+
+static void apply(struct daemon *d, const struct action *planned)
+{
+	const struct zone *z = zones_by_id(d->zones, planned->target_id);
+	struct action a = *planned;
+	struct error e = {0};
+	int r = -ENOENT;
+
+	if (z && d->actuator)
+		r = actuator_apply(d->actuator, &a, z->path, clock_mono_ns(), &e);
+	else if (z)
+		r = error_set(&e, -EROFS, "a captured tree cannot be changed");
+	else
+		error_set(&e, r, "the zone is gone");
+	decide_result(d->decide, a.seq, STEP_APPLY, r, a.from, clock_mono_ns());
+	if (r == 0)
+		d->self.fast_applied_total += a.fast;
+	else
+		log_warn("action %llu: %s of %s to %s failed: %s", (unsigned long long)a.seq, knob_name(a.knob), a.target_name, a.to, e.msg);
+}
+
+static void undo(struct daemon *d, const struct action *a)
+{
+	struct error e = {0};
+	int r = d->actuator ? actuator_undo(d->actuator, a->seq, &e) : -ENOENT;
+
+	decide_result(d->decide, a->seq, STEP_UNDO, r, NULL, clock_mono_ns());
+	if (r < 0)
+		log_warn("action %llu: undo of %s of %s: %s", (unsigned long long)a->seq, knob_name(a->knob), a->target_name, e.msg);
+}
+
+void enforce_plan(struct daemon *d, const struct plan *p)
+{
+	for (size_t i = 0; i < p->nr; i++) {
+		if (p->steps[i].kind == STEP_APPLY)
+			apply(d, &p->steps[i].action);
+		else
+			undo(d, &p->steps[i].action);
+	}
+}
+
+static const char *const state_texts[] = {
+	[ACTION_PROPOSED] = "proposed (mode is observe)", [ACTION_APPLIED] = "applied, measuring its effect", [ACTION_KEPT] = "kept: it helped",
+	[ACTION_REVERTED] = "reverted",			  [ACTION_FAILED] = "failed, nothing changed",	      [ACTION_LOST] = "given up: changed by somebody else, or the zone is gone",
+	[ACTION_EXPIRED] = "no longer needed",
+};
+
+/* One event for each action whose state is news. */
+void enforce_announce(struct daemon *d)
+{
+	const struct action *a;
+	size_t n = decide_actions(d->decide, &a);
+
+	if (d->action_states.count > 4 * n + 256)
+		hash_done(&d->action_states); /* settled ones long forgotten: their last news is told again, once */
+	for (size_t i = 0; i < n; i++, a++) {
+		uintptr_t known = (uintptr_t)hash_get(&d->action_states, a->seq);
+
+		if (known == (uintptr_t)a->state + 1)
+			continue;
+		if (hash_put(&d->action_states, a->seq, (void *)((uintptr_t)a->state + 1)) < 0)
+			continue;
+		events_add(&d->events, clock_real_ns(), EVENT_ACTION, a->target_name, a->seq, "%s %s -> %s on %s for %s: %s", knob_name(a->knob),
+			   a->from[0] ? a->from : "?", a->to, a->target_name, a->victim_name, state_texts[a->state]);
+	}
+}

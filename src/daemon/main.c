@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/log.h"
+#include "base/str.h"
+#include "daemon/daemon.h"
+#include "daemon/keeper.h"
+
+#define DEFAULT_RUN_DIR "/run/cz"
+#define DEFAULT_STATE_DIR "/var/lib/cz"
+#define DEFAULT_CONFIG "/etc/cz/czd.yaml"
+
+static const char help[] =
+	"czd: keeps latency-critical and best-effort work apart on one machine\n"
+	"\n"
+	"usage: czd [options]           run in the foreground (under systemd or a shell)\n"
+	"       czd --undo [options]    put back every knob that a dead czd left changed\n"
+	"\n"
+	"  -c, --config FILE     configuration (default " DEFAULT_CONFIG ", which may be missing)\n"
+	"      --run-dir DIR     socket and journal, on a tmpfs (default " DEFAULT_RUN_DIR ")\n"
+	"      --state-dir DIR   what users protect (default " DEFAULT_STATE_DIR ";\n"
+	"                        with --run-dir: that directory)\n"
+	"      --root DIR        look at a captured machine instead of this one; changes nothing\n"
+	"      --no-bpf          do not load the wait ledger; waiting is then only estimated\n"
+	"      --no-keeper       run the worker alone (debugging)\n"
+	"      --log-level L     error, warn, notice, info (default), debug\n"
+	"  -h, --help            this text\n"
+	"  -V, --version         version\n"
+	"\n"
+	"czd starts in mode observe: it looks and advises, and changes nothing. Talk to it with czctl.\n"
+	"SIGHUP reads the configuration again; SIGTERM undoes all actions and stops. See czd(8).\n";
+
+enum { OPT_RUN_DIR = 256, OPT_STATE_DIR, OPT_ROOT, OPT_NO_BPF, OPT_NO_KEEPER, OPT_UNDO, OPT_LOG_LEVEL };
+
+static const struct option long_options[] = {
+	{"config", required_argument, NULL, 'c'},	   {"run-dir", required_argument, NULL, OPT_RUN_DIR},
+	{"state-dir", required_argument, NULL, OPT_STATE_DIR}, {"root", required_argument, NULL, OPT_ROOT},
+	{"no-bpf", no_argument, NULL, OPT_NO_BPF},	   {"no-keeper", no_argument, NULL, OPT_NO_KEEPER},
+	{"undo", no_argument, NULL, OPT_UNDO},		   {"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+	{"help", no_argument, NULL, 'h'},		   {"version", no_argument, NULL, 'V'},
+	{0},
+};
+
+static int run_worker(void *arg)
+{
+	return daemon_run(arg);
+}
+
+static int run_undo(void *arg)
+{
+	return daemon_undo(arg);
+}
+
+static int usage_error(const char *text)
+{
+	fprintf(stderr, "czd: %s\nTry: czd --help\n", text);
+	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	struct options opt = {.root = "/", .config_path = DEFAULT_CONFIG};
+	bool undo = false, keeper = true;
+	enum log_level level;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:hV", long_options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			opt.config_path = optarg;
+			opt.config_required = true;
+			break;
+		case OPT_RUN_DIR:
+			opt.run_dir = optarg;
+			break;
+		case OPT_STATE_DIR:
+			opt.state_dir = optarg;
+			break;
+		case OPT_ROOT:
+			opt.root = optarg;
+			break;
+		case OPT_NO_BPF:
+			opt.no_bpf = true;
+			break;
+		case OPT_NO_KEEPER:
+			keeper = false;
+			break;
+		case OPT_UNDO:
+			undo = true;
+			break;
+		case OPT_LOG_LEVEL:
+			if (log_level_from_name(optarg, &level) < 0)
+				return usage_error("--log-level is error, warn, notice, info or debug");
+			log_set_level(level);
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return EXIT_SUCCESS;
+		case 'V':
+			puts("czd " CZ_VERSION);
+			return EXIT_SUCCESS;
+		default:
+			return usage_error("unknown option");
+		}
+	}
+	if (optind < argc)
+		return usage_error("unexpected argument");
+	if (!opt.state_dir)
+		opt.state_dir = opt.run_dir ? opt.run_dir : DEFAULT_STATE_DIR;
+	if (!opt.run_dir)
+		opt.run_dir = DEFAULT_RUN_DIR;
+	if (undo)
+		return run_undo(&opt);
+	return keeper ? keeper_run(run_worker, run_undo, &opt) : run_worker(&opt);
+}

@@ -1,0 +1,582 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The way through: zones -> probes -> history -> detect -> decide -> actuate -> outcome.
+ *
+ * The slow tick reads all zones in slices of SLICE_NS with pauses between, so that the fast path and
+ * the host's work are never behind it for longer; then it publishes a snapshot, looks for harm, decides
+ * and acts. The fast path takes one ledger event through decide and actuate at once, on the
+ * latest snapshot.
+ */
+#include "daemon/daemon.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/log.h"
+
+#define SLICE_NS 250000ull
+#define SLICE_PAUSE_USEC 1000
+#define CPUS_EVERY 10 /* ticks between looks at which CPUs are online */
+#define FAST_THRESHOLD_MIN_NS 100000ull
+
+static bool slice_is_over(void *arg)
+{
+	const struct daemon *d = arg;
+
+	return clock_mono_ns() >= d->slice_end_ns;
+}
+
+static struct slice slice_start(struct daemon *d)
+{
+	d->slice_end_ns = clock_mono_ns() + SLICE_NS;
+	return (struct slice){.over = slice_is_over, .arg = d};
+}
+
+static void slice_again(struct daemon *d)
+{
+	d->slice_due_ns = clock_mono_ns() + SLICE_PAUSE_USEC * 1000ull;
+	sd_event_source_set_time(d->slice_timer, d->slice_due_ns / 1000);
+	sd_event_source_set_enabled(d->slice_timer, SD_EVENT_ONESHOT);
+}
+
+/* Zones come and go */
+
+static uint64_t fast_threshold(const struct daemon *d, const struct slo *slo)
+{
+	uint64_t ns = d->cfg.guard.fast_threshold_ns, goal = slo->wait_p99_ns * 6 / 10;
+
+	if (goal && goal < ns)
+		ns = goal;
+	return ns < FAST_THRESHOLD_MIN_NS ? FAST_THRESHOLD_MIN_NS : ns;
+}
+
+static void sync_class(struct daemon *d, const struct zone *z)
+{
+	bool protect = z->class == CLASS_LC && z->class_is_own;
+	int r = 0;
+
+	probes_zone_interest(d->probes, z->id, protect ? PROBE_PROTECTED : z->class == CLASS_BE ? PROBE_BE : PROBE_NORMAL);
+	if (protect)
+		r = victims_add(&d->victims, d->ledger, z->id, fast_threshold(d, &z->slo));
+	else
+		victims_remove(&d->victims, d->ledger, z->id);
+	if (r < 0)
+		log_warn("zone %s is not protected: %s", z->name, r == -ENOSPC ? "64 zones are already" : strerror(-r));
+	d->tree_dirty = true;
+}
+
+static void on_zone_add(const struct zone *z, void *arg)
+{
+	struct daemon *d = arg;
+	int r = probes_zone_add(d->probes, z->id, z->parent ? z->parent->id : 0, z->path);
+
+	if (r < 0)
+		log_debug("zone %s is not measured: %s", z->name, strerror(-r));
+	if (d->nr_new == d->cap_new) {
+		size_t cap = d->cap_new ? d->cap_new * 2 : 64;
+		uint64_t *grown = realloc(d->new_ids, cap * sizeof(*grown));
+
+		if (!grown)
+			return;
+		d->new_ids = grown;
+		d->cap_new = cap;
+	}
+	d->new_ids[d->nr_new++] = z->id;
+	sync_class(d, z);
+}
+
+static void on_zone_remove(const struct zone *z, void *arg)
+{
+	struct daemon *d = arg;
+
+	victims_remove(&d->victims, d->ledger, z->id);
+	if (d->ledger)
+		ledger_forget(d->ledger, z->id);
+	probes_zone_remove(d->probes, z->id);
+	if (d->decide)
+		decide_zone_gone(d->decide, z->id);
+	if (d->baseline)
+		baseline_forget(d->baseline, z->id);
+	d->tree_dirty = true;
+}
+
+static void on_zone_rename(const struct zone *z, const char *old_path, void *arg)
+{
+	struct daemon *d = arg;
+
+	probes_zone_rename(d->probes, z->id, z->path);
+	d->tree_dirty = true;
+}
+
+static void on_zone_class(const struct zone *z, void *arg)
+{
+	sync_class(arg, z);
+}
+
+/* New zones: note their knobs as found, and give them the class that the user asked for. */
+static void take_in_new(struct daemon *d)
+{
+	for (size_t i = 0; i < d->nr_new; i++) {
+		const struct zone *z = zones_by_id(d->zones, d->new_ids[i]);
+		const struct desired_zone *want = z ? desired_get(&d->desired, z->path) : NULL;
+
+		if (z && d->baseline && baseline_note(d->baseline, z->id, z->path) < 0)
+			log_debug("zone %s: knobs not noted", z->name);
+		if (want && zones_set_class(d->zones, z->id, want->class, &want->slo) < 0)
+			log_debug("zone %s vanished", want->path);
+	}
+	d->nr_new = 0;
+}
+
+/* The snapshot */
+
+static int reserve_views(struct daemon *d, int which, size_t n)
+{
+	struct zone_view *grown;
+	size_t cap = n + n / 4 + 64;
+
+	if (d->views_cap[which] >= n)
+		return 0;
+	grown = realloc(d->views[which], cap * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	d->views[which] = grown;
+	d->views_cap[which] = cap;
+	return 0;
+}
+
+static void view_values(const struct daemon *d, struct zone_view *v, const struct zone_view *before)
+{
+	const struct zone_row *row = probes_row(d->probes, v->id);
+
+	if (!row)
+		return;
+	v->valid = row->valid;
+	v->has_quota |= row->own_quota;
+	memcpy(v->value, row->value, sizeof(v->value));
+	if (!before)
+		return;
+	for (int m = 0; m < ZM_NR; m++) {
+		uint32_t bit = 1u << m;
+
+		if (zone_metrics[m].kind != METRIC_COUNTER || !(row->valid & before->valid & bit))
+			continue;
+		if (v->value[m] < before->value[m])
+			continue; /* a counter that fell is another counter */
+		v->delta[m] = v->value[m] - before->value[m];
+		v->delta_valid |= bit;
+	}
+}
+
+static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *v, const struct zone_view *views, const struct zone_view *before, bool fresh)
+{
+	*v = (struct zone_view){
+		.id = z->id,
+		.parent = z->parent ? z->parent->index : NO_ZONE,
+		.depth = z->depth,
+		.name = z->name,
+		.path = z->path,
+		.kind = z->kind,
+		.class = z->class,
+		.class_is_own = z->class_is_own,
+		.off_limits = z->off_limits_why != NULL,
+		.off_limits_why = z->off_limits_why,
+		.slo = z->slo,
+		.first_seen_ns = z->first_seen_ns,
+		.has_quota = z->parent && views[z->parent->index].has_quota,
+	};
+	if (fresh) {
+		view_values(d, v, before);
+	} else if (before) {
+		v->valid = before->valid;
+		v->delta_valid = before->delta_valid;
+		v->has_quota |= before->has_quota;
+		memcpy(v->value, before->value, sizeof(v->value));
+		memcpy(v->delta, before->delta, sizeof(v->delta));
+	}
+}
+
+/* Lay out the views anew: with fresh readings (a tick) or with the latest known (the tree changed). */
+static int build_views(struct daemon *d, bool fresh)
+{
+	int back = !d->front;
+	const struct zone_view *old = d->views[d->front];
+	struct zone_view *views;
+	uint32_t i = 0;
+
+	if (reserve_views(d, back, zones_count(d->zones)) < 0)
+		return -ENOMEM;
+	views = d->views[back];
+	zones_for_each(d->zones, cz)
+	{
+		struct zone *z = (struct zone *)cz; /* index is ours */
+		bool known = z->index < d->snap.nr_zones && old && old[z->index].id == z->id;
+		const struct zone_view *before = known ? &old[z->index] : NULL;
+
+		z->index = i;
+		view_fill(d, z, &views[i++], views, before, fresh);
+	}
+	d->front = back;
+	d->snap.zones = views;
+	d->snap.nr_zones = i;
+	d->tree_dirty = false;
+	return 0;
+}
+
+static uint32_t index_of(const struct daemon *d, uint64_t id)
+{
+	const struct zone *z = zones_by_id(d->zones, id);
+
+	return z ? z->index : NO_ZONE;
+}
+
+/* Point the ledger views at the zones of this layout. */
+static void link_ledgers(struct daemon *d)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->victims.nr; i++) {
+		struct victim *vi = d->victims.items[i];
+
+		vi->view.zone = index_of(d, vi->zone_id);
+		for (size_t p = 0; p < vi->view.nr_parts; p++) {
+			if (vi->parts[p].culprit_id)
+				vi->parts[p].zone = index_of(d, vi->parts[p].culprit_id);
+		}
+		if (vi->view.zone != NO_ZONE)
+			d->ledgers[n++] = vi->view;
+	}
+	d->snap.ledgers = d->ledgers;
+	d->snap.nr_ledgers = n;
+}
+
+int pipeline_fresh(struct daemon *d)
+{
+	int r = d->tree_dirty ? build_views(d, false) : 0;
+
+	if (r == 0)
+		link_ledgers(d);
+	return r;
+}
+
+static void publish_host(struct daemon *d)
+{
+	const struct host_row *h = probes_host(d->probes);
+
+	d->snap.host_valid = h->valid;
+	memcpy(d->snap.host_value, h->value, sizeof(h->value));
+	memset(d->snap.host_delta, 0, sizeof(d->snap.host_delta));
+	for (int m = 0; m < HM_NR; m++) {
+		bool both = h->valid & d->host_before.valid & (1u << m);
+
+		if (both && host_metrics[m].kind == METRIC_COUNTER && h->value[m] >= d->host_before.value[m])
+			d->snap.host_delta[m] = h->value[m] - d->host_before.value[m];
+	}
+	d->host_before = *h;
+}
+
+static void publish(struct daemon *d)
+{
+	uint64_t now_ns = clock_mono_ns();
+
+	d->snap.window_ns = d->snap.now_ns ? now_ns - d->snap.now_ns : 0;
+	d->snap.now_ns = now_ns;
+	d->snap.seq++;
+	if (build_views(d, true) < 0)
+		return; /* no memory: the previous snapshot stays */
+	for (size_t i = 0; i < d->victims.nr; i++) {
+		struct victim *vi = d->victims.items[i];
+		uint32_t z = index_of(d, vi->zone_id);
+		const struct zone_view *v = z == NO_ZONE ? NULL : &d->snap.zones[z];
+		bool known = v && (v->delta_valid & (1u << ZM_RUN_DELAY_NS));
+
+		victim_read(&d->victims, vi, d->ledger, d->snap.window_ns, known ? v->delta[ZM_RUN_DELAY_NS] : UINT64_MAX);
+	}
+	link_ledgers(d);
+	publish_host(d);
+}
+
+/* Findings */
+
+static void note_closed(struct daemon *d, const struct finding *f)
+{
+	if (d->nr_closed == FINDINGS_KEPT) {
+		memmove(d->closed, d->closed + 1, (FINDINGS_KEPT - 1) * sizeof(d->closed[0]));
+		d->nr_closed--;
+	}
+	d->closed[d->nr_closed++] = *f;
+}
+
+/* The seqs open before this run; news is what was not. */
+struct open_seqs {
+	size_t nr;
+	uint64_t seq[FINDINGS_MAX];
+};
+
+static bool was_open(const struct open_seqs *before, uint64_t seq)
+{
+	for (size_t i = 0; i < before->nr; i++) {
+		if (before->seq[i] == seq)
+			return true;
+	}
+	return false;
+}
+
+static void announce_findings(struct daemon *d, const struct open_seqs *before)
+{
+	uint64_t real_ns = clock_real_ns();
+
+	for (size_t i = 0; i < d->findings.nr; i++) {
+		const struct finding *f = &d->findings.items[i];
+
+		if (f->open && !was_open(before, f->seq))
+			events_add(&d->events, real_ns, EVENT_FINDING, f->victim_name, f->seq, "%s is hurt by %s: %s", f->victim_name,
+				   f->nr_culprits ? f->culprits[0].name : cause_name(f->cause), f->why);
+		if (!f->open) {
+			events_add(&d->events, real_ns, EVENT_FINDING, f->victim_name, f->seq, "%s is well again", f->victim_name);
+			note_closed(d, f);
+		}
+	}
+}
+
+static void look_and_decide(struct daemon *d)
+{
+	struct open_seqs before = {0};
+
+	for (size_t i = 0; i < d->findings.nr; i++) {
+		if (d->findings.items[i].open)
+			before.seq[before.nr++] = d->findings.items[i].seq;
+	}
+	detect_run(d->detect, &d->snap, &d->findings);
+	announce_findings(d, &before);
+	decide_tick(d->decide, &d->snap, &d->findings, &d->plan);
+	enforce_plan(d, &d->plan);
+	enforce_announce(d);
+}
+
+/* The ledger */
+
+static void on_fast_event(const struct fast_event *e, void *arg)
+{
+	struct daemon *d = arg;
+
+	d->self.fast_events_total++;
+	if (index_of(d, e->culprit_id) == NO_ZONE) {
+		/* Too new to be known: take the tree in first. */
+		zones_process(d->zones, clock_mono_ns(), NULL);
+		take_in_new(d);
+	}
+	if (pipeline_fresh(d) < 0)
+		return;
+	decide_fast(d->decide, &d->snap, e, &d->plan);
+	enforce_plan(d, &d->plan);
+}
+
+void pipeline_fast(struct daemon *d)
+{
+	uint64_t before = d->self.fast_applied_total;
+
+	ledger_drain(d->ledger, on_fast_event, d);
+	if (d->self.fast_applied_total != before)
+		enforce_announce(d);
+}
+
+static int on_ledger_fd(sd_event_source *src, int fd, uint32_t revents, void *arg)
+{
+	pipeline_fast(arg);
+	return 0;
+}
+
+void pipeline_ledger_open(struct daemon *d)
+{
+	struct ledger_options o = {.max_zones = d->cfg.ledger.max_zones, .fast_threshold_ns = d->cfg.guard.fast_threshold_ns};
+	struct error e = {0};
+	int r;
+
+	if (d->ledger)
+		return;
+	if (d->opt->no_bpf || !d->cfg.ledger.enabled || d->kernel.captured) {
+		pipeline_ledger_close(d, d->opt->no_bpf ? "switched off by --no-bpf" : "switched off in the configuration");
+		return;
+	}
+	r = ledger_open(&o, &d->ledger, &e);
+	if (r == 0)
+		r = sd_event_add_io(d->loop, &d->ledger_source, ledger_event_fd(d->ledger), EPOLLIN, on_ledger_fd, d);
+	if (r < 0) {
+		pipeline_ledger_close(d, e.code ? e.msg : strerror(-r));
+		return;
+	}
+	sd_event_source_set_priority(d->ledger_source, SD_EVENT_PRIORITY_IMPORTANT);
+	d->ledger_why_off[0] = 0;
+	victims_rebind(&d->victims, d->ledger);
+	if (probes_switch(d->probes, "run_delay", false, "the wait ledger measures it") < 0)
+		log_debug("run_delay probe could not be switched off");
+}
+
+void pipeline_ledger_close(struct daemon *d, const char *why)
+{
+	snprintf(d->ledger_why_off, sizeof(d->ledger_why_off), "%s", why);
+	log_notice("wait ledger is off: %s. Waiting is estimated from run delay; nobody can be named.", why);
+	events_add(&d->events, clock_real_ns(), EVENT_LEDGER, NULL, 0, "wait ledger is off: %s", why);
+	d->ledger_source = sd_event_source_disable_unref(d->ledger_source);
+	ledger_close(d->ledger);
+	d->ledger = NULL;
+	victims_rebind(&d->victims, NULL);
+	if (probes_switch(d->probes, "run_delay", true, "") < 0)
+		log_warn("run delay cannot be read either: waiting is not known on this host");
+}
+
+/* Ticks */
+
+/* CPUs go offline and come back; a CPU set must not name one that is gone. */
+static void refresh_cpus(struct daemon *d)
+{
+	struct topology now;
+
+	if (topology_read(&d->kernel, &now) < 0)
+		return;
+	topology_done(&d->topo);
+	d->topo = now;
+	d->snap.cpus = (struct cpu_topology){.online = now.online, .nr_cpus = now.nr_cpus, .core_of = now.core_of};
+}
+
+static void housekeeping(struct daemon *d)
+{
+	struct error e = {0};
+	uint64_t cpu_ns = clock_thread_cpu_ns();
+
+	if (d->snap.window_ns)
+		d->self.cpu_ppm = (cpu_ns - d->self.cpu_ns_at_tick) * 1000000 / d->snap.window_ns;
+	d->self.cpu_ns_at_tick = cpu_ns;
+	d->self.ticks_total++;
+	made_reap(d);
+	if (d->self.ticks_total % CPUS_EVERY == 0)
+		refresh_cpus(d);
+	if ((!d->server || d->feed_fd < 0) && daemon_listen(d, &e) == 0)
+		log_notice("listening in %s now", d->opt->run_dir);
+	if (d->actuator && !actuator_can_apply(d->actuator, NULL) && actuator_retry(d->actuator, NULL) == 0)
+		log_notice("the journal can be written again: enforcing is possible");
+}
+
+static void step_tick(struct daemon *d)
+{
+	struct slice s = slice_start(d);
+
+	if (zones_process(d->zones, clock_mono_ns(), &s)) {
+		slice_again(d);
+		return;
+	}
+	take_in_new(d);
+	if (probes_tick_step(d->probes, &s)) {
+		slice_again(d);
+		return;
+	}
+	d->tick_running = false;
+	publish(d);
+	look_and_decide(d);
+	housekeeping(d);
+}
+
+void pipeline_tick(struct daemon *d)
+{
+	if (d->tick_running) {
+		d->self.late_ticks_total++;
+		return;
+	}
+	d->tick_running = true;
+	probes_tick_begin(d->probes, clock_mono_ns());
+	step_tick(d);
+}
+
+void pipeline_zones(struct daemon *d)
+{
+	struct slice s = slice_start(d);
+	bool more = zones_process(d->zones, clock_mono_ns(), &s);
+
+	take_in_new(d);
+	if (more)
+		slice_again(d);
+}
+
+
+static int on_slice(sd_event_source *src, uint64_t usec, void *arg)
+{
+	struct daemon *d = arg;
+	uint64_t now_ns = clock_mono_ns();
+
+	if (now_ns > d->slice_due_ns && now_ns - d->slice_due_ns > d->self.loop_delay_max_ns)
+		d->self.loop_delay_max_ns = now_ns - d->slice_due_ns;
+	if (d->tick_running)
+		step_tick(d);
+	else
+		pipeline_zones(d);
+	return 0;
+}
+
+static int on_tick(sd_event_source *src, uint64_t usec, void *arg)
+{
+	struct daemon *d = arg;
+
+	sd_event_source_set_time(src, usec + d->cfg.tick_ns / 1000);
+	sd_event_source_set_enabled(src, SD_EVENT_ONESHOT);
+	pipeline_tick(d);
+	return 0;
+}
+
+static int on_inotify(sd_event_source *src, int fd, uint32_t revents, void *arg)
+{
+	pipeline_zones(arg);
+	return 0;
+}
+
+int pipeline_init(struct daemon *d, struct error *reterr)
+{
+	struct zones_events ev = {.on_add = on_zone_add, .on_remove = on_zone_remove, .on_rename = on_zone_rename,
+				  .on_class = on_zone_class, .arg = d};
+	struct probes_options po = {.fd_budget = d->cfg.fd_budget};
+	uint64_t now_ns = clock_mono_ns();
+	int r;
+
+	r = victims_init(&d->victims);
+	if (r == 0)
+		r = probes_new(&d->kernel, &d->fs, &po, &d->probes);
+	if (r == 0)
+		r = detect_new(&d->cfg, &d->detect);
+	if (r == 0)
+		r = decide_new(&d->cfg, d->actuator ? actuator_last_seq(d->actuator) + 1 : 1, &d->decide);
+	if (r < 0)
+		return error_errno(reterr, r, "start the pipeline");
+	refresh_cpus(d);
+	r = zones_new(&d->kernel, &d->fs, &d->cfg, &ev, &d->zones, reterr);
+	if (r < 0)
+		return r;
+	pipeline_ledger_open(d);
+	while (zones_process(d->zones, now_ns, NULL))
+		;
+	take_in_new(d);
+	r = build_views(d, false);
+	if (r == 0)
+		r = sd_event_add_time(d->loop, &d->tick_timer, CLOCK_MONOTONIC, now_ns / 1000, 1, on_tick, d);
+	if (r >= 0)
+		r = sd_event_add_time(d->loop, &d->slice_timer, CLOCK_MONOTONIC, UINT64_MAX, 1, on_slice, d);
+	if (r >= 0 && zones_fd(d->zones) >= 0)
+		r = sd_event_add_io(d->loop, NULL, zones_fd(d->zones), EPOLLIN, on_inotify, d);
+	return r < 0 ? error_errno(reterr, r, "start the loop") : 0;
+}
+
+void pipeline_done(struct daemon *d)
+{
+	sd_event_source_disable_unref(d->ledger_source);
+	sd_event_source_disable_unref(d->tick_timer);
+	sd_event_source_disable_unref(d->slice_timer);
+	victims_done(&d->victims);
+	ledger_close(d->ledger);
+	d->ledger = NULL;
+	zones_free(d->zones);
+	probes_free(d->probes);
+	detect_free(d->detect);
+	decide_free(d->decide);
+	free(d->views[0]);
+	free(d->views[1]);
+	free(d->new_ids);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The socket: line-delimited JSON, many clients, none of which can make czd wait or grow. A client
+ * that does not read is dropped when CLIENT_OUT_MAX is pending; a line longer than CLIENT_IN_MAX
+ * or a request that is no JSON object ends the connection with an error.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <jansson.h>
+#include <systemd/sd-event.h>
+#include "base/error.h"
+
+#define CLIENT_IN_MAX 65536
+#define CLIENT_OUT_MAX (1024 * 1024)
+#define CLIENTS_MAX 64
+#define CLIENTS_ROOT_EXTRA 8
+
+struct server;
+struct peer {
+	pid_t pid;
+	uid_t uid;
+	bool may_change; /* root, czd's own user, or a member of cz-admin */
+	uint64_t client; /* its number, for server_follow */
+	int64_t request_id;
+};
+/*
+ * Answer one request: return a new reference to `data` and leave *reterr alone, or return NULL and
+ * fill reterr. Called from the event loop.
+ */
+typedef json_t *(*server_handler)(const struct peer *p, const char *verb, const json_t *args, void *arg, struct error *reterr);
+
+must_check int server_new(sd_event *loop, int run_dirfd, const char *run_dir, server_handler handler, void *arg, struct server **ret, struct error *reterr);
+void server_free(struct server *s);
+/* Mark a client as following events from now on. */
+void server_follow(struct server *s, uint64_t client, int64_t request_id);
+/* Send data (borrowed) to every follower. */
+void server_publish(struct server *s, json_t *data);
+
+struct server_stats {
+	uint64_t clients, accepted_total, refused_total, dropped_total, requests_total, bad_requests_total;
+};
+void server_stats(const struct server *s, struct server_stats *ret);

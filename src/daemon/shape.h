@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Snapshot and kin -> the JSON of docs/protocol.md. Every function returns a new reference or NULL. */
+#pragma once
+#include <jansson.h>
+#include "daemon/daemon.h"
+
+json_t *shape_zone(const struct daemon *d, const struct zone_view *v);
+json_t *shape_ledger(const struct daemon *d, const struct ledger_view *w); /* w NULL: null */
+json_t *shape_finding(const struct daemon *d, const struct finding *f);
+json_t *shape_action(const struct daemon *d, const struct action *a);
+json_t *shape_event(const struct event *e);
+/* A number, or null when it is not known. */
+json_t *shape_known(bool known, uint64_t value);
+/* Text that may hold anything: escaped for display. */
+json_t *shape_text(const char *s);
+const struct finding *open_finding(const struct daemon *d, uint64_t victim_id); /* NULL: none */

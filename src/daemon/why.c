@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/* `why ZONE`: how long it waited, who ran meanwhile, what was done, what that changed. */
+#include <string.h>
+#include "base/clock.h"
+#include "base/parse.h"
+#include "base/str.h"
+#include "daemon/api.h"
+#include "daemon/shape.h"
+
+/* Actions settled longer ago than this are history, not an answer. */
+#define RECENT_NS (15ull * 60 * 1000000000)
+
+struct why {
+	const struct daemon *d;
+	const struct zone_view *v;
+	const struct ledger_view *w;
+	const struct finding *f;
+	uint64_t now_ns;
+};
+
+static uint64_t share_ppm(uint64_t part, uint64_t whole)
+{
+	return whole ? (uint64_t)((__uint128_t)part * 1000000 / whole) : 0;
+}
+
+static const char *verdict(const struct why *y)
+{
+	if (y->v->class != CLASS_LC || !y->v->class_is_own)
+		return "unprotected";
+	if (y->f)
+		return "hurt";
+	if (!y->w || !y->w->window_ns)
+		return "learning";
+	return y->w->estimated && !y->w->wait_ns ? "unknown" : "fine";
+}
+
+static const char *const doing[CAUSE_NR] = {
+	[CAUSE_NEIGHBOUR] = "is being hurt",
+	[CAUSE_SELF] = "is short of CPU by its own load",
+	[CAUSE_THROTTLED] = "is held back by its own CPU quota",
+	[CAUSE_KERNEL] = "is held up by kernel work (interrupts, kernel threads)",
+	[CAUSE_HOST] = "is held up by the hypervisor (steal)",
+	[CAUSE_IDLE] = "is slow to wake up: its CPU was idle",
+	[CAUSE_UNKNOWN] = "waits too long, and the cause is not known",
+};
+
+static void headline_hurt(const struct why *y, struct strbuf *b)
+{
+	const struct finding *f = y->f;
+	char took[24], share[24];
+
+	format_duration(f->last_ns - f->since_ns, took, sizeof(took));
+	format_ppm(f->wait_share_ppm, share, sizeof(share));
+	strbuf_printf(b, "%s %s. ", y->v->name, doing[f->cause]);
+	if (f->last_ns > f->since_ns)
+		strbuf_printf(b, "For %s it has waited %s of the time for a CPU; ", took, share);
+	else
+		strbuf_printf(b, "It has waited %s of the time for a CPU; ", share);
+	strbuf_printf(b, "%s.", f->why);
+}
+
+static void headline_fine(const struct why *y, struct strbuf *b)
+{
+	char share[24], p99[24], goal[24];
+
+	format_ppm(share_ppm(y->w->wait_ns, y->w->window_ns), share, sizeof(share));
+	strbuf_printf(b, "%s is fine. It waited %s of the time for a CPU", y->v->name, share);
+	if (y->w->waits)
+		strbuf_printf(b, "; wait p99 is %s", format_duration(y->w->wait_p99_ns, p99, sizeof(p99)));
+	if (y->v->slo.wait_p99_ns)
+		strbuf_printf(b, "%s its goal is %s", y->w->waits ? "," : ";", format_duration(y->v->slo.wait_p99_ns, goal, sizeof(goal)));
+	strbuf_puts(b, ".");
+}
+
+static json_t *headline(const struct why *y, const char *what)
+{
+	struct strbuf b = {0};
+	json_t *j;
+
+	if (strcmp(what, "hurt") == 0)
+		headline_hurt(y, &b);
+	else if (strcmp(what, "fine") == 0)
+		headline_fine(y, &b);
+	else if (strcmp(what, "learning") == 0)
+		strbuf_printf(&b, "%s is protected since a moment ago; the first second is being measured.", y->v->name);
+	else if (strcmp(what, "unprotected") == 0)
+		strbuf_printf(&b, "%s is not protected, so nobody keeps a ledger of what it waits for.", y->v->name);
+	else
+		strbuf_printf(&b, "%s: its waiting is not known on this host.", y->v->name);
+	j = json_string(b.data ? b.data : "");
+	strbuf_done(&b);
+	return j;
+}
+
+static void add_text(json_t *list, const char *fmt, ...) printf_like(2, 3);
+static void add_text(json_t *list, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	json_array_append_new(list, shape_text(text));
+}
+
+/* What was looked at and ruled out; only with the evidence for it. */
+static json_t *not_the_cause(const struct why *y)
+{
+	json_t *list = json_array();
+	const struct zone_view *v = y->v;
+	char share[24];
+
+	if (!y->f || !y->w || y->w->estimated)
+		return list;
+	if (y->f->cause != CAUSE_THROTTLED && !y->w->cause_ns[CAUSE_THROTTLED])
+		add_text(list, "its own quota (%s)", v->has_quota ? "not used up" : "it has none");
+	if (y->f->cause != CAUSE_HOST && (y->d->snap.host_valid & (1u << HM_STEAL_NS)))
+		add_text(list, "host steal (%s)",
+			 format_ppm(share_ppm(y->d->snap.host_delta[HM_STEAL_NS], y->d->snap.window_ns), share, sizeof(share)));
+	if (y->f->cause != CAUSE_SELF && (v->delta_valid & (1u << ZM_CPU_USAGE_NS)))
+		add_text(list, "its own load (%.2f CPU, %s of its waiting)", (double)v->delta[ZM_CPU_USAGE_NS] / (double)y->d->snap.window_ns,
+			 format_ppm(share_ppm(y->w->cause_ns[CAUSE_SELF], y->w->wait_ns), share, sizeof(share)));
+	return list;
+}
+
+static bool is_recent(const struct why *y, const struct action *a)
+{
+	return !a->settled_ns || a->state == ACTION_KEPT || y->now_ns - a->settled_ns < RECENT_NS;
+}
+
+static json_t *actions_of(const struct why *y, json_t **ret_proposal)
+{
+	const struct action *a;
+	size_t n = decide_actions(y->d->decide, &a);
+	json_t *rows = json_array();
+
+	*ret_proposal = NULL;
+	for (size_t i = 0; i < n; i++) {
+		if (a[i].victim_id != y->v->id)
+			continue;
+		if (a[i].state == ACTION_PROPOSED && !*ret_proposal)
+			*ret_proposal = shape_action(y->d, &a[i]);
+		else if (a[i].state != ACTION_PROPOSED && a[i].state != ACTION_EXPIRED && is_recent(y, &a[i]))
+			json_array_append_new(rows, shape_action(y->d, &a[i]));
+	}
+	return rows;
+}
+
+static json_t *notes(const struct why *y)
+{
+	struct ledger_health h;
+	json_t *list = json_array();
+	const char *cannot;
+
+	if (!y->d->ledger) {
+		add_text(list, "nobody can be named: the wait ledger is off (%.150s)", y->d->ledger_why_off);
+		return list;
+	}
+	ledger_health(y->d->ledger, &h);
+	if (!h.irq_split)
+		add_text(list, "interrupts are not split off on this kernel: they count to whoever was interrupted");
+	if (h.events_lost_total)
+		add_text(list, "%llu fast events were lost (ring buffer full); the ledger itself loses nothing by that",
+			 (unsigned long long)h.events_lost_total);
+	if (y->d->actuator && !actuator_can_apply(y->d->actuator, &cannot))
+		add_text(list, "nothing can be enforced: %.150s", cannot);
+	return list;
+}
+
+static json_t *next_command(const struct why *y, const char *what, bool proposal, bool acted)
+{
+	char text[ZONE_NAME_MAX + 64];
+
+	if (strcmp(what, "unprotected") == 0)
+		snprintf(text, sizeof(text), "czctl protect %s --slo wait.p99=500us", y->v->name);
+	else if (proposal)
+		snprintf(text, sizeof(text), "czctl try --for 10m %s", y->v->name);
+	else if (acted)
+		snprintf(text, sizeof(text), "czctl actions");
+	else
+		snprintf(text, sizeof(text), "czctl inspect %s", y->v->name);
+	return json_string(text);
+}
+
+json_t *api_why(const struct api_call *c, struct error *reterr)
+{
+	struct why y = {.d = c->d, .v = arg_zone(c, reterr), .now_ns = clock_mono_ns()};
+	json_t *actions, *proposal;
+	const char *what;
+	uint64_t until_ns = 0;
+	enum guard_mode mode;
+
+	if (!y.v)
+		return NULL;
+	y.w = snapshot_ledger(&y.d->snap, (uint32_t)(y.v - y.d->snap.zones));
+	y.f = open_finding(y.d, y.v->id);
+	what = verdict(&y);
+	mode = decide_mode(y.d->decide, y.v->id, y.now_ns, &until_ns);
+	actions = actions_of(&y, &proposal);
+	return json_pack("{s:o,s:s,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "zone", shape_zone(y.d, y.v), "verdict", what, "headline", headline(&y, what),
+			 "mode", guard_mode_name(mode), "until_ns", shape_known(until_ns, until_ns), "finding",
+			 y.f ? shape_finding(y.d, y.f) : json_null(), "ledger", shape_ledger(y.d, y.w), "not_the_cause", not_the_cause(&y), "next",
+			 next_command(&y, what, proposal != NULL, json_array_size(actions) > 0), "actions", actions, "proposal",
+			 proposal ? proposal : json_null(), "notes", notes(&y));
+}
