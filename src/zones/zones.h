@@ -36,12 +36,11 @@ struct zone {
 	uint32_t depth;			/* root 0 */
 	uint32_t index;			/* the caller's: e.g. position in the snapshot being built */
 
-	/* zones.c's own */
+	/* this folder's own */
 	int wd;				/* inotify watch, -1 none */
-	uint8_t process_marks;		/* which critical processes were seen here */
-	uint8_t process_marks_new;
+	uint8_t marks, marks_new;	/* critical processes seen here or below: offlimits.c */
+	bool off_limits_inherits;	/* children are off-limits for the same reason */
 	bool scan_queued, scan_deep, seen;
-	struct zone *scan_next;
 };
 
 struct zones;
@@ -80,7 +79,7 @@ const struct zone *zones_first(const struct zones *zs);		/* the root; NULL: none
 #define zones_for_each(zs, z) for (const struct zone *z = zones_first(zs); z; z = (z)->next)
 size_t zones_count(const struct zones *zs);
 const struct zone *zones_by_id(const struct zones *zs, uint64_t id);
-const struct zone *zones_by_path(const struct zones *zs, const char *path);	/* linear */
+const struct zone *zones_by_path(const struct zones *zs, const char *path);
 /*
  * What a person calls a zone: its path, its name, or a suffix of its path at a '/' boundary, or a
  * container id's prefix of at least 6 characters. -ENOENT: none, with candidates in the hint;
