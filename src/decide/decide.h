@@ -4,7 +4,9 @@
  * same plan (replay). Owns the state of every action: ladder, outcome, cool-down, lease, recovery.
  */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "model/action.h"
 #include "model/config.h"
 #include "model/finding.h"
@@ -37,9 +39,18 @@ void decide_set_mode(struct decide *d, enum guard_mode mode, uint64_t victim_id,
 enum guard_mode decide_mode(const struct decide *d, uint64_t victim_id, uint64_t now_ns, uint64_t *ret_until_ns);
 /* Approve a proposal: it is applied with the next tick. -ENOENT no such action, -EALREADY not a proposal. */
 must_check int decide_approve(struct decide *d, uint64_t seq, uint64_t now_ns);
-/* Undo by hand, all (seq 0) or one: the steps come with the next plan; `hold` seconds nothing new is tried on that pair. */
+/* Undo by hand, all (seq 0) or one: the steps come with the next plan; for one lease nothing new is
+ * tried on those pairs. -ENOENT no such action, -EALREADY it holds no knob (any more). */
 must_check int decide_undo(struct decide *d, uint64_t seq, uint64_t now_ns);
 void decide_zone_gone(struct decide *d, uint64_t zone_id);
 
-/* All actions known, oldest first; settled ones are kept up to a bound (256). */
+/* The actuator can (again) or cannot apply. A result of -EROFS says `false` by itself; after
+ * actuator_retry() succeeded the daemon says `true`. While false only undo steps are planned. */
+void decide_can_apply(struct decide *d, bool can);
+
+/* All actions known, oldest first; settled ones are kept up to a bound (256). Valid until the next
+ * call that is not const. */
 size_t decide_actions(const struct decide *d, const struct action **ret);
+/* Why nothing (more) can be done about a victim's open finding ("not best-effort", "bystanders",
+ * "every rung tried", ...); "" when there is no such reason. Valid until the next decide_tick(). */
+const char *decide_note(const struct decide *d, uint64_t victim_id);

@@ -50,6 +50,7 @@ struct action {
 	char from[KNOB_TEXT_MAX], to[KNOB_TEXT_MAX]; /* canonical; from is filled by actuate */
 	char reason[256];	/* with the numbers */
 	char expect[128];	/* what it should do to the victim */
+	char ended[64];		/* why it was reverted, failed, lost or expired; "" while it holds */
 	enum action_state state;
 	enum outcome outcome;
 	uint64_t onset_ns;	/* first instant of the harm that led to it */

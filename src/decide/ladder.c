@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ladder, least drastic first. Idle class and weight decide only among siblings, so they are
+ * for the contender (the culprit's side child of the lowest common ancestor); exclusion from CPUs,
+ * cap and freeze work at any level, hence also on the culprit alone when its contender is not ours
+ * to touch.
+ */
+#include <stdio.h>
+#include "base/cleanup.h"
+#include "base/cpuset.h"
+#include "base/parse.h"
+#include "base/str.h"
+#include "decide/internal.h"
+
+#define CAP_PERIOD_US 100000
+#define CAP_MIN_US    1000 /* the kernel takes no smaller quota */
+
+struct rung_desc {
+	enum knob knob;
+	bool needs_contender;
+	bool (*allowed)(const struct guard_config *cfg);
+	bool (*value)(const struct decide *d, const struct contest *c, struct action *ret);
+	const char *expect;
+};
+
+static bool always(const struct guard_config *cfg)
+{
+	return true;
+}
+
+static bool cpuset_allowed(const struct guard_config *cfg)
+{
+	return cfg->allow_cpuset;
+}
+
+static bool cap_allowed(const struct guard_config *cfg)
+{
+	return cfg->allow_cap;
+}
+
+static bool freeze_allowed(const struct guard_config *cfg)
+{
+	return cfg->allow_freeze;
+}
+
+static bool value_one(const struct decide *d, const struct contest *c, struct action *ret)
+{
+	return str_copy(ret->to, sizeof(ret->to), "1");
+}
+
+static void add_with_siblings(struct cpuset *set, const struct cpu_topology *topo, int32_t cpu)
+{
+	if (cpu < 0 || (uint32_t)cpu >= topo->nr_cpus)
+		return;
+	cpuset_add(set, (unsigned int)cpu);
+	for (uint32_t i = 0; topo->core_of && i < topo->nr_cpus; i++)
+		if (topo->core_of[i] == topo->core_of[cpu])
+			cpuset_add(set, i);
+}
+
+/* The CPUs on which the victim was seen waiting for zones below base, with their SMT siblings. */
+static void contested_cpus(const struct contest *c, struct cpuset *ret)
+{
+	const struct ledger_view *l = snapshot_ledger(c->s, c->victim);
+
+	cpuset_zero(ret);
+	if (c->culprit)
+		add_with_siblings(ret, &c->s->cpus, c->culprit->cpu);
+	for (size_t i = 0; l && i < l->nr_parts; i++)
+		if (l->parts[i].cause == CAUSE_NEIGHBOUR &&
+		    snapshot_is_below(c->s, l->parts[i].zone, c->base))
+			add_with_siblings(ret, &c->s->cpus, l->parts[i].cpu);
+	cpuset_and(ret, ret, &c->s->cpus.online);
+}
+
+/* At least half of the CPUs remain: a victim that runs everywhere is not helped by exclusion. */
+static bool value_cpuset(const struct decide *d, const struct contest *c, struct action *ret)
+{
+	struct cpuset away, rest;
+
+	contested_cpus(c, &away);
+	cpuset_andnot(&rest, &c->s->cpus.online, &away);
+	if (!cpuset_count(&away) || !cpuset_count(&rest) ||
+	    cpuset_count(&away) > cpuset_count(&rest))
+		return false;
+	return cpuset_format(&rest, ret->to, sizeof(ret->to)) >= 0;
+}
+
+static bool cap_at(const struct contest *c, uint64_t ppm, struct action *ret)
+{
+	uint64_t quota_us = ppm * CAP_PERIOD_US / PPM;
+
+	if (quota_us < CAP_MIN_US)
+		quota_us = CAP_MIN_US;
+	return str_printf(ret->to, sizeof(ret->to), "%llu %d", (unsigned long long)quota_us,
+			  CAP_PERIOD_US) >= 0;
+}
+
+static bool base_use_ppm(const struct contest *c, uint64_t *ret)
+{
+	const struct zone_view *z = &c->s->zones[c->base];
+
+	if (!(z->delta_valid & (1u << ZM_CPU_USAGE_NS)) || !c->s->window_ns)
+		return false;
+	*ret = share_ppm(z->delta[ZM_CPU_USAGE_NS], c->s->window_ns);
+	return true;
+}
+
+static bool value_cap_half(const struct decide *d, const struct contest *c, struct action *ret)
+{
+	uint64_t use;
+
+	if (!base_use_ppm(c, &use) || use / 2 <= d->cfg.min_cap_ppm)
+		return false;
+	return cap_at(c, use / 2, ret);
+}
+
+static bool value_cap_floor(const struct decide *d, const struct contest *c, struct action *ret)
+{
+	uint64_t use;
+
+	if (base_use_ppm(c, &use) && use <= d->cfg.min_cap_ppm)
+		return false;
+	return cap_at(c, d->cfg.min_cap_ppm, ret);
+}
+
+static const struct rung_desc rungs[RUNG_NR] = {
+    [RUNG_IDLE] = {KNOB_CPU_IDLE, true, always, value_one,
+		   "hardly any waiting behind it; it keeps all CPU the victim leaves"},
+    [RUNG_WEIGHT] = {KNOB_CPU_WEIGHT, true, always, value_one,
+		     "little waiting behind it; it keeps nearly all CPU the victim leaves"},
+    [RUNG_CPUSET] = {KNOB_CPUSET, false, cpuset_allowed, value_cpuset,
+		     "no waiting behind it on the CPUs taken away; it keeps the others"},
+    [RUNG_CAP] = {KNOB_CPU_MAX, false, cap_allowed, value_cap_half,
+		  "about half of the waiting behind it; it keeps half of its CPU"},
+    [RUNG_CAP_FLOOR] = {KNOB_CPU_MAX, false, cap_allowed, value_cap_floor,
+			"less waiting behind it; it keeps the least share configured"},
+    [RUNG_FREEZE] = {KNOB_FREEZE, false, freeze_allowed, value_one,
+		     "no waiting behind it; it stands still"},
+};
+
+const char *contest_init(struct contest *c, const struct decide *d, const struct snapshot *s,
+			 uint64_t victim_id, uint64_t culprit_id)
+{
+	uint32_t contender;
+	const char *why;
+
+	*c = (struct contest){.s = s};
+	c->victim = tree_find(&d->tree, victim_id);
+	c->zone = tree_find(&d->tree, culprit_id);
+	if (c->victim == NO_ZONE || c->zone == NO_ZONE)
+		return "it is gone";
+	contender = snapshot_contender(s, c->victim, c->zone);
+	if (contender == NO_ZONE)
+		return "one of the two contains the other";
+	why = tree_why_not(&d->tree, c->zone);
+	if (why)
+		return why;
+	c->base_contends = !tree_why_not(&d->tree, contender);
+	c->base = c->base_contends ? contender : c->zone;
+	return NULL;
+}
+
+static void describe(const struct contest *c, struct action *a)
+{
+	const struct zone_view *victim = &c->s->zones[c->victim], *zone = &c->s->zones[c->zone];
+	char x[32];
+
+	if (c->event)
+		snprintf(a->reason, sizeof(a->reason), "%.80s ran %s on CPU %d while %.80s waited",
+			 zone->name, format_duration(c->event->foreign_ns, x, sizeof(x)),
+			 c->event->cpu, victim->name);
+	else
+		snprintf(a->reason, sizeof(a->reason), "%.48s is %s of the waiting of %.48s: %.90s",
+			 zone->name, format_ppm(c->culprit->share_ppm, x, sizeof(x)), victim->name,
+			 c->finding->why);
+}
+
+bool rung_build(const struct decide *d, const struct contest *c, enum rung r, struct action *ret)
+{
+	const struct rung_desc *desc = &rungs[r];
+	const struct zone_view *base = &c->s->zones[c->base];
+
+	if ((desc->needs_contender && !c->base_contends) || !desc->allowed(&d->cfg))
+		return false;
+	if ((d->knob_missing & (1u << desc->knob)) || hands_off_has(d, base->id, desc->knob))
+		return false;
+	if (action_holding(d, base->id, desc->knob) >= 0)
+		return false;
+	*ret = (struct action){
+	    .victim_id = c->s->zones[c->victim].id,
+	    .culprit_id = c->s->zones[c->zone].id,
+	    .target_id = base->id,
+	    .knob = desc->knob,
+	};
+	if (!desc->value(d, c, ret))
+		return false;
+	str_copy(ret->victim_name, sizeof(ret->victim_name), c->s->zones[c->victim].name);
+	str_copy(ret->target_name, sizeof(ret->target_name), base->name);
+	str_copy(ret->expect, sizeof(ret->expect), desc->expect);
+	describe(c, ret);
+	return true;
+}
+
+enum rung ladder_next(const struct decide *d, const struct contest *c, enum rung from,
+		      struct action *ret)
+{
+	enum rung r = from;
+
+	while (r < RUNG_NR && !rung_build(d, c, r, ret))
+		r++;
+	return r;
+}

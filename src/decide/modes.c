@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Observe or enforce: for all, or for one victim. A mode until a time lies over the lasting one and
+ * falls away by itself. One victim's own mode wins over the mode for all.
+ */
+#include <string.h>
+#include "decide/internal.h"
+
+struct victim *victim_find(const struct decide *d, uint64_t id)
+{
+	for (size_t i = 0; i < d->nr_victims; i++)
+		if (d->victims[i].id == id)
+			return (struct victim *)&d->victims[i];
+	return NULL;
+}
+
+/* Room is made by dropping the longest unseen that carries no mode of its own. */
+static struct victim *victim_evict(struct decide *d)
+{
+	struct victim *oldest = NULL;
+
+	for (size_t i = 0; i < d->nr_victims; i++) {
+		struct victim *v = &d->victims[i];
+
+		if (!v->has_mode && !v->temp.until_ns && (!oldest || v->seen_ns < oldest->seen_ns))
+			oldest = v;
+	}
+	return oldest;
+}
+
+struct victim *victim_get(struct decide *d, uint64_t id)
+{
+	struct victim *v = victim_find(d, id);
+
+	if (!v) {
+		v = d->nr_victims < VICTIMS_MAX ? &d->victims[d->nr_victims++] : victim_evict(d);
+		if (!v)
+			return NULL;
+		*v = (struct victim){.id = id};
+	}
+	v->seen_ns = d->now_ns;
+	return v;
+}
+
+void victim_forget(struct decide *d, uint64_t id)
+{
+	struct victim *v = victim_find(d, id);
+
+	if (v)
+		*v = d->victims[--d->nr_victims];
+}
+
+static bool in_force(const struct temporary_mode *t, uint64_t now_ns)
+{
+	return t->until_ns > now_ns;
+}
+
+void decide_set_mode(struct decide *d, enum guard_mode mode, uint64_t victim_id, uint64_t until_ns)
+{
+	struct temporary_mode temp = {.mode = mode, .until_ns = until_ns};
+	struct victim *v;
+
+	if (!victim_id) {
+		if (!until_ns)
+			d->mode = mode;
+		d->temp = temp;
+		return;
+	}
+	v = victim_get(d, victim_id);
+	if (!v)
+		return;
+	v->temp = temp;
+	if (!until_ns) {
+		v->has_mode = true;
+		v->mode = mode;
+	}
+}
+
+enum guard_mode decide_mode(const struct decide *d, uint64_t victim_id, uint64_t now_ns,
+			    uint64_t *ret_until_ns)
+{
+	const struct victim *v = victim_id ? victim_find(d, victim_id) : NULL;
+	const struct temporary_mode *temp = NULL;
+	enum guard_mode mode = d->mode;
+
+	if (v && in_force(&v->temp, now_ns))
+		temp = &v->temp;
+	else if (v && v->has_mode)
+		mode = v->mode;
+	else if (in_force(&d->temp, now_ns))
+		temp = &d->temp;
+	if (ret_until_ns)
+		*ret_until_ns = temp ? temp->until_ns : 0;
+	return temp ? temp->mode : mode;
+}
+
+bool mode_is_enforce(const struct decide *d, uint64_t victim_id)
+{
+	return decide_mode(d, victim_id, d->now_ns, NULL) == MODE_ENFORCE;
+}
+
+void modes_expire(struct decide *d)
+{
+	if (!in_force(&d->temp, d->now_ns))
+		d->temp.until_ns = 0;
+	for (size_t i = 0; i < d->nr_victims; i++)
+		if (!in_force(&d->victims[i].temp, d->now_ns))
+			d->victims[i].temp.until_ns = 0;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Did it help? The victim's ledger over whole windows after the write against the one before. What
+ * counts is the waiting caused below the target: with several culprits at once each action answers
+ * for its own. On the fast path there is no window before (the harm is younger than a millisecond),
+ * so the event stands for it and the bar is absolute.
+ */
+#include "base/str.h"
+#include "decide/internal.h"
+
+#define GONE_PPM      10000 /* waiting behind the target below 1 % of the time: as good as none */
+#define FAST_GONE_PPM 30000
+#define WAITS_MIN     10
+#define PATIENCE      20 /* measure_ns: longer without a whole window means not measurable */
+
+static uint64_t use_of(const struct zone_view *z, bool *known)
+{
+	if (z->delta_valid & (1u << ZM_CPU_USAGE_NS))
+		return z->delta[ZM_CPU_USAGE_NS];
+	*known = false;
+	return 0;
+}
+
+void measure_add(struct measure *m, const struct snapshot *s, const struct ledger_view *l,
+		 uint32_t target)
+{
+	if (!m->window_ns)
+		m->usage_known = true;
+	m->window_ns += l->window_ns;
+	m->wait_ns += l->wait_ns;
+	m->foreign_ns += l->cause_ns[CAUSE_NEIGHBOUR];
+	m->waits += l->waits;
+	m->wait_p99_ns = max_u64(m->wait_p99_ns, l->wait_p99_ns);
+	m->feed_p99_ns = max_u64(m->feed_p99_ns, l->feed_p99_ns);
+	m->blind |= l->estimated;
+	m->victim_use_ns += use_of(&s->zones[l->zone], &m->usage_known);
+	m->target_use_ns += use_of(&s->zones[target], &m->usage_known);
+	for (size_t i = 0; i < l->nr_parts; i++)
+		if (l->parts[i].cause == CAUSE_NEIGHBOUR &&
+		    snapshot_is_below(s, l->parts[i].zone, target))
+			m->part_ns += l->parts[i].ns;
+}
+
+void outcome_before(struct action *a, struct trial *t, const struct contest *c, uint32_t target)
+{
+	const struct ledger_view *l = snapshot_ledger(c->s, c->victim);
+
+	t->before = (struct measure){0};
+	if (l)
+		measure_add(&t->before, c->s, l, target);
+	a->before_wait_p99_ns = t->before.wait_p99_ns;
+	a->before_share_ppm = share_ppm(t->before.foreign_ns, t->before.window_ns);
+	if (c->event) {
+		a->before_wait_p99_ns = max_u64(a->before_wait_p99_ns, c->event->foreign_ns);
+		a->before_share_ppm =
+		    share_ppm(c->event->foreign_ns, since_ns(c->event->now_ns, c->event->since_ns));
+		if (a->before_share_ppm > PPM)
+			a->before_share_ppm = PPM;
+	}
+}
+
+/* Without work of the victim there is nothing to compare. */
+static bool victim_worked(const struct measure *before, const struct measure *after)
+{
+	uint32_t use = share_ppm(after->victim_use_ns, after->window_ns);
+
+	if (after->waits >= WAITS_MIN || share_ppm(after->wait_ns, after->window_ns) >= GONE_PPM)
+		return true;
+	return after->usage_known && use >= 1000 &&
+	       use >= share_ppm(before->victim_use_ns, before->window_ns) / 10;
+}
+
+/* The target stopped by itself: idle though the victim left it CPU. That proves nothing. */
+static bool target_stopped(const struct action *a, const struct measure *after)
+{
+	if (!after->usage_known || a->knob == KNOB_FREEZE)
+		return false;
+	return share_ppm(after->target_use_ns, after->window_ns) < 1000 &&
+	       share_ppm(after->victim_use_ns, after->window_ns) < 900000;
+}
+
+static bool goals_met(const struct slo *slo, const struct measure *m)
+{
+	if (!slo->wait_p99_ns && !slo->wait_share_ppm)
+		return false;
+	if (slo->wait_p99_ns && (m->waits < WAITS_MIN || m->wait_p99_ns > slo->wait_p99_ns))
+		return false;
+	if (slo->latency_p99_ns && m->feed_p99_ns > slo->latency_p99_ns)
+		return false;
+	return !slo->wait_share_ppm ||
+	       share_ppm(m->foreign_ns, m->window_ns) <= slo->wait_share_ppm;
+}
+
+static enum outcome judge(const struct action *a, const struct trial *t, const struct slo *slo)
+{
+	uint32_t before = share_ppm(t->before.part_ns, t->before.window_ns);
+	uint32_t after = share_ppm(t->after.part_ns, t->after.window_ns);
+
+	if (t->after.blind || !victim_worked(&t->before, &t->after) || target_stopped(a, &t->after))
+		return OUTCOME_UNMEASURED;
+	if (goals_met(slo, &t->after))
+		return OUTCOME_HELPED;
+	if (after <= (a->fast ? FAST_GONE_PPM : GONE_PPM) || after <= before / 2)
+		return OUTCOME_HELPED;
+	return OUTCOME_NO_HELP;
+}
+
+static void conclude(struct decide *d, size_t i, enum outcome outcome)
+{
+	struct action *a = &d->actions[i];
+	struct trial *t = &d->trials[i];
+
+	a->outcome = outcome;
+	a->after_wait_p99_ns = t->after.wait_p99_ns;
+	a->after_share_ppm = share_ppm(t->after.foreign_ns, t->after.window_ns);
+	if (outcome == OUTCOME_NO_HELP) {
+		action_want_undo(d, i, "did not help");
+		return;
+	}
+	a->state = ACTION_KEPT;
+	a->settled_ns = d->now_ns;
+}
+
+static void outcome_run(struct decide *d, const struct snapshot *s, size_t i)
+{
+	struct action *a = &d->actions[i];
+	struct trial *t = &d->trials[i];
+	uint32_t victim = tree_find(&d->tree, a->victim_id),
+		 target = tree_find(&d->tree, a->target_id);
+	const struct ledger_view *l = victim == NO_ZONE ? NULL : snapshot_ledger(s, victim);
+
+	if (target == NO_ZONE || victim == NO_ZONE)
+		return;
+	if (l && l->window_ns && s->now_ns >= t->measure_from_ns + l->window_ns)
+		measure_add(&t->after, s, l, target);
+	if (t->after.window_ns && t->after.window_ns >= d->cfg.measure_ns)
+		conclude(d, i, judge(a, t, &s->zones[victim].slo));
+	else if (since_ns(d->now_ns, t->measure_from_ns) > PATIENCE * d->cfg.measure_ns)
+		conclude(d, i, OUTCOME_UNMEASURED);
+}
+
+void outcomes_run(struct decide *d, const struct snapshot *s)
+{
+	for (size_t i = 0; i < d->nr_actions; i++)
+		if (d->actions[i].state == ACTION_APPLIED && d->trials[i].phase == PHASE_RESTING &&
+		    !d->trials[i].want_undo)
+			outcome_run(d, s, i);
+}
