@@ -38,7 +38,8 @@ static bool exists(const struct host *h, const char *path)
 	return kio_fstatat(h->k->root_fd, path, &st) == 0;
 }
 
-static enum cap_state from_file(const struct host *h, const char *path, char *why, const char *if_not)
+static enum cap_state from_file(const struct host *h, const char *path, char *why,
+				const char *if_not)
 {
 	if (exists(h, path)) {
 		snprintf(why, WHY_SIZE, "/%s", path);
@@ -65,14 +66,16 @@ static enum cap_state try_bpf(const struct host *h, char *why)
 		snprintf(why, WHY_SIZE, "maps can be created");
 		return CAP_YES;
 	}
-	snprintf(why, WHY_SIZE, errno == EPERM ? "not permitted: needs root or CAP_BPF and CAP_PERFMON"
-					       : "this kernel has no BPF (CONFIG_BPF_SYSCALL)");
+	snprintf(why, WHY_SIZE,
+		 errno == EPERM ? "not permitted: needs root or CAP_BPF and CAP_PERFMON"
+				: "this kernel has no BPF (CONFIG_BPF_SYSCALL)");
 	return CAP_NO;
 }
 
 static enum cap_state try_btf(const struct host *h, char *why)
 {
-	return from_file(h, "sys/kernel/btf/vmlinux", why, "kernel built without CONFIG_DEBUG_INFO_BTF");
+	return from_file(h, "sys/kernel/btf/vmlinux", why,
+			 "kernel built without CONFIG_DEBUG_INFO_BTF");
 }
 
 static enum cap_state try_schedstat(const struct host *h, char *why)
@@ -87,11 +90,13 @@ static enum cap_state try_psi(const struct host *h, char *why)
 
 	if (n >= 0) {
 		snprintf(why, WHY_SIZE, "/proc/pressure%s",
-			 cgroup_has(h->fs, CG_UNIFIED) ? ", and per cgroup (v2)" : " (no v2 hierarchy: host only)");
+			 cgroup_has(h->fs, CG_UNIFIED) ? ", and per cgroup (v2)"
+						       : " (no v2 hierarchy: host only)");
 		return CAP_YES;
 	}
-	snprintf(why, WHY_SIZE, n == -EOPNOTSUPP ? "switched off: boot with psi=1"
-						 : "kernel built without CONFIG_PSI");
+	snprintf(why, WHY_SIZE,
+		 n == -EOPNOTSUPP ? "switched off: boot with psi=1"
+				  : "kernel built without CONFIG_PSI");
 	return CAP_NO;
 }
 
@@ -119,11 +124,11 @@ static enum cap_state try_psi_trigger(const struct host *h, char *why)
 static enum cap_state try_pmu(const struct host *h, char *why)
 {
 	struct perf_event_attr attr = {
-		.type = PERF_TYPE_HARDWARE,
-		.size = sizeof(attr),
-		.config = PERF_COUNT_HW_CPU_CYCLES,
-		.disabled = 1,
-		.exclude_kernel = 1,
+	    .type = PERF_TYPE_HARDWARE,
+	    .size = sizeof(attr),
+	    .config = PERF_COUNT_HW_CPU_CYCLES,
+	    .disabled = 1,
+	    .exclude_kernel = 1,
 	};
 	int fd;
 
@@ -135,9 +140,9 @@ static enum cap_state try_pmu(const struct host *h, char *why)
 		snprintf(why, WHY_SIZE, "hardware counters");
 		return CAP_YES;
 	}
-	snprintf(why, WHY_SIZE, errno == EACCES || errno == EPERM
-					? "not permitted: needs root or CAP_PERFMON"
-					: "no PMU: in a VM ask the provider for a vPMU");
+	snprintf(why, WHY_SIZE,
+		 errno == EACCES || errno == EPERM ? "not permitted: needs root or CAP_PERFMON"
+						   : "no PMU: in a VM ask the provider for a vPMU");
 	return CAP_NO;
 }
 
@@ -147,9 +152,10 @@ static enum cap_state try_resctrl(const struct host *h, char *why)
 		snprintf(why, WHY_SIZE, "/sys/fs/resctrl");
 		return CAP_YES;
 	}
-	snprintf(why, WHY_SIZE, exists(h, "sys/fs/resctrl")
-					? "not mounted: mount -t resctrl resctrl /sys/fs/resctrl"
-					: "no resctrl: CPU lacks RDT or kernel lacks CONFIG_X86_CPU_RESCTRL");
+	snprintf(why, WHY_SIZE,
+		 exists(h, "sys/fs/resctrl")
+		     ? "not mounted: mount -t resctrl resctrl /sys/fs/resctrl"
+		     : "no resctrl: CPU lacks RDT or kernel lacks CONFIG_X86_CPU_RESCTRL");
 	return CAP_NO;
 }
 
@@ -189,7 +195,10 @@ static enum cap_state try_knob(const struct host *h, enum cgroup_controller c, c
 		snprintf(why, WHY_SIZE, "%s (%s)", file, cgroup_is_v2(h->fs, c) ? "v2" : "v1");
 		return CAP_YES;
 	}
-	snprintf(why, WHY_SIZE, "no %s in any cgroup: kernel too old, or the controller is not enabled below the root", file);
+	snprintf(
+	    why, WHY_SIZE,
+	    "no %s in any cgroup: kernel too old, or the controller is not enabled below the root",
+	    file);
 	return CAP_NO;
 }
 
@@ -241,10 +250,13 @@ static enum cap_state try_kvm(const struct host *h, char *why)
 		return CAP_UNKNOWN;
 	fd = kio_openat(h->k->root_fd, "dev/kvm", O_RDWR);
 	if (fd >= 0) {
-		snprintf(why, WHY_SIZE, "/dev/kvm opens (whether a guest boots shows only a trial)");
+		snprintf(why, WHY_SIZE,
+			 "/dev/kvm opens (whether a guest boots shows only a trial)");
 		return CAP_YES;
 	}
-	snprintf(why, WHY_SIZE, fd == -EACCES ? "/dev/kvm: not permitted" : "no /dev/kvm: VM zones are emulated, slower");
+	snprintf(why, WHY_SIZE,
+		 fd == -EACCES ? "/dev/kvm: not permitted"
+			       : "no /dev/kvm: VM zones are emulated, slower");
 	return CAP_NO;
 }
 
@@ -263,28 +275,29 @@ static enum cap_state try_smt(const struct host *h, char *why)
 	}
 	h->caps->nr_cpus = cpuset_count(&t.online);
 	h->caps->nr_nodes = t.nr_nodes;
-	snprintf(why, WHY_SIZE, t.smt ? "siblings of a core disturb one another" : "one thread a core");
+	snprintf(why, WHY_SIZE,
+		 t.smt ? "siblings of a core disturb one another" : "one thread a core");
 	return t.smt ? CAP_YES : CAP_NO;
 }
 
 static enum cap_state (*const tries[HOSTCAP_NR])(const struct host *h, char *why) = {
-	[HOSTCAP_BPF] = try_bpf,
-	[HOSTCAP_BTF] = try_btf,
-	[HOSTCAP_SCHEDSTAT] = try_schedstat,
-	[HOSTCAP_PSI] = try_psi,
-	[HOSTCAP_PSI_TRIGGER] = try_psi_trigger,
-	[HOSTCAP_PMU] = try_pmu,
-	[HOSTCAP_RESCTRL] = try_resctrl,
-	[HOSTCAP_CPU_IDLE] = try_cpu_idle,
-	[HOSTCAP_CPU_WEIGHT] = try_cpu_weight,
-	[HOSTCAP_CPU_MAX] = try_cpu_max,
-	[HOSTCAP_CPU_BURST] = try_cpu_burst,
-	[HOSTCAP_CPUSET] = try_cpuset,
-	[HOSTCAP_FREEZER] = try_freezer,
-	[HOSTCAP_SCHED_EXT] = try_sched_ext,
-	[HOSTCAP_KVM] = try_kvm,
-	[HOSTCAP_SYSTEMD] = try_systemd,
-	[HOSTCAP_SMT] = try_smt,
+    [HOSTCAP_BPF] = try_bpf,
+    [HOSTCAP_BTF] = try_btf,
+    [HOSTCAP_SCHEDSTAT] = try_schedstat,
+    [HOSTCAP_PSI] = try_psi,
+    [HOSTCAP_PSI_TRIGGER] = try_psi_trigger,
+    [HOSTCAP_PMU] = try_pmu,
+    [HOSTCAP_RESCTRL] = try_resctrl,
+    [HOSTCAP_CPU_IDLE] = try_cpu_idle,
+    [HOSTCAP_CPU_WEIGHT] = try_cpu_weight,
+    [HOSTCAP_CPU_MAX] = try_cpu_max,
+    [HOSTCAP_CPU_BURST] = try_cpu_burst,
+    [HOSTCAP_CPUSET] = try_cpuset,
+    [HOSTCAP_FREEZER] = try_freezer,
+    [HOSTCAP_SCHED_EXT] = try_sched_ext,
+    [HOSTCAP_KVM] = try_kvm,
+    [HOSTCAP_SYSTEMD] = try_systemd,
+    [HOSTCAP_SMT] = try_smt,
 };
 
 void host_caps_read(const struct kernel *k, const struct cgroup_fs *fs, struct host_caps *ret)

@@ -42,9 +42,9 @@ extern const struct host_cap_desc host_cap_descs[HOSTCAP_NR];
 
 struct host_caps {
 	enum cap_state state[HOSTCAP_NR];
-	char why[HOSTCAP_NR][96];	/* what was found, or why not and what would help */
+	char why[HOSTCAP_NR][96]; /* what was found, or why not and what would help */
 	char release[96];
-	const char *cgroup_layout;	/* "v1", "v2", "hybrid" */
+	const char *cgroup_layout; /* "v1", "v2", "hybrid" */
 	uint32_t nr_cpus, nr_nodes;
 	uint64_t memory_bytes;
 };

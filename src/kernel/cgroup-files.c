@@ -16,15 +16,15 @@ static const struct {
 	enum cgroup_controller controller;
 	const char *v1, *v2; /* "": that version has none */
 } files[CGF_NR] = {
-	[CGF_USAGE] = {CG_CPUACCT, "cpuacct.usage", "cpu.stat"},
-	[CGF_CPU_STAT] = {CG_CPU, "cpu.stat", "cpu.stat"},
-	[CGF_QUOTA] = {CG_CPU, "cpu.cfs_quota_us", "cpu.max"},
-	[CGF_MEMORY] = {CG_MEMORY, "memory.usage_in_bytes", "memory.current"},
-	[CGF_TASKS] = {CG_PIDS, "pids.current", "pids.current"},
-	[CGF_TIDS] = {CG_CPU, "tasks", "cgroup.threads"},
-	[CGF_PSI_CPU] = {CG_UNIFIED, "", "cpu.pressure"},
-	[CGF_PSI_MEMORY] = {CG_UNIFIED, "", "memory.pressure"},
-	[CGF_PSI_IO] = {CG_UNIFIED, "", "io.pressure"},
+    [CGF_USAGE] = {CG_CPUACCT, "cpuacct.usage", "cpu.stat"},
+    [CGF_CPU_STAT] = {CG_CPU, "cpu.stat", "cpu.stat"},
+    [CGF_QUOTA] = {CG_CPU, "cpu.cfs_quota_us", "cpu.max"},
+    [CGF_MEMORY] = {CG_MEMORY, "memory.usage_in_bytes", "memory.current"},
+    [CGF_TASKS] = {CG_PIDS, "pids.current", "pids.current"},
+    [CGF_TIDS] = {CG_CPU, "tasks", "cgroup.threads"},
+    [CGF_PSI_CPU] = {CG_UNIFIED, "", "cpu.pressure"},
+    [CGF_PSI_MEMORY] = {CG_UNIFIED, "", "memory.pressure"},
+    [CGF_PSI_IO] = {CG_UNIFIED, "", "io.pressure"},
 };
 
 bool cgroup_file_v2(const struct cgroup_fs *fs, enum cgroup_file f)
@@ -70,10 +70,10 @@ int cgroup_cpu_stat_parse(bool v2, const char *text, struct cgroup_cpu_stat *ret
 	struct cgroup_cpu_stat s = {.usage_ns = UINT64_MAX};
 	uint64_t usage_us = UINT64_MAX, throttled = 0;
 	const struct text_key keys[] = {
-		{"nr_periods", &s.nr_periods},
-		{"nr_throttled", &s.nr_throttled},
-		{v2 ? "throttled_usec" : "throttled_time", &throttled},
-		{"usage_usec", &usage_us},
+	    {"nr_periods", &s.nr_periods},
+	    {"nr_throttled", &s.nr_throttled},
+	    {v2 ? "throttled_usec" : "throttled_time", &throttled},
+	    {"usage_usec", &usage_us},
 	};
 	int r = text_read_keys(text, keys, ARRAY_SIZE(keys));
 
@@ -128,7 +128,8 @@ int cgroup_has_quota(const struct cgroup_fs *fs, int cpu_dirfd, bool *ret)
 	ssize_t n = kio_read_text_at(cpu_dirfd, file_name(fs, CGF_QUOTA), text, sizeof(text));
 
 	if (n == -ENOENT) {
-		*ret = false; /* the root of v2 has no quota; nor has a host without CFS bandwidth */
+		*ret =
+		    false; /* the root of v2 has no quota; nor has a host without CFS bandwidth */
 		return 0;
 	}
 	return n < 0 ? (int)n : cgroup_quota_parse(cgroup_file_v2(fs, CGF_QUOTA), text, ret);

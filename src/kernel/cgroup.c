@@ -24,14 +24,10 @@
 static const struct {
 	const char *v1, *v2;
 } controllers[CG_NR] = {
-	[CG_CPU] = {"cpu", "cpu"},
-	[CG_CPUACCT] = {"cpuacct", NULL},
-	[CG_CPUSET] = {"cpuset", "cpuset"},
-	[CG_MEMORY] = {"memory", "memory"},
-	[CG_FREEZER] = {"freezer", NULL},
-	[CG_IO] = {"blkio", "io"},
-	[CG_PIDS] = {"pids", "pids"},
-	[CG_UNIFIED] = {NULL, NULL},
+    [CG_CPU] = {"cpu", "cpu"},		[CG_CPUACCT] = {"cpuacct", NULL},
+    [CG_CPUSET] = {"cpuset", "cpuset"}, [CG_MEMORY] = {"memory", "memory"},
+    [CG_FREEZER] = {"freezer", NULL},	[CG_IO] = {"blkio", "io"},
+    [CG_PIDS] = {"pids", "pids"},	[CG_UNIFIED] = {NULL, NULL},
 };
 
 /* Is `word` one of the words of a list? */
@@ -52,7 +48,8 @@ static bool list_has(const char *list, const char *separators, const char *word)
 
 static bool is_octal(const char *s)
 {
-	return s[0] >= '0' && s[0] <= '3' && s[1] >= '0' && s[1] <= '7' && s[2] >= '0' && s[2] <= '7';
+	return s[0] >= '0' && s[0] <= '3' && s[1] >= '0' && s[1] <= '7' && s[2] >= '0' &&
+	       s[2] <= '7';
 }
 
 /* "\040" and kin: how the kernel writes blanks in mount points. */
@@ -64,7 +61,8 @@ static int unescape_octal(const char *src, size_t len, char *dst, size_t size)
 		char c = src[i];
 
 		if (c == '\\' && i + 3 < len && is_octal(src + i + 1)) {
-			c = (char)((src[i + 1] - '0') << 6 | (src[i + 2] - '0') << 3 | (src[i + 3] - '0'));
+			c = (char)((src[i + 1] - '0') << 6 | (src[i + 2] - '0') << 3 |
+				   (src[i + 3] - '0'));
 			i += 3;
 		}
 		if (o + 1 >= size)
@@ -144,7 +142,8 @@ static int add_hierarchy(const struct kernel *k, struct cgroup_fs *fs, const str
 	h->v2 = m->v2;
 	str_copy(h->mount, sizeof(h->mount), m->mount);
 	for (int c = 0; c < CG_NR && !m->v2; c++)
-		if (controllers[c].v1 && fs->of[c] < 0 && list_has(m->options, ",", controllers[c].v1))
+		if (controllers[c].v1 && fs->of[c] < 0 &&
+		    list_has(m->options, ",", controllers[c].v1))
 			fs->of[c] = fs->nr;
 	if (m->v2)
 		fs->of[CG_UNIFIED] = fs->nr;
@@ -169,7 +168,8 @@ static int join_unified(struct cgroup_fs *fs)
 	if (n < 0)
 		return (int)n;
 	for (int c = 0; c < CG_UNIFIED; c++)
-		if (fs->of[c] < 0 && (!controllers[c].v2 || list_has(list, " \n", controllers[c].v2)))
+		if (fs->of[c] < 0 &&
+		    (!controllers[c].v2 || list_has(list, " \n", controllers[c].v2)))
 			fs->of[c] = u;
 	return 0;
 }
@@ -218,7 +218,8 @@ int cgroup_fs_open(const struct kernel *k, struct cgroup_fs *ret, struct error *
 	if (r < 0)
 		return error_errno(reterr, r, "read cgroup.controllers");
 	if (fs.of[CG_CPU] < 0) {
-		error_set(reterr, -EOPNOTSUPP, "no cgroup hierarchy with the cpu controller is mounted");
+		error_set(reterr, -EOPNOTSUPP,
+			  "no cgroup hierarchy with the cpu controller is mounted");
 		error_hint(reterr, "mount one: mount -t cgroup2 none /sys/fs/cgroup");
 		return -EOPNOTSUPP;
 	}
@@ -328,7 +329,8 @@ int cgroup_path_of_pid(const struct kernel *k, const struct cgroup_fs *fs, enum 
 	n = kio_read_text_at(k->root_fd, path, text, sizeof(text));
 	if (n < 0)
 		return n == -ESRCH ? -ENOENT : (int)n;
-	return cgroup_pid_path_parse(text, cgroup_is_v2(fs, c) ? NULL : controllers[c].v1, buf, size);
+	return cgroup_pid_path_parse(text, cgroup_is_v2(fs, c) ? NULL : controllers[c].v1, buf,
+				     size);
 }
 
 int cgroup_each_pid(int dirfd, int (*cb)(pid_t pid, void *arg), void *arg)

@@ -11,18 +11,29 @@
 #include "base/error.h"
 #include "kernel/kernel.h"
 
-enum cgroup_controller { CG_CPU, CG_CPUACCT, CG_CPUSET, CG_MEMORY, CG_FREEZER, CG_IO, CG_PIDS, CG_UNIFIED, CG_NR };
+enum cgroup_controller {
+	CG_CPU,
+	CG_CPUACCT,
+	CG_CPUSET,
+	CG_MEMORY,
+	CG_FREEZER,
+	CG_IO,
+	CG_PIDS,
+	CG_UNIFIED,
+	CG_NR
+};
 
 struct cgroup_hierarchy {
-	int fd;		   /* O_PATH|O_DIRECTORY of the mount point; -1 absent */
+	int fd; /* O_PATH|O_DIRECTORY of the mount point; -1 absent */
 	bool v2;
-	char mount[256];   /* absolute path, for messages */
+	char mount[256]; /* absolute path, for messages */
 };
 
 struct cgroup_fs {
 	struct cgroup_hierarchy hierarchies[16];
 	int nr;
-	int of[CG_NR];	   /* controller -> index in hierarchies, -1 when absent. CG_UNIFIED: the v2 tree */
+	int of[CG_NR]; /* controller -> index in hierarchies, -1 when absent. CG_UNIFIED: the v2
+			  tree */
 	const char *layout; /* "v1", "v2", "hybrid" */
 };
 
@@ -40,35 +51,42 @@ bool cgroup_is_v2(const struct cgroup_fs *fs, enum cgroup_controller c);
  * hierarchy. -ENOENT: not there. With id != 0 the directory's kernfs id must equal id, else -ESTALE
  * (recreated under the same name). Use id only for the hierarchy it came from.
  */
-must_check int cgroup_open(const struct cgroup_fs *fs, enum cgroup_controller c, const char *path, uint64_t id);
+must_check int cgroup_open(const struct cgroup_fs *fs, enum cgroup_controller c, const char *path,
+			   uint64_t id);
 must_check int cgroup_id_at(int dirfd, uint64_t *ret_id); /* kernfs id of an open directory */
-must_check int cgroup_path_of_pid(const struct kernel *k, const struct cgroup_fs *fs, enum cgroup_controller c, pid_t pid, char *buf, size_t size);
+must_check int cgroup_path_of_pid(const struct kernel *k, const struct cgroup_fs *fs,
+				  enum cgroup_controller c, pid_t pid, char *buf, size_t size);
 
-/* Readings, normalised to ns. Files differ between v1 and v2; -EOPNOTSUPP when the host lacks one. */
+/* Readings, normalised to ns. Files differ between v1 and v2; -EOPNOTSUPP when the host lacks one.
+ */
 struct cgroup_cpu_stat {
-	uint64_t usage_ns;			     /* UINT64_MAX unknown (v1: from cpuacct, not here) */
+	uint64_t usage_ns; /* UINT64_MAX unknown (v1: from cpuacct, not here) */
 	uint64_t nr_periods, nr_throttled, throttled_ns; /* 0 without quota */
 };
 must_check int cgroup_cpu_stat_parse(bool v2, const char *text, struct cgroup_cpu_stat *ret);
 /*
- * What can be read of a cgroup, under one name for v1 and v2: which hierarchy and which file, "" where
- * a version has none. -EOPNOTSUPP: this host has no such file anywhere; -ENOENT: this cgroup has not.
+ * What can be read of a cgroup, under one name for v1 and v2: which hierarchy and which file, ""
+ * where a version has none. -EOPNOTSUPP: this host has no such file anywhere; -ENOENT: this cgroup
+ * has not.
  */
 enum cgroup_file {
-	CGF_USAGE,	/* cpuacct.usage or cpu.stat */
-	CGF_CPU_STAT,	/* periods and throttling */
-	CGF_QUOTA,	/* cpu.cfs_quota_us or cpu.max */
-	CGF_MEMORY,	/* memory.usage_in_bytes or memory.current */
-	CGF_TASKS,	/* pids.current: tasks, children's included; the root has none */
-	CGF_TIDS,	/* tasks or cgroup.threads: thread ids of this very cgroup */
-	CGF_PSI_CPU, CGF_PSI_MEMORY, CGF_PSI_IO, /* v2 only */
+	CGF_USAGE,    /* cpuacct.usage or cpu.stat */
+	CGF_CPU_STAT, /* periods and throttling */
+	CGF_QUOTA,    /* cpu.cfs_quota_us or cpu.max */
+	CGF_MEMORY,   /* memory.usage_in_bytes or memory.current */
+	CGF_TASKS,    /* pids.current: tasks, children's included; the root has none */
+	CGF_TIDS,     /* tasks or cgroup.threads: thread ids of this very cgroup */
+	CGF_PSI_CPU,
+	CGF_PSI_MEMORY,
+	CGF_PSI_IO, /* v2 only */
 	CGF_NR
 };
 bool cgroup_file_v2(const struct cgroup_fs *fs, enum cgroup_file f);
 bool cgroup_file_exists(const struct cgroup_fs *fs, enum cgroup_file f); /* on this host, at all */
 must_check int cgroup_open_file(const struct cgroup_fs *fs, enum cgroup_file f, const char *path);
 
-must_check int cgroup_open_usage(const struct cgroup_fs *fs, const char *path); /* CGF_USAGE: keep or close it */
+must_check int cgroup_open_usage(const struct cgroup_fs *fs,
+				 const char *path); /* CGF_USAGE: keep or close it */
 must_check int cgroup_usage_parse(bool v2, const char *text, uint64_t *ret_ns);
 /* Is the quota of this text (CGF_QUOTA) finite? */
 must_check int cgroup_quota_parse(bool v2, const char *text, bool *ret);
@@ -77,12 +95,15 @@ must_check int cgroup_has_quota(const struct cgroup_fs *fs, int cpu_dirfd, bool 
 /* Processes: calls cb for each pid of cgroup.procs; stops on nonzero. */
 must_check int cgroup_each_pid(int dirfd, int (*cb)(pid_t pid, void *arg), void *arg);
 
-/* The parsers alone. mountinfo: one line; 0 a cgroup mount, -ENOENT another file system, -EINVAL. */
+/* The parsers alone. mountinfo: one line; 0 a cgroup mount, -ENOENT another file system, -EINVAL.
+ */
 struct cgroup_mount {
 	char mount[256];
 	char options[256]; /* super options: names the v1 controllers */
 	bool v2;
 };
 must_check int cgroup_mountinfo_parse(const char *line, size_t len, struct cgroup_mount *ret);
-/* /proc/PID/cgroup -> the path in the hierarchy of controller (NULL: v2). -ENOENT: no such line, or the cgroup is gone. */
-must_check int cgroup_pid_path_parse(const char *text, const char *controller, char *buf, size_t size);
+/* /proc/PID/cgroup -> the path in the hierarchy of controller (NULL: v2). -ENOENT: no such line, or
+ * the cgroup is gone. */
+must_check int cgroup_pid_path_parse(const char *text, const char *controller, char *buf,
+				     size_t size);

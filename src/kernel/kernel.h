@@ -9,8 +9,9 @@
 #include "base/error.h"
 
 struct kernel {
-	int root_fd;	/* "/" or the captured tree */
-	bool captured;	/* not the live machine: ids are inode numbers of the copy, nothing is written */
+	int root_fd;   /* "/" or the captured tree */
+	bool captured; /* not the live machine: ids are inode numbers of the copy, nothing is
+			  written */
 };
 must_check int kernel_open(const char *root, struct kernel *ret, struct error *reterr);
 void kernel_close(struct kernel *k);

@@ -2,6 +2,8 @@
 #include "kernel/kio.h"
 
 #include <fcntl.h>
+#include <stdio.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -96,4 +98,16 @@ DIR *kio_opendir_at(int dirfd, const char *path, int *ret_err)
 		close(fd);
 	}
 	return d;
+}
+
+int kio_watch(int inotify_fd, int dirfd, uint32_t mask)
+{
+	char path[32];
+	int r = fault(KIO_WATCH);
+
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", dirfd);
+	r = inotify_add_watch(inotify_fd, path, mask);
+	return r < 0 ? -errno : r;
 }

@@ -11,7 +11,7 @@
 #include <sys/types.h>
 #include "base/error.h"
 
-enum kio_op { KIO_OPEN, KIO_READ, KIO_STAT };
+enum kio_op { KIO_OPEN, KIO_READ, KIO_STAT, KIO_WATCH };
 /* Tests only: asked before each call; a negative answer is the call's result. NULL otherwise. */
 extern int (*kio_fault)(enum kio_op op);
 
@@ -28,3 +28,6 @@ must_check ssize_t kio_read_text_at(int dirfd, const char *path, char *buf, size
 must_check ssize_t kio_read_some_at(int dirfd, const char *path, char *buf, size_t size);
 /* A stream over the directory dirfd/path; symbolic links refused. NULL, and *ret_err is set. */
 DIR *kio_opendir_at(int dirfd, const char *path, int *ret_err);
+/* An inotify watch on the directory behind an fd, so that what is watched is what was looked at.
+ * Returns the watch. -ENOSPC: max_user_watches. */
+must_check int kio_watch(int inotify_fd, int dirfd, uint32_t mask);

@@ -9,7 +9,7 @@
 #include "kernel/kio.h"
 #include "kernel/text.h"
 
-#define USER_HZ 100 /* fixed in the kernel's ABI on every architecture served here */
+#define USER_HZ	   100 /* fixed in the kernel's ABI on every architecture served here */
 #define PF_KTHREAD 0x00200000
 
 int proc_stat_parse(const char *text, struct proc_cpu_times *ret)
@@ -25,11 +25,11 @@ int proc_stat_parse(const char *text, struct proc_cpu_times *ret)
 		if (scan_u64(&p, end, &v[i]) < 0)
 			return -EINVAL;
 	*ret = (struct proc_cpu_times){
-		.busy_ns = (v[0] + v[1] + v[2] + v[5] + v[6]) * tick,
-		.idle_ns = (v[3] + v[4]) * tick,
-		.irq_ns = v[5] * tick,
-		.softirq_ns = v[6] * tick,
-		.steal_ns = v[7] * tick,
+	    .busy_ns = (v[0] + v[1] + v[2] + v[5] + v[6]) * tick,
+	    .idle_ns = (v[3] + v[4]) * tick,
+	    .irq_ns = v[5] * tick,
+	    .softirq_ns = v[6] * tick,
+	    .steal_ns = v[7] * tick,
 	};
 	return 0;
 }
@@ -66,7 +66,8 @@ int proc_meminfo(const struct kernel *k, uint64_t *ret_total_bytes, uint64_t *re
 }
 
 /* A process that is gone is -ENOENT, whether its directory or only its task went away. */
-static ssize_t read_pid_file(const struct kernel *k, pid_t pid, const char *file, char *buf, size_t size)
+static ssize_t read_pid_file(const struct kernel *k, pid_t pid, const char *file, char *buf,
+			     size_t size)
 {
 	char path[64];
 	ssize_t n;

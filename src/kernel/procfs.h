@@ -8,12 +8,15 @@
 #include "base/error.h"
 #include "kernel/kernel.h"
 
-struct proc_cpu_times {			/* sums over CPUs, ns */
+struct proc_cpu_times { /* sums over CPUs, ns */
 	uint64_t busy_ns, idle_ns, steal_ns, irq_ns, softirq_ns;
 };
 must_check int proc_cpu_times(const struct kernel *k, struct proc_cpu_times *ret);
-must_check int proc_meminfo(const struct kernel *k, uint64_t *ret_total_bytes, uint64_t *ret_available_bytes);
-must_check int proc_run_delay_ns(const struct kernel *k, pid_t pid, pid_t tid, uint64_t *ret_ns); /* schedstat, field 2; tid 0: the process's main thread */
+must_check int proc_meminfo(const struct kernel *k, uint64_t *ret_total_bytes,
+			    uint64_t *ret_available_bytes);
+must_check int
+proc_run_delay_ns(const struct kernel *k, pid_t pid, pid_t tid,
+		  uint64_t *ret_ns); /* schedstat, field 2; tid 0: the process's main thread */
 must_check int proc_comm(const struct kernel *k, pid_t pid, char *buf, size_t size); /* escaped */
 /* Command line with blanks between arguments, escaped, cut to size; kernel threads: "[comm]". */
 must_check int proc_cmdline(const struct kernel *k, pid_t pid, char *buf, size_t size);
@@ -25,22 +28,23 @@ must_check int proc_kernel_release(const struct kernel *k, char *buf, size_t siz
 struct proc_pid_stat {
 	pid_t ppid;
 	bool kthread;
-	char comm[16];			/* raw */
+	char comm[16]; /* raw */
 };
 must_check int proc_pid_stat(const struct kernel *k, pid_t pid, struct proc_pid_stat *ret);
 
 /* The parsers alone: -EINVAL on text that is cut or not of this kind. */
 must_check int proc_stat_parse(const char *text, struct proc_cpu_times *ret);
-must_check int proc_meminfo_parse(const char *text, uint64_t *ret_total_bytes, uint64_t *ret_available_bytes);
+must_check int proc_meminfo_parse(const char *text, uint64_t *ret_total_bytes,
+				  uint64_t *ret_available_bytes);
 must_check int proc_schedstat_parse(const char *text, uint64_t *ret_ns);
 must_check int proc_pid_stat_parse(const char *text, struct proc_pid_stat *ret);
 
 struct topology {
 	struct cpuset online, possible;
 	uint32_t nr_cpus, nr_nodes;
-	uint32_t *core_of;	/* [nr_cpus] or NULL */
+	uint32_t *core_of; /* [nr_cpus] or NULL */
 	bool smt;
-	uint64_t llc_bytes;	/* of CPU 0; 0 unknown */
+	uint64_t llc_bytes; /* of CPU 0; 0 unknown */
 };
 must_check int topology_read(const struct kernel *k, struct topology *ret);
 void topology_done(struct topology *t);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Walking the text of kernel files. Every line of them ends in a newline: one that does not is cut. */
+/* Walking the text of kernel files. Every line of them ends in a newline: one that does not is cut.
+ */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,8 +32,8 @@ static inline uint64_t saturating_mul(uint64_t a, uint64_t b)
 }
 
 /*
- * Walks the numbers of a file with one a line (cgroup.procs, tasks), block by block: the file may be
- * long. Set fd, and nothing else; the fd stays the caller's.
+ * Walks the numbers of a file with one a line (cgroup.procs, tasks), block by block: the file may
+ * be long. Set fd, and nothing else; the fd stays the caller's.
  */
 struct text_numbers {
 	int fd;

@@ -84,11 +84,14 @@ int topology_read(const struct kernel *k, struct topology *ret)
 	if (r < 0)
 		t.possible = t.online;
 	cpuset_or(&t.possible, &t.possible, &t.online);
-	for (int cpu = cpuset_next(&t.possible, 0); cpu >= 0; cpu = cpuset_next(&t.possible, (unsigned int)cpu + 1))
+	for (int cpu = cpuset_next(&t.possible, 0); cpu >= 0;
+	     cpu = cpuset_next(&t.possible, (unsigned int)cpu + 1))
 		last = cpu;
 	t.nr_cpus = (uint32_t)last + 1;
 	/* without CONFIG_NUMA there is no node directory: one node */
-	t.nr_nodes = read_cpu_list(k, "sys/devices/system/node/online", &nodes) == 0 ? cpuset_count(&nodes) : 1;
+	t.nr_nodes = read_cpu_list(k, "sys/devices/system/node/online", &nodes) == 0
+			 ? cpuset_count(&nodes)
+			 : 1;
 	t.llc_bytes = read_llc_bytes(k, cpuset_next(&t.online, 0));
 	r = read_cores(k, &t);
 	if (r < 0)

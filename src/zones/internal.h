@@ -45,7 +45,7 @@ struct zones {
 	struct zone *sweep; /* next child to be looked at once the directory was read */
 	bool sweeping;
 	bool scanned_once;
-	bool refused; /* some cgroup is not followed: look again when there is room */
+	bool refused;	 /* some cgroup is not followed: look again when there is room */
 	bool incomplete; /* something could not be read: look again soon */
 	size_t unwatched;
 	uint64_t rescan_ns, watch_retry_ns;

@@ -8,7 +8,7 @@
 #include "zones/internal.h"
 
 #define ID_PREFIX_MIN 6
-#define CANDIDATES 3
+#define CANDIDATES    3
 
 static bool match_name(const struct zone *z, const char *name)
 {
@@ -28,7 +28,8 @@ static bool match_unit(const struct zone *z, const char *name)
 {
 	size_t n = strlen(name);
 
-	return !strncmp(z->name, name, n) && (!strcmp(z->name + n, ".service") || !strcmp(z->name + n, ".scope"));
+	return !strncmp(z->name, name, n) &&
+	       (!strcmp(z->name + n, ".service") || !strcmp(z->name + n, ".scope"));
 }
 
 static bool match_container(const struct zone *z, const char *name)
@@ -46,10 +47,10 @@ static bool match_container(const struct zone *z, const char *name)
 
 /* In this order: the first way that finds anything decides. */
 static bool (*const ways[])(const struct zone *z, const char *name) = {
-	match_name,
-	match_suffix,
-	match_unit,
-	match_container,
+    match_name,
+    match_suffix,
+    match_unit,
+    match_container,
 };
 
 static unsigned int distance(const struct zone *z, const char *name)
@@ -95,14 +96,16 @@ static int not_found(const struct zones *zs, const char *name, struct error *ret
 	struct candidates c = {0};
 	size_t len = 0;
 
-	zones_for_each(zs, z) {
+	zones_for_each(zs, z)
+	{
 		unsigned int d = distance(z, name);
 
 		if (z->parent && d <= limit)
 			offer(&c, z, d);
 	}
 	for (size_t i = 0; i < c.nr; i++)
-		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s'%s'", i ? " or " : "", c.zones[i]->name);
+		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s'%s'", i ? " or " : "",
+					c.zones[i]->name);
 	error_set(reterr, -ENOENT, "zone '%s' not found", str_escape(text, sizeof(text), name));
 	if (c.nr)
 		error_hint(reterr, "Did you mean %s? (czctl list shows all)", list);
@@ -111,7 +114,8 @@ static int not_found(const struct zones *zs, const char *name, struct error *ret
 	return -ENOENT;
 }
 
-static int ambiguous(const char *name, const struct zone *a, const struct zone *b, size_t n, struct error *reterr)
+static int ambiguous(const char *name, const struct zone *a, const struct zone *b, size_t n,
+		     struct error *reterr)
 {
 	char text[ZONE_NAME_MAX], pa[200], pb[200];
 
@@ -122,7 +126,8 @@ static int ambiguous(const char *name, const struct zone *a, const struct zone *
 	return -ENOTUNIQ;
 }
 
-int zones_by_name(const struct zones *zs, const char *name, const struct zone **ret, struct error *reterr)
+int zones_by_name(const struct zones *zs, const char *name, const struct zone **ret,
+		  struct error *reterr)
 {
 	if (name[0] == '/') {
 		*ret = zones_by_path(zs, name);
@@ -132,9 +137,8 @@ int zones_by_name(const struct zones *zs, const char *name, const struct zone **
 		const struct zone *found[2] = {NULL, NULL};
 		size_t n = 0;
 
-		zones_for_each(zs, z)
-			if (z->parent && ways[w](z, name) && n++ < 2)
-				found[n - 1] = z;
+		zones_for_each(zs, z) if (z->parent && ways[w](z, name) && n++ < 2) found[n - 1] =
+		    z;
 		if (n > 1)
 			return ambiguous(name, found[0], found[1], n, reterr);
 		if (n == 1) {

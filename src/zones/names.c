@@ -13,7 +13,7 @@
 #include "base/str.h"
 #include "zones/zones.h"
 
-#define SHORT_ID 12 /* as the engines print them */
+#define SHORT_ID  12 /* as the engines print them */
 #define SHORT_POD 8
 
 enum form {
@@ -29,30 +29,31 @@ static const struct naming {
 	enum zone_kind kind;
 	const char *label;
 } namings[] = {
-	{NULL, "docker-", ".scope", FORM_ID, ZONE_CONTAINER, "docker"},
-	{NULL, "nerdctl-", ".scope", FORM_ID, ZONE_CONTAINER, "nerdctl"},
-	{NULL, "libpod-conmon-", ".scope", FORM_ID, ZONE_CGROUP, "podman-conmon"},
-	{NULL, "libpod-", ".scope", FORM_ID, ZONE_CONTAINER, "podman"},
-	{NULL, "libpod-", "", FORM_ID, ZONE_CONTAINER, "podman"},
-	{NULL, "crio-conmon-", ".scope", FORM_ID, ZONE_CGROUP, "crio-conmon"},
-	{NULL, "crio-", ".scope", FORM_ID, ZONE_CONTAINER, "crio"},
-	{NULL, "crio-", "", FORM_ID, ZONE_CONTAINER, "crio"},
-	{NULL, "cri-containerd-", ".scope", FORM_ID, ZONE_CONTAINER, "containerd"},
-	{"docker", "", "", FORM_ID, ZONE_CONTAINER, "docker"},
-	{"default", "", "", FORM_ID, ZONE_CONTAINER, "containerd"},
-	{"k8s.io", "", "", FORM_ID, ZONE_CONTAINER, "containerd"},
-	{"moby", "", "", FORM_ID, ZONE_CONTAINER, "docker"},
-	{NULL, "lxc.payload.", "", FORM_NAME, ZONE_CONTAINER, ""},
-	{"lxc", "", "", FORM_NAME, ZONE_CONTAINER, ""},
-	{NULL, "machine-qemu-", ".scope", FORM_NUM_NAME, ZONE_VM, ""},
-	{NULL, "machine-lxc-", ".scope", FORM_NUM_NAME, ZONE_CONTAINER, ""},
-	{NULL, "machine-", ".scope", FORM_NAME, ZONE_CONTAINER, ""},
-	{NULL, "systemd-nspawn@", ".service", FORM_NAME, ZONE_CONTAINER, ""},
-	{NULL, "qemu-", ".libvirt-qemu", FORM_NUM_NAME, ZONE_VM, ""},
-	{NULL, "lxc-", ".libvirt-lxc", FORM_NUM_NAME, ZONE_CONTAINER, ""},
+    {NULL, "docker-", ".scope", FORM_ID, ZONE_CONTAINER, "docker"},
+    {NULL, "nerdctl-", ".scope", FORM_ID, ZONE_CONTAINER, "nerdctl"},
+    {NULL, "libpod-conmon-", ".scope", FORM_ID, ZONE_CGROUP, "podman-conmon"},
+    {NULL, "libpod-", ".scope", FORM_ID, ZONE_CONTAINER, "podman"},
+    {NULL, "libpod-", "", FORM_ID, ZONE_CONTAINER, "podman"},
+    {NULL, "crio-conmon-", ".scope", FORM_ID, ZONE_CGROUP, "crio-conmon"},
+    {NULL, "crio-", ".scope", FORM_ID, ZONE_CONTAINER, "crio"},
+    {NULL, "crio-", "", FORM_ID, ZONE_CONTAINER, "crio"},
+    {NULL, "cri-containerd-", ".scope", FORM_ID, ZONE_CONTAINER, "containerd"},
+    {"docker", "", "", FORM_ID, ZONE_CONTAINER, "docker"},
+    {"default", "", "", FORM_ID, ZONE_CONTAINER, "containerd"},
+    {"k8s.io", "", "", FORM_ID, ZONE_CONTAINER, "containerd"},
+    {"moby", "", "", FORM_ID, ZONE_CONTAINER, "docker"},
+    {NULL, "lxc.payload.", "", FORM_NAME, ZONE_CONTAINER, ""},
+    {"lxc", "", "", FORM_NAME, ZONE_CONTAINER, ""},
+    {NULL, "machine-qemu-", ".scope", FORM_NUM_NAME, ZONE_VM, ""},
+    {NULL, "machine-lxc-", ".scope", FORM_NUM_NAME, ZONE_CONTAINER, ""},
+    {NULL, "machine-", ".scope", FORM_NAME, ZONE_CONTAINER, ""},
+    {NULL, "systemd-nspawn@", ".service", FORM_NAME, ZONE_CONTAINER, ""},
+    {NULL, "qemu-", ".libvirt-qemu", FORM_NUM_NAME, ZONE_VM, ""},
+    {NULL, "lxc-", ".libvirt-lxc", FORM_NUM_NAME, ZONE_CONTAINER, ""},
 };
 
-static const char *const unit_suffixes[] = {".service", ".scope", ".slice", ".socket", ".mount", ".swap"};
+static const char *const unit_suffixes[] = {".service", ".scope", ".slice",
+					    ".socket",	".mount", ".swap"};
 
 struct component {
 	char text[NAME_MAX + 1]; /* unit escapes (\x2d) undone */
@@ -73,8 +74,9 @@ static void unescape_unit(const char *src, size_t len, char *dst, size_t size)
 	size_t o = 0;
 
 	for (size_t i = 0; i < len && o + 1 < size; i++) {
-		if (src[i] == '\\' && i + 3 < len && src[i + 1] == 'x' && hex_digit(src[i + 2]) >= 0 &&
-		    hex_digit(src[i + 3]) >= 0 && (src[i + 2] != '0' || src[i + 3] != '0')) {
+		if (src[i] == '\\' && i + 3 < len && src[i + 1] == 'x' &&
+		    hex_digit(src[i + 2]) >= 0 && hex_digit(src[i + 3]) >= 0 &&
+		    (src[i + 2] != '0' || src[i + 3] != '0')) {
 			dst[o++] = (char)(hex_digit(src[i + 2]) << 4 | hex_digit(src[i + 3]));
 			i += 3;
 		} else {
@@ -113,14 +115,16 @@ static bool ends_with(const char *s, size_t len, const char *suffix)
 	return len > n && !strcmp(s + len - n, suffix);
 }
 
-static bool naming_match(const struct naming *n, const char *parent, const char *text, char *buf, size_t size)
+static bool naming_match(const struct naming *n, const char *parent, const char *text, char *buf,
+			 size_t size)
 {
 	size_t len = strlen(text), prefix = strlen(n->prefix), suffix = strlen(n->suffix);
 	const char *body = text + prefix;
 
 	if (n->parent && strcmp(n->parent, parent) != 0)
 		return false;
-	if (strncmp(text, n->prefix, prefix) != 0 || !ends_with(text, len, n->suffix) || len <= prefix + suffix)
+	if (strncmp(text, n->prefix, prefix) != 0 || !ends_with(text, len, n->suffix) ||
+	    len <= prefix + suffix)
 		return false;
 	len -= prefix + suffix;
 	if (n->form == FORM_ID) {
@@ -161,7 +165,8 @@ static const char *pod_uid(const char *text)
 	return p;
 }
 
-/* A container id in a pod's directory: "CID", "crio-CID", "cri-containerd-CID.scope", "x:cri-containerd:CID" */
+/* A container id in a pod's directory: "CID", "crio-CID", "cri-containerd-CID.scope",
+ * "x:cri-containerd:CID" */
 static const char *pod_container(const char *text)
 {
 	const char *p = text + strlen(text);
@@ -177,7 +182,8 @@ static const char *pod_container(const char *text)
 	return n >= 2 * SHORT_ID && (p == text || p[-1] == '-' || p[-1] == ':') ? p : NULL;
 }
 
-static bool pod_match(const char *parent, const char *text, char *buf, size_t size, enum zone_kind *kind)
+static bool pod_match(const char *parent, const char *text, char *buf, size_t size,
+		      enum zone_kind *kind)
 {
 	const char *id = pod_container(text), *uid = pod_uid(parent);
 
@@ -193,7 +199,8 @@ static bool pod_match(const char *parent, const char *text, char *buf, size_t si
 	return id || pod_uid(text);
 }
 
-static bool engine_match(const char *parent, const char *text, char *buf, size_t size, enum zone_kind *kind)
+static bool engine_match(const char *parent, const char *text, char *buf, size_t size,
+			 enum zone_kind *kind)
 {
 	if (pod_match(parent, text, buf, size, kind))
 		return true;

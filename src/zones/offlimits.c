@@ -25,34 +25,34 @@
 enum mark { MARK_CZD, MARK_INIT, MARK_SSHD, MARK_ENGINE, MARK_SYSTEMD, MARK_KTHREAD, MARK_NR };
 
 static const char *const mark_why[MARK_NR] = {
-	[MARK_CZD] = "czd runs in it",
-	[MARK_INIT] = "process 1 runs in it",
-	[MARK_SSHD] = "sshd runs in it",
-	[MARK_ENGINE] = "a container or VM engine runs in it",
-	[MARK_SYSTEMD] = "a service of systemd runs in it",
-	[MARK_KTHREAD] = "kernel threads run in it",
+    [MARK_CZD] = "czd runs in it",
+    [MARK_INIT] = "process 1 runs in it",
+    [MARK_SSHD] = "sshd runs in it",
+    [MARK_ENGINE] = "a container or VM engine runs in it",
+    [MARK_SYSTEMD] = "a service of systemd runs in it",
+    [MARK_KTHREAD] = "kernel threads run in it",
 };
 
 /* Names of units that say it without a look at processes; what is below them is off-limits too. */
 static const struct {
 	const char *pattern, *why;
 } units[] = {
-	{"init.scope", "process 1 runs in it"},
-	{"systemd-nspawn@*.service", NULL}, /* a container, not a service of systemd */
-	{"systemd-*.service", "a service of systemd"},
-	{"dbus.service", "the system bus"},
-	{"dbus-broker.service", "the system bus"},
-	{"ssh.service", "sshd runs in it"},
-	{"sshd.service", "sshd runs in it"},
-	{"docker.service", "a container engine"},
-	{"containerd.service", "a container engine"},
-	{"crio.service", "a container engine"},
-	{"podman.service", "a container engine"},
-	{"kubelet.service", "the kubelet"},
-	{"k3s.service", "the kubelet"},
-	{"libvirtd.service", "the VM manager"},
-	{"virtqemud.service", "the VM manager"},
-	{"czd.service", "czd runs in it"},
+    {"init.scope", "process 1 runs in it"},
+    {"systemd-nspawn@*.service", NULL}, /* a container, not a service of systemd */
+    {"systemd-*.service", "a service of systemd"},
+    {"dbus.service", "the system bus"},
+    {"dbus-broker.service", "the system bus"},
+    {"ssh.service", "sshd runs in it"},
+    {"sshd.service", "sshd runs in it"},
+    {"docker.service", "a container engine"},
+    {"containerd.service", "a container engine"},
+    {"crio.service", "a container engine"},
+    {"podman.service", "a container engine"},
+    {"kubelet.service", "the kubelet"},
+    {"k3s.service", "the kubelet"},
+    {"libvirtd.service", "the VM manager"},
+    {"virtqemud.service", "the VM manager"},
+    {"czd.service", "czd runs in it"},
 };
 
 static const struct {
@@ -60,16 +60,11 @@ static const struct {
 	enum mark mark;
 	bool child_of_init; /* else it is a session's or a container's */
 } processes[] = {
-	{"czd", MARK_CZD, false},
-	{"sshd", MARK_SSHD, true},
-	{"dockerd", MARK_ENGINE, false},
-	{"containerd", MARK_ENGINE, false},
-	{"crio", MARK_ENGINE, false},
-	{"kubelet", MARK_ENGINE, false},
-	{"k3s-server", MARK_ENGINE, false},
-	{"libvirtd", MARK_ENGINE, false},
-	{"virtqemud", MARK_ENGINE, false},
-	{"systemd-*", MARK_SYSTEMD, true},
+    {"czd", MARK_CZD, false},		{"sshd", MARK_SSHD, true},
+    {"dockerd", MARK_ENGINE, false},	{"containerd", MARK_ENGINE, false},
+    {"crio", MARK_ENGINE, false},	{"kubelet", MARK_ENGINE, false},
+    {"k3s-server", MARK_ENGINE, false}, {"libvirtd", MARK_ENGINE, false},
+    {"virtqemud", MARK_ENGINE, false},	{"systemd-*", MARK_SYSTEMD, true},
 };
 
 /* Kernel threads that work for one VM and sit in its cgroup on purpose. */

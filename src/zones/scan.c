@@ -97,7 +97,8 @@ static void try_watch(struct zones *zs, struct zone *z, int dirfd)
 		return;
 	}
 	zs->watch_retry_ns = zs->now_ns + WATCH_RETRY_NS;
-	zs->degraded = wd == -ENOSPC ? "inotify watches used up (fs.inotify.max_user_watches): the tree is rescanned instead"
+	zs->degraded = wd == -ENOSPC ? "inotify watches used up (fs.inotify.max_user_watches): the "
+				       "tree is rescanned instead"
 				     : "inotify watches fail: the tree is rescanned instead";
 }
 
@@ -149,7 +150,8 @@ static int adopt_known(struct zones *zs, struct zone *parent, struct zone *z, co
 	return 0;
 }
 
-static int adopt_new(struct zones *zs, struct zone *parent, const char *path, uint64_t id, int dirfd)
+static int adopt_new(struct zones *zs, struct zone *parent, const char *path, uint64_t id,
+		     int dirfd)
 {
 	struct zone *z;
 

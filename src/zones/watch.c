@@ -3,11 +3,10 @@
  * inotify: one watch a directory. kernfs sends no IN_DELETE_SELF, so a removed directory is learned
  * from its parent, and its watch (which pins the inode) is removed by hand.
  */
-#include <stdio.h>
-#include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "kernel/kio.h"
 #include "zones/internal.h"
 
 #define WATCH_MASK (IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_ONLYDIR)
@@ -22,17 +21,9 @@ int watch_open(struct zones *zs, struct error *reterr)
 	return reterr ? reterr->code : -EMFILE;
 }
 
-/* By fd, so that the directory watched is the one that was looked at. */
 int watch_add(struct zones *zs, int dirfd)
 {
-	char path[32];
-	int wd;
-
-	if (zs->inotify_fd < 0)
-		return -EOPNOTSUPP;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", dirfd);
-	wd = inotify_add_watch(zs->inotify_fd, path, WATCH_MASK);
-	return wd < 0 ? -errno : wd;
+	return kio_watch(zs->inotify_fd, dirfd, WATCH_MASK);
 }
 
 void watch_attach(struct zones *zs, struct zone *z, int wd)

@@ -99,6 +99,13 @@ bool zones_process(struct zones *zs, uint64_t now_ns, const struct slice *slice)
 	return false;
 }
 
+void zones_catch_up(struct zones *zs, uint64_t now_ns)
+{
+	zs->now_ns = now_ns;
+	while (watch_step(zs) || (zs->scanned_once && scan_step(zs)))
+		;
+}
+
 bool zones_ready(const struct zones *zs)
 {
 	return zs->scanned_once && zs->processes.done_once;

@@ -20,26 +20,26 @@
 
 struct zone {
 	uint64_t id;
-	struct zone *parent;		/* NULL: the root */
+	struct zone *parent; /* NULL: the root */
 	struct zone *first_child;
 	struct zone *next_sibling, *prev_sibling;
-	struct zone *next, *prev;	/* all zones, parents before children, oldest first */
-	char *path;			/* raw, as the kernel has it: escape it for display */
-	char *name;			/* friendly and escaped; not necessarily unique */
+	struct zone *next, *prev; /* all zones, parents before children, oldest first */
+	char *path;		  /* raw, as the kernel has it: escape it for display */
+	char *name;		  /* friendly and escaped; not necessarily unique */
 	enum zone_kind kind;
-	enum zone_class class;		/* own, or inherited from the nearest classed ancestor */
-	bool class_is_own;		/* a rule or an override names this very zone */
-	bool class_is_override;		/* set by zones_set_class(): rules do not touch it */
-	struct slo slo;			/* its own; never inherited */
-	const char *off_limits_why;	/* static text; NULL: may be acted on (if its class allows) */
+	enum zone_class class;	    /* own, or inherited from the nearest classed ancestor */
+	bool class_is_own;	    /* a rule or an override names this very zone */
+	bool class_is_override;	    /* set by zones_set_class(): rules do not touch it */
+	struct slo slo;		    /* its own; never inherited */
+	const char *off_limits_why; /* static text; NULL: may be acted on (if its class allows) */
 	uint64_t first_seen_ns;
-	uint32_t depth;			/* root 0 */
-	uint32_t index;			/* the caller's: e.g. position in the snapshot being built */
+	uint32_t depth; /* root 0 */
+	uint32_t index; /* the caller's: e.g. position in the snapshot being built */
 
 	/* this folder's own */
-	int wd;				/* inotify watch, -1 none */
-	uint8_t marks, marks_new;	/* critical processes seen here or below: offlimits.c */
-	bool off_limits_inherits;	/* children are off-limits for the same reason */
+	int wd;			  /* inotify watch, -1 none */
+	uint8_t marks, marks_new; /* critical processes seen here or below: offlimits.c */
+	bool off_limits_inherits; /* children are off-limits for the same reason */
 	bool scan_queued, scan_deep, seen;
 };
 
@@ -49,9 +49,11 @@ struct zones;
  * zones_reclassify() and zones_free() (on_remove only); they must not add or remove zones. */
 struct zones_events {
 	void (*on_add)(const struct zone *z, void *arg);
-	void (*on_remove)(const struct zone *z, void *arg);	/* children before their parent */
-	void (*on_rename)(const struct zone *z, const char *old_path, void *arg); /* descendants too */
-	/* class, class_is_own, slo or off_limits_why changed (not called for a zone's first value) */
+	void (*on_remove)(const struct zone *z, void *arg); /* children before their parent */
+	void (*on_rename)(const struct zone *z, const char *old_path,
+			  void *arg); /* descendants too */
+	/* class, class_is_own, slo or off_limits_why changed (not called for a zone's first value)
+	 */
 	void (*on_class)(const struct zone *z, void *arg);
 	void *arg;
 };
@@ -60,8 +62,9 @@ struct zones_events {
  * cfg is borrowed until zones_free() or zones_reclassify() replaces it. Adds nothing yet: the first
  * zones_process() calls find the tree. On a captured root nothing is watched.
  */
-must_check int zones_new(const struct kernel *k, const struct cgroup_fs *fs, const struct config *cfg,
-			 const struct zones_events *ev, struct zones **ret, struct error *reterr);
+must_check int zones_new(const struct kernel *k, const struct cgroup_fs *fs,
+			 const struct config *cfg, const struct zones_events *ev,
+			 struct zones **ret, struct error *reterr);
 void zones_free(struct zones *zs);
 
 /* Poll for EPOLLIN, then call zones_process(). -1 on a captured root. */
@@ -72,10 +75,13 @@ int zones_fd(const struct zones *zs);
  * off-limits processes.
  */
 bool zones_process(struct zones *zs, uint64_t now_ns, const struct slice *slice);
+/* Only what events have to tell by now, without rescans or looking at processes: when a zone is too
+ * new to be known and the caller is in a hurry. */
+void zones_catch_up(struct zones *zs, uint64_t now_ns);
 /* The first complete look at the tree (and at the processes) is over. */
 bool zones_ready(const struct zones *zs);
 
-const struct zone *zones_first(const struct zones *zs);		/* the root; NULL: none yet */
+const struct zone *zones_first(const struct zones *zs); /* the root; NULL: none yet */
 #define zones_for_each(zs, z) for (const struct zone *z = zones_first(zs); z; z = (z)->next)
 size_t zones_count(const struct zones *zs);
 const struct zone *zones_by_id(const struct zones *zs, uint64_t id);
@@ -85,10 +91,12 @@ const struct zone *zones_by_path(const struct zones *zs, const char *path);
  * container id's prefix of at least 6 characters. -ENOENT: none, with candidates in the hint;
  * -ENOTUNIQ: several, they are named in the message.
  */
-must_check int zones_by_name(const struct zones *zs, const char *name, const struct zone **ret, struct error *reterr);
+must_check int zones_by_name(const struct zones *zs, const char *name, const struct zone **ret,
+			     struct error *reterr);
 
 /* Explicit class and goals of one zone (slo may be NULL: none). -ENOENT. */
-must_check int zones_set_class(struct zones *zs, uint64_t id, enum zone_class class, const struct slo *slo);
+must_check int zones_set_class(struct zones *zs, uint64_t id, enum zone_class class,
+			       const struct slo *slo);
 /* Back to what the rules say. -ENOENT. */
 must_check int zones_clear_class(struct zones *zs, uint64_t id);
 /* A new configuration: classes and off-limits are worked out anew; overrides stay. */
@@ -98,10 +106,10 @@ struct zones_stats {
 	size_t count, watches;
 	uint64_t added_total, removed_total, renamed_total;
 	uint64_t events_total;
-	uint64_t overflows_total;	/* inotify queue overflows, each followed by a rescan */
-	uint64_t rescans_total;		/* full looks at the tree, the first included */
-	uint64_t refused_total;		/* cgroups not followed: max_zones reached */
-	const char *degraded;		/* static text; NULL: every zone is watched */
+	uint64_t overflows_total; /* inotify queue overflows, each followed by a rescan */
+	uint64_t rescans_total;	  /* full looks at the tree, the first included */
+	uint64_t refused_total;	  /* cgroups not followed: max_zones reached */
+	const char *degraded;	  /* static text; NULL: every zone is watched */
 };
 void zones_stats(const struct zones *zs, struct zones_stats *ret);
 
