@@ -65,8 +65,14 @@ struct ledger_health {		/* all totals since attach */
 	uint64_t waiters_overflow_total;/* more than 1023 waiters on one CPU */
 	uint64_t slots_overflow_total;	/* more zones than slots: charged to unknown */
 	uint64_t missed_switches_total;
+	uint64_t clock_backwards_total;	/* a wait would have been negative: carried over */
+	uint64_t stale_waiters_total;	/* still counted as waiting while it ran: taken out */
+	uint64_t timers_failed_total;	/* fast path: a timer could not be started */
 	uint64_t run_time_ns_total;	/* own BPF run time, when measured (bpf_stats window), else 0 */
 	uint64_t run_count_total;
 	bool irq_split, steal_split, throttle_exact; /* what this kernel lets it tell apart */
 };
 void ledger_health(struct ledger *l, struct ledger_health *ret);
+/* Measure own BPF run time from now on, or stop. Costs some 30 ns a hook and falsifies other cost
+ * measurements: open it for short windows only. */
+must_check int ledger_measure(struct ledger *l, bool on);

@@ -21,9 +21,9 @@ struct probes;
 
 /* The latest readings of a zone; counters as the kernel has them. Deltas are the pipeline's. */
 struct zone_row {
-	uint32_t valid;		/* bit m: value[m] is known */
-	bool own_quota;		/* a finite CPU quota on this very cgroup */
-	bool active;		/* used CPU since the previous tick */
+	uint32_t valid; /* bit m: value[m] is known */
+	bool own_quota; /* a finite CPU quota on this very cgroup */
+	bool active;	/* used CPU since the previous tick */
 	uint64_t value[ZM_NR];
 };
 struct host_row {
@@ -33,19 +33,22 @@ struct host_row {
 
 enum probe_interest {
 	PROBE_NORMAL,
-	PROBE_BE,		/* its tasks are counted */
-	PROBE_PROTECTED,	/* all metrics, every tick; run delay (children not protected are included) */
+	PROBE_BE,	 /* its tasks are counted */
+	PROBE_PROTECTED, /* all metrics, every tick; run delay (children not protected are included)
+			  */
 };
 
 struct probes_options {
-	uint32_t fd_budget;	/* kept-open files at most; config.fd_budget */
-	uint32_t slow_every;	/* dear metrics every so many ticks; 0: the default, 5 */
+	uint32_t fd_budget;  /* kept-open files at most; config.fd_budget */
+	uint32_t slow_every; /* dear metrics every so many ticks; 0: the default, 5 */
 };
 
-must_check int probes_new(const struct kernel *k, const struct cgroup_fs *fs, const struct probes_options *o, struct probes **ret);
+must_check int probes_new(const struct kernel *k, const struct cgroup_fs *fs,
+			  const struct probes_options *o, struct probes **ret);
 void probes_free(struct probes *p);
 
-/* path is borrowed until zone_remove or the next zone_rename. parent_id 0: the root. Parents first. -ENOMEM, -EEXIST, -ENOENT (parent unknown). */
+/* path is borrowed until zone_remove or the next zone_rename. parent_id 0: the root. Parents first.
+ * -ENOMEM, -EEXIST, -ENOENT (parent unknown). */
 must_check int probes_zone_add(struct probes *p, uint64_t id, uint64_t parent_id, const char *path);
 void probes_zone_remove(struct probes *p, uint64_t id);
 void probes_zone_rename(struct probes *p, uint64_t id, const char *path);
@@ -66,17 +69,18 @@ const struct host_row *probes_host(const struct probes *p);
 struct probe_status {
 	const char *name, *summary, *needs;
 	bool on;
-	char why[128];		/* why it is off, or "" */
+	char why[128]; /* why it is off, or "" */
 };
-size_t probes_status(const struct probes *p, struct probe_status *ret, size_t max); /* how many there are */
+size_t probes_status(const struct probes *p, struct probe_status *ret,
+		     size_t max); /* how many there are */
 
 struct probes_stats {
 	size_t zones, active;
-	size_t fds_kept, fd_budget;	/* budget: shrinks when the process runs out of fds */
+	size_t fds_kept, fd_budget; /* budget: shrinks when the process runs out of fds */
 	uint64_t reads_total, opens_total;
-	uint64_t fd_shortage_total;	/* EMFILE, ENFILE: read without keeping, or skipped */
-	uint64_t vanished_total;	/* zones gone mid-read */
-	uint64_t errors_total;		/* readings that failed or did not parse */
-	uint64_t late_ticks_total;	/* begun before the previous tick had ended */
+	uint64_t fd_shortage_total; /* EMFILE, ENFILE: read without keeping, or skipped */
+	uint64_t vanished_total;    /* zones gone mid-read */
+	uint64_t errors_total;	    /* readings that failed or did not parse */
+	uint64_t late_ticks_total;  /* begun before the previous tick had ended */
 };
 void probes_stats(const struct probes *p, struct probes_stats *ret);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Task -> (culprit slot, victim). A direct-mapped cache keyed by the css serial number answers
+ * almost always; a miss walks up the task groups once. The zone is that of the cpu controller
+ * (sched_task_group), the same expression on v1 and v2; on v2 a cgroup below which the controller
+ * is not enabled counts as its nearest ancestor that has it, as for the scheduler itself.
+ */
+#pragma once
+#include "ledger-state.bpf.h"
+
+/* Cache word: serial (32) | generation (7) | slot (18) | victim (7). */
+#define WORD_SLOT(w)   ((u32)((w) >> 7) & 0x3ffff)
+#define WORD_VICTIM(w) ((u32)(w) & 127)
+#define WORD_TAG(w)    ((w) >> 25)
+
+static __always_inline u64 group_cgroup_id(u64 group)
+{
+	struct task_group *tg = (void *)group;
+	u64 id = BPF_CORE_READ(tg, css.cgroup, kn, id);
+
+	return id ?: ROOT_CGROUP_ID; /* an autogroup has no cgroup: its tasks are in the root */
+}
+
+static __always_inline u32 slot_alloc(u64 id)
+{
+	struct ledger_slot_info *info;
+	u32 slot, *other;
+
+	if (bpf_map_pop_elem(&free_slots, &slot)) {
+		if (next_slot >= max_slots)
+			goto full;
+		slot = __sync_fetch_and_add(&next_slot, 1);
+		if (slot >= max_slots)
+			goto full;
+	}
+	info = bpf_map_lookup_elem(&slot_info, &slot);
+	if (!info)
+		goto full;
+	info->zone_id = id;
+	if (!bpf_map_update_elem(&slots, &id, &slot, BPF_NOEXIST))
+		return slot;
+	/* Another CPU was first, or the table is full. */
+	info->zone_id = 0;
+	bpf_map_push_elem(&free_slots, &slot, 0);
+	other = bpf_map_lookup_elem(&slots, &id);
+	if (other)
+		return *other;
+full:
+	count(COUNTER_SLOTS_OVERFLOW);
+	return SLOT_UNKNOWN;
+}
+
+static __noinline u32 group_victim(u64 group)
+{
+	for (int i = 0; i < LEDGER_DEPTH_MAX && group; i++) {
+		u64 id = group_cgroup_id(group);
+		u32 *v = bpf_map_lookup_elem(&protected_zones, &id);
+
+		if (v)
+			return *v & (LEDGER_NR_VICTIMS - 1);
+		group = (u64)BPF_CORE_READ((struct task_group *)group, parent);
+	}
+	return LEDGER_VICTIM_NONE;
+}
+
+/* Global, so that the verifier sees it once: the miss path. Returns the cache word. */
+__noinline u64 zone_resolve(u64 group, u64 tag)
+{
+	u64 id = group_cgroup_id(group);
+	u32 *known = bpf_map_lookup_elem(&slots, &id);
+	u32 slot = known ? *known : slot_alloc(id);
+
+	return tag << 25 | (u64)(slot & 0x3ffff) << 7 | group_victim(group);
+}
+
+static __always_inline u64 zone_of(struct task_struct *p)
+{
+	struct task_group *tg = p->sched_task_group;
+	u64 serial = tg->css.serial_nr;
+	u64 tag = (serial & 0xffffffff) << 7 | (cache_gen & LEDGER_GEN_MASK);
+	u32 i = ((u32)serial * 2654435769u) >> 18;
+	u64 word = zone_cache[i & (LEDGER_CACHE_SIZE - 1)];
+	u64 group = 0;
+
+	if (WORD_TAG(word) == tag)
+		return word;
+	/* As a number: a global function takes no kernel pointers. */
+	bpf_probe_read_kernel(&group, sizeof(group), &p->sched_task_group);
+	word = zone_resolve(group, tag);
+	zone_cache[i & (LEDGER_CACHE_SIZE - 1)] = word;
+	return word;
+}
