@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* One connection to czd: a JSON object a line, both ways (docs/protocol.md). */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <jansson.h>
+#include "base/error.h"
+
+#define CLIENT_TIMEOUT_MS 5000
+#define CLIENT_ANSWER_MAX (64u << 20) /* bytes of one answer line: 65,536 zones fit */
+
+struct client {
+	const char *path;
+	int fd;
+	int64_t id; /* of the latest request */
+	char *buf;
+	size_t start, len, cap; /* buf[start, len) is read, not yet used */
+	bool no_answer;		/* the failure is czd's: not there, hung, or nonsense */
+};
+#define CLIENT_CLOSED(path_)                                                                       \
+	{                                                                                          \
+		.path = (path_), .fd = -1                                                          \
+	}
+
+/*
+ * Connects on first use. `args` is consumed; NULL (what json_pack gives for text that is not UTF-8)
+ * is an error and nothing is sent. *ret is the answer's "data" (a new
+ * reference). -ECONNREFUSED, -ENOENT, -EACCES, -ETIMEDOUT, -EPROTO, ... with a sentence and a hint;
+ * an error that czd answers comes back as -errno of its name (-EIO if unknown).
+ */
+must_check int client_call(struct client *c, const char *verb, json_t *args, json_t **ret,
+			   struct error *reterr);
+/* The next answer to the latest request (events --follow); waits without end. -ECONNRESET when czd
+ * goes away. */
+must_check int client_next(struct client *c, json_t **ret, struct error *reterr);
+void client_close(struct client *c);

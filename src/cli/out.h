@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Text for people: tables, wrapped paragraphs, colour. Everything that came from outside is escaped
+ * on its way in, so no name can move the cursor. Colour means severity and is never the only sign.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/error.h"
+
+enum style { STYLE_PLAIN, STYLE_TITLE, STYLE_GOOD, STYLE_WARN, STYLE_BAD };
+
+struct out {
+	unsigned int width; /* columns: the terminal's, else $COLUMNS, else 80 */
+	bool color;
+};
+
+/* Columns s takes on a terminal; s is escaped text. */
+size_t out_width(const char *s);
+void out_styled(const struct out *o, enum style style, const char *text);
+/* Wrapped at o->width; lines after the first are indented. Escapes, '\n' stays. Ends the line. */
+void out_paragraph(const struct out *o, unsigned int indent, enum style style, const char *fmt, ...)
+    printf_like(4, 5);
+
+struct column {
+	const char *title;
+	bool right;    /* numbers */
+	bool flexible; /* may be shortened in the middle when the line gets too long */
+};
+struct cell;
+struct table {
+	const struct column *columns;
+	size_t nr_columns;
+	struct cell *cells;
+	size_t nr_cells, cap;
+	bool failed; /* out of memory: printed incompletely, and said so */
+};
+void table_add(struct table *t, enum style style, const char *fmt, ...) printf_like(3, 4);
+/* A line below the row that was just completed. */
+void table_note(struct table *t, const char *text);
+void table_print(const struct table *t, const struct out *o, unsigned int indent);
+void table_done(struct table *t);

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/* Zone rows and actions as tables and sentences: what several verbs print alike. */
+#include <stdio.h>
+#include <string.h>
+#include "base/cleanup.h"
+#include "cli/show.h"
+
+const char *class_words(const char *class)
+{
+	static const char *const words[][2] = {
+	    {"lc", "latency-critical"}, {"be", "best-effort"}, {"normal", "normal"}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (!strcmp(words[i][0], class))
+			return words[i][1];
+	return class;
+}
+
+static enum style state_style(const char *state)
+{
+	static const struct {
+		const char *state;
+		enum style style;
+	} styles[] = {{"hurt", STYLE_BAD}, {"hurting", STYLE_WARN}, {"fine", STYLE_GOOD}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(styles); i++)
+		if (!strcmp(styles[i].state, state))
+			return styles[i].style;
+	return STYLE_PLAIN;
+}
+
+void show_zones(const struct cli *cli, const json_t *zones, size_t limit)
+{
+	static const struct column columns[] = {
+	    {"zone", false, true},   {"class", false, false},	{"CPUs", true, false},
+	    {"waits", true, false},  {"wait p99", true, false}, {"memory", true, false},
+	    {"state", false, false},
+	};
+	struct table t = {.columns = columns, .nr_columns = ARRAY_SIZE(columns)};
+	char buf[SHOW_MAX];
+	const char *state;
+	json_t *zone;
+	size_t i;
+
+	json_array_foreach(zones, i, zone)
+	{
+		if (i == limit)
+			break;
+		state = text_or_dash(zone, "state");
+		table_add(&t, STYLE_PLAIN, "%s", text_or_dash(zone, "name"));
+		table_add(&t, STYLE_PLAIN, "%s", text_or_dash(zone, "class"));
+		table_add(&t, STYLE_PLAIN, "%s", show_cpus(zone, "cpu_ppm", buf));
+		table_add(&t, STYLE_PLAIN, "%s", show_ppm(zone, "wait_ppm", buf));
+		table_add(&t, STYLE_PLAIN, "%s", show_duration(zone, "wait_p99_ns", buf));
+		table_add(&t, STYLE_PLAIN, "%s", show_bytes(zone, "memory_bytes", buf));
+		table_add(&t, state_style(state), "%s", state);
+	}
+	table_print(&t, &cli->out, 0);
+	table_done(&t);
+}
+
+/* What one knob at one value means; %s is the zone, the second %s the value. */
+static const struct knob_words {
+	const char *knob, *to; /* to NULL: any value */
+	const char *todo, *done;
+} knob_words[] = {
+    {"cpu.idle", "1", "put %s in the idle class", "%s was put in the idle class"},
+    {"cpu.idle", "0", "take %s out of the idle class", "%s was taken out of the idle class"},
+    {"cpu.weight", NULL, "set the CPU weight of %s to %s", "%s got CPU weight %s"},
+    {"cpuset", NULL, "keep %s on CPUs %s", "%s was kept on CPUs %s"},
+    {"cpu.max", NULL, "cap the CPU time of %s at '%s'", "%s was capped at '%s'"},
+    {"freeze", "1", "freeze %s", "%s was frozen"},
+    {"freeze", "0", "thaw %s", "%s was thawed"},
+    {"", NULL, "change a knob of %s to '%s'", "a knob of %s was set to '%s'"},
+};
+
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* only formats of the table above */
+void knob_phrase(const json_t *action, bool done, char *buf, size_t size)
+{
+	const char *knob = get_text(action, "knob"), *to = get_text(action, "to");
+	const struct knob_words *w = knob_words;
+
+	while (w->knob[0] && (strcmp(w->knob, knob) || (w->to && strcmp(w->to, to))))
+		w++;
+	snprintf(buf, size, done ? w->done : w->todo, text_or_dash(action, "target"), to);
+}
+#pragma GCC diagnostic warning "-Wformat-nonliteral"
+
+char *action_effect(const json_t *action, char *buf, size_t size)
+{
+	char before[SHOW_MAX], after[SHOW_MAX];
+	uint64_t v;
+
+	buf[0] = 0;
+	if (get_number(action, "before_wait_p99_ns", &v) &&
+	    get_number(action, "after_wait_p99_ns", &v))
+		snprintf(buf, size, "wait p99 %s -> %s",
+			 show_duration(action, "before_wait_p99_ns", before),
+			 show_duration(action, "after_wait_p99_ns", after));
+	else if (get_number(action, "before_share_ppm", &v) &&
+		 get_number(action, "after_share_ppm", &v))
+		snprintf(buf, size, "waiting for others %s -> %s",
+			 show_ppm(action, "before_share_ppm", before),
+			 show_ppm(action, "after_share_ppm", after));
+	return buf;
+}
+
+char *action_state_words(const json_t *action, char *buf, size_t size)
+{
+	const char *state = text_or_dash(action, "state"), *outcome = get_text(action, "outcome");
+	char until[SHOW_MAX];
+	bool holds = !strcmp(state, "kept") || !strcmp(state, "applied");
+
+	if (holds)
+		snprintf(buf, size, "%s, until %s", state,
+			 show_real_time(action, "lease_end_real_ns", until));
+	else if (!strcmp(state, "reverted") && outcome[0])
+		snprintf(buf, size, "%s (%s)", state, outcome);
+	else
+		snprintf(buf, size, "%s", state);
+	return buf;
+}
+
+static void add_action(struct table *t, const json_t *a)
+{
+	char buf[SHOW_MAX], effect[128], state[128], note[700];
+
+	table_add(t, STYLE_PLAIN, "%s", show_id(a, "seq", buf));
+	table_add(t, STYLE_PLAIN, "%s", show_real_time(a, "written_real_ns", buf));
+	table_add(t, STYLE_PLAIN, "%s", text_or_dash(a, "target"));
+	table_add(t, STYLE_PLAIN, "%s", text_or_dash(a, "knob"));
+	table_add(t, STYLE_PLAIN, "%s -> %s", text_or_dash(a, "from"), text_or_dash(a, "to"));
+	table_add(t, STYLE_PLAIN, "%s", show_duration(a, "took_ns", buf));
+	table_add(t, STYLE_PLAIN, "%s", action_state_words(a, state, sizeof(state)));
+	action_effect(a, effect, sizeof(effect));
+	snprintf(note, sizeof(note), "%s; effect on %s: %s", text_or_dash(a, "reason"),
+		 text_or_dash(a, "victim"), effect[0] ? effect : "not measured");
+	table_note(t, note);
+}
+
+void show_actions(const struct cli *cli, const json_t *actions)
+{
+	static const struct column columns[] = {
+	    {"#", true, false},	     {"when", false, false},	  {"zone", false, true},
+	    {"knob", false, false},  {"from -> to", false, true}, {"took", true, false},
+	    {"state", false, false},
+	};
+	struct table t = {.columns = columns, .nr_columns = ARRAY_SIZE(columns)};
+	json_t *action;
+	size_t i;
+
+	json_array_foreach(actions, i, action) add_action(&t, action);
+	table_print(&t, &cli->out, 0);
+	table_done(&t);
+}

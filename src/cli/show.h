@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How the nouns of docs/protocol.md look to people. A figure that is absent or null is "-", never
+ * 0; a field an older czd does not send is absent. Values go into cells and paragraphs, which
+ * escape.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <jansson.h>
+#include "cli/verb.h"
+
+#define SHOW_MAX 48 /* enough for any formatted number */
+
+const char *get_text(const json_t *o, const char *key); /* "" when absent */
+bool get_number(const json_t *o, const char *key, uint64_t *ret);
+uint64_t get_count(const json_t *o, const char *key); /* 0 when absent: only for sums of things */
+bool get_bool(const json_t *o, const char *key);
+const char *text_or_dash(const json_t *o, const char *key);
+
+/* Value of a field as text in buf (SHOW_MAX); return buf. */
+char *show_duration(const json_t *o, const char *key, char *buf);  /* *_ns: "4.13 ms" */
+char *show_ppm(const json_t *o, const char *key, char *buf);	   /* *_ppm: "23.5 %" */
+char *show_cpus(const json_t *o, const char *key, char *buf);	   /* *_ppm of a CPU: "0.24" */
+char *show_bytes(const json_t *o, const char *key, char *buf);	   /* *_bytes: "1.2 GiB" */
+char *show_number(const json_t *o, const char *key, char *buf);	   /* "1,204" */
+char *show_id(const json_t *o, const char *key, char *buf);	   /* pids, CPUs, seqs: "1204" */
+char *show_real_time(const json_t *o, const char *key, char *buf); /* *_real_ns: "12:00:01" */
+char *show_mono_time(const json_t *o, const char *key,
+		     char *buf);			/* *_ns of CLOCK_MONOTONIC: the same */
+char *format_count(uint64_t n, char *buf, size_t size); /* 1204 -> "1,204" */
+
+/* "1 zone", "2 zones". */
+char *show_plural(uint64_t n, const char *noun, char *buf);
+
+void show_zones(const struct cli *cli, const json_t *zones, size_t limit);
+void show_actions(const struct cli *cli, const json_t *actions);
+/* "latency-critical", "best-effort", "normal"; the text itself when new. */
+const char *class_words(const char *class);
+/* What setting a knob means: "put batch/x in the idle class"; done: "batch/x was put in ...". */
+void knob_phrase(const json_t *action, bool done, char *buf, size_t size);
+/* "wait p99 4.1 ms -> 0.06 ms", or "" when it was not measured. */
+char *action_effect(const json_t *action, char *buf, size_t size);
+/* "kept, until 12:10:00" */
+char *action_state_words(const json_t *action, char *buf, size_t size);

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+#include "cli/show.h"
+#include "cli/verbs.h"
+
+enum { OPT_ALL };
+static const struct verb_option options[] = {
+    [OPT_ALL] = {"all", NULL, "settled ones too"},
+    {0},
+};
+
+static void print_actions(const struct cli *cli, const json_t *data)
+{
+	const json_t *actions = json_object_get(data, "actions");
+	size_t nr = json_array_size(actions), proposed = 0, i;
+	char buf[SHOW_MAX];
+	json_t *a;
+
+	json_array_foreach(actions, i, a) proposed += !strcmp(get_text(a, "state"), "proposed");
+	if (nr == 0) {
+		puts("No actions: czd has changed nothing and proposes nothing.");
+		return;
+	}
+	out_paragraph(&cli->out, 0, STYLE_PLAIN, "%s%s.", show_plural(nr, "action", buf),
+		      proposed ? ", some only proposed" : "");
+	putchar('\n');
+	show_actions(cli, actions);
+	if (proposed)
+		puts("\nNext: sudo czctl approve NUMBER");
+	else
+		puts("\nNext: czctl undo puts everything back; czctl verify shows that it is so");
+}
+
+static int actions_run(struct cli *cli, const struct args *args)
+{
+	_cleanup_json_ json_t *data = NULL;
+	int r;
+
+	r = cli_call(cli, "actions", json_pack("{s:b}", "all", args->option[OPT_ALL] != NULL),
+		     &data);
+	if (r != EXIT_OK)
+		return r;
+	if (cli->json)
+		cli_print_json(data);
+	else
+		print_actions(cli, data);
+	return EXIT_OK;
+}
+
+const struct verb verb_actions = {
+    .name = "actions",
+    .summary = "what czd changed or proposes, why, and what came of it",
+    .usage = "[--all]",
+    .help = "Every action is an experiment: one knob of one best-effort zone, from an old to a\n"
+	    "new value, with its reason, and with the effect on the protected zone measured\n"
+	    "before and after.\n"
+	    "\n"
+	    "  took   from the first instant of the harm to the knob written\n"
+	    "  state  proposed (mode observe: wait for approve), applied (being measured),\n"
+	    "         kept, reverted, failed (nothing changed), lost (somebody else changed the\n"
+	    "         knob: hands off), expired\n"
+	    "\n"
+	    "Examples:\n"
+	    "  czctl actions\n"
+	    "  czctl actions --all -o json | jq '.actions[] | {seq, took_ns, outcome}'\n",
+    .options = options,
+    .run = actions_run,
+};

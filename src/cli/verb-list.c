@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+#include "cli/show.h"
+#include "cli/verbs.h"
+
+enum { OPT_ALL, OPT_NAMES };
+static const struct verb_option options[] = {
+    [OPT_ALL] = {"all", NULL, "zones of class normal too"},
+    [OPT_NAMES] = {"names", NULL, "names only, one a line (for scripts)"},
+    {0},
+};
+
+static size_t count_where(const json_t *zones, const char *key, const char *value)
+{
+	size_t i, n = 0;
+	json_t *zone;
+
+	json_array_foreach(zones, i, zone) n += !strcmp(get_text(zone, key), value);
+	return n;
+}
+
+static void print_list(const struct cli *cli, const json_t *data, bool all)
+{
+	const json_t *zones = json_object_get(data, "zones");
+	size_t lc = count_where(zones, "class", "lc"), hurt = count_where(zones, "state", "hurt");
+	char buf[SHOW_MAX];
+
+	if (lc == 0)
+		out_paragraph(&cli->out, 0, STYLE_PLAIN, "No zone is protected. Mode: %s.",
+			      text_or_dash(data, "mode"));
+	else
+		out_paragraph(
+		    &cli->out, 0, hurt ? STYLE_BAD : STYLE_GOOD, "%zu of %s hurt. Mode: %s.", hurt,
+		    show_plural(lc, "latency-critical zone", buf), text_or_dash(data, "mode"));
+	if (json_array_size(zones)) {
+		putchar('\n');
+		show_zones(cli, zones, SIZE_MAX);
+	}
+	if (lc == 0)
+		puts(all ? "\nNext: sudo czctl protect ZONE"
+			 : "\nNext: czctl list --all; sudo czctl protect ZONE");
+	else if (hurt)
+		puts("\nNext: czctl why ZONE");
+}
+
+static int list_run(struct cli *cli, const struct args *args)
+{
+	bool names = args->option[OPT_NAMES], all = args->option[OPT_ALL];
+	_cleanup_json_ json_t *data = NULL;
+	json_t *zone;
+	size_t i;
+	int r;
+
+	r = cli_call(cli, "list", json_pack("{s:b}", "all", all || names), &data);
+	if (r != EXIT_OK)
+		return r;
+	if (cli->json)
+		cli_print_json(data);
+	else if (!names)
+		print_list(cli, data, all);
+	else
+		json_array_foreach(json_object_get(data, "zones"), i, zone)
+		    out_paragraph(&cli->out, 0, STYLE_PLAIN, "%s", get_text(zone, "name"));
+	return EXIT_OK;
+}
+
+const struct verb verb_list = {
+    .name = "list",
+    .summary = "zones with a class, and how they are",
+    .usage = "[--all]",
+    .help = "Shows the zones that have a class: lc (latency-critical) and be (best-effort).\n"
+	    "\n"
+	    "  CPUs      CPU time used, in CPUs (0.24: a quarter of one)\n"
+	    "  waits     time its tasks were ready to run and had to wait, of wall time\n"
+	    "  wait p99  99 of 100 waits were shorter than this\n"
+	    "  state     fine, hurt, hurting (it hurts a protected zone), restrained\n"
+	    "  -         not known: zones that are not protected have no wait figures\n"
+	    "\n"
+	    "Long names are shortened in the middle; -o json has them in full.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  czctl list\n"
+	    "  czctl list --all\n"
+	    "  czctl list -o json | jq -r '.zones[] | select(.state == \"hurt\") | .name'\n",
+    .options = options,
+    .run = list_run,
+};

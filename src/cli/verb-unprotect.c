@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+#include "cli/show.h"
+#include "cli/verbs.h"
+
+static int unprotect_run(struct cli *cli, const struct args *args)
+{
+	_cleanup_json_ json_t *zone = NULL;
+	int r;
+
+	r = cli_call(cli, "unprotect", json_pack("{s:s}", "zone", args->words[0]), &zone);
+	if (r != EXIT_OK)
+		return r;
+	if (cli->json)
+		cli_print_json(zone);
+	else
+		out_paragraph(&cli->out, 0, STYLE_PLAIN, "%s is no longer protected (class: %s).",
+			      text_or_dash(zone, "name"), text_or_dash(zone, "class"));
+	return EXIT_OK;
+}
+
+const struct verb verb_unprotect = {
+    .name = "unprotect",
+    .summary = "take protect back",
+    .usage = "ZONE",
+    .help = "Forgets the class and goals that 'czctl protect' gave; a rule of czd.yaml that\n"
+	    "matches the zone counts again.\n"
+	    "\n"
+	    "Example:\n"
+	    "  sudo czctl unprotect redis.service\n",
+    .min_words = 1,
+    .max_words = 1,
+    .run = unprotect_run,
+};

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/* Reads like a good colleague: the answer, the evidence, what it is not, what to do. */
+#include <stdio.h>
+#include <string.h>
+#include "base/cleanup.h"
+#include "base/parse.h"
+#include "base/str.h"
+#include "cli/show.h"
+#include "cli/verbs.h"
+
+enum { OPT_STACK };
+static const struct verb_option options[] = {
+    [OPT_STACK] = {"stack", NULL, "stacks of the culprits too, where sampling is allowed"},
+    {0},
+};
+
+#define PARTS_SHOWN	8
+#define SHARE_SHOWN_PPM 500 /* less would be printed as 0.0 % */
+
+static enum style verdict_style(const char *verdict)
+{
+	return !strcmp(verdict, "hurt")	  ? STYLE_BAD
+	       : !strcmp(verdict, "fine") ? STYLE_GOOD
+					  : STYLE_PLAIN;
+}
+
+/* A part of the wait that is nobody's zone. */
+static const char *cause_words(const char *cause)
+{
+	static const char *const words[][2] = {
+	    {"self", "itself"},
+	    {"throttled", "its own CPU quota"},
+	    {"kernel", "kernel"},
+	    {"host", "hypervisor (steal)"},
+	    {"idle", "idle CPU, waking up"},
+	    {"neighbour", "a zone that is gone"},
+	    {"unknown", "unknown"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (!strcmp(words[i][0], cause))
+			return words[i][1];
+	return cause;
+}
+
+static void part_detail(const json_t *part, char *buf, size_t size)
+{
+	const char *class = get_text(part, "class"), *command = get_text(part, "cmdline");
+	const char *neighbour = get_text(part, "zone");
+	uint64_t pid = get_count(part, "pid");
+	int n = 0;
+
+	buf[0] = 0;
+	if (!command[0])
+		command = get_text(part, "comm");
+	if (neighbour[0] && class[0])
+		n = snprintf(buf, size, "class %s", class);
+	if (command[0])
+		n += snprintf(buf + n, size - (size_t)n, "%s%.300s", n ? ", " : "", command);
+	if (command[0] && pid)
+		snprintf(buf + n, size - (size_t)n, " (pid %llu)", (unsigned long long)pid);
+}
+
+static void add_part(struct table *t, const json_t *part)
+{
+	const char *zone = get_text(part, "zone");
+	char buf[SHOW_MAX], detail[400];
+
+	part_detail(part, detail, sizeof(detail));
+	table_add(t, STYLE_PLAIN, "%s", zone[0] ? zone : cause_words(get_text(part, "cause")));
+	table_add(t, STYLE_PLAIN, "%s", show_ppm(part, "share_ppm", buf));
+	table_add(t, STYLE_PLAIN, "%s", show_id(part, "cpu", buf));
+	table_add(t, STYLE_PLAIN, "%s", detail);
+}
+
+static void add_rest(struct table *t, size_t nr, uint64_t share_ppm)
+{
+	char buf[SHOW_MAX];
+
+	table_add(t, STYLE_PLAIN, "%zu more", nr);
+	table_add(t, STYLE_PLAIN, "%s", format_ppm(share_ppm, buf, sizeof(buf)));
+	table_add(t, STYLE_PLAIN, "-");
+	table_add(t, STYLE_PLAIN, "%s", "");
+}
+
+static void print_parts(const struct cli *cli, const json_t *ledger)
+{
+	static const struct column columns[] = {
+	    {"who ran meanwhile", false, true},
+	    {"share", true, false},
+	    {"CPU", false, false},
+	    {"", false, true},
+	};
+	struct table t = {.columns = columns, .nr_columns = ARRAY_SIZE(columns)};
+	uint64_t share_ppm, rest_ppm = 0;
+	size_t i, shown = 0, rest = 0;
+	json_t *part;
+
+	json_array_foreach(json_object_get(ledger, "parts"), i, part)
+	{
+		share_ppm = get_count(part, "share_ppm");
+		if (shown < PARTS_SHOWN && share_ppm >= SHARE_SHOWN_PPM) {
+			add_part(&t, part);
+			shown++;
+		} else if (share_ppm > 0) {
+			rest++;
+			rest_ppm += share_ppm;
+		}
+	}
+	if (rest)
+		add_rest(&t, rest, rest_ppm);
+	if (shown) {
+		putchar('\n');
+		table_print(&t, &cli->out, 2);
+	}
+	table_done(&t);
+}
+
+static void print_ledger(const struct cli *cli, const json_t *ledger)
+{
+	char window[SHOW_MAX], wait[SHOW_MAX], waits[SHOW_MAX], p50[SHOW_MAX], p99[SHOW_MAX];
+	char max[SHOW_MAX];
+	uint64_t feed;
+
+	if (!json_is_object(ledger))
+		return;
+	print_parts(cli, ledger);
+	putchar('\n');
+	out_paragraph(
+	    &cli->out, 4, STYLE_PLAIN,
+	    "  measured over %s: waited %s in %s waits; half of them under %s, p99 %s, "
+	    "longest %s",
+	    show_duration(ledger, "window_ns", window), show_duration(ledger, "wait_ns", wait),
+	    show_number(ledger, "waits", waits), show_duration(ledger, "wait_p50_ns", p50),
+	    show_duration(ledger, "wait_p99_ns", p99), show_duration(ledger, "wait_max_ns", max));
+	if (get_number(ledger, "feed_count", &feed) && feed)
+		out_paragraph(&cli->out, 4, STYLE_PLAIN,
+			      "  the application reports: latency p99 %s (%s values)",
+			      show_duration(ledger, "feed_p99_ns", p99),
+			      show_number(ledger, "feed_count", waits));
+	if (get_bool(ledger, "estimated"))
+		out_paragraph(
+		    &cli->out, 4, STYLE_PLAIN,
+		    "  estimated from the kernel's run delay: without BPF, who ran is not "
+		    "known (czctl doctor says why)");
+}
+
+static void print_not_the_cause(const struct cli *cli, const json_t *texts)
+{
+	struct strbuf b = {0};
+	json_t *text;
+	size_t i;
+
+	json_array_foreach(texts, i, text) if (json_is_string(text))
+	    strbuf_printf(&b, "%s%s", b.len ? ", " : "", json_string_value(text));
+	if (b.len)
+		out_paragraph(&cli->out, 4, STYLE_PLAIN, "\n  not the cause: %s", b.data);
+	strbuf_done(&b);
+}
+
+static void print_done(const struct cli *cli, const json_t *actions)
+{
+	char what[512], effect[128], state[128], when[SHOW_MAX], took[SHOW_MAX], seq[SHOW_MAX];
+	json_t *a;
+	size_t i;
+
+	json_array_foreach(actions, i, a)
+	{
+		knob_phrase(a, true, what, sizeof(what));
+		action_effect(a, effect, sizeof(effect));
+		out_paragraph(&cli->out, 4, STYLE_PLAIN,
+			      "%s  done at %s, %s after the harm began: %s. Effect: %s. State: %s "
+			      "(action %s).",
+			      i ? "" : "\n", show_real_time(a, "written_real_ns", when),
+			      show_duration(a, "took_ns", took), what,
+			      effect[0] ? effect : "not measured",
+			      action_state_words(a, state, sizeof(state)), show_id(a, "seq", seq));
+	}
+}
+
+static void print_proposal(const struct cli *cli, const json_t *data)
+{
+	const json_t *p = json_object_get(data, "proposal");
+	const char *expect = get_text(p, "expect");
+	char what[512];
+
+	if (!json_is_object(p))
+		return;
+	knob_phrase(p, false, what, sizeof(what));
+	out_paragraph(&cli->out, 4, STYLE_PLAIN, "\n  would do (mode is %s): %s.%s%s",
+		      text_or_dash(data, "mode"), what, expect[0] ? " Expected: " : "", expect);
+}
+
+static void print_stacks(const struct cli *cli, const json_t *stacks)
+{
+	char pid[SHOW_MAX];
+	json_t *stack, *frame;
+	size_t i, f;
+
+	json_array_foreach(stacks, i, stack)
+	{
+		out_paragraph(&cli->out, 4, STYLE_PLAIN,
+			      "\n  stack of %s in %s (pid %s):", text_or_dash(stack, "comm"),
+			      text_or_dash(stack, "zone"), show_id(stack, "pid", pid));
+		json_array_foreach(json_object_get(stack, "frames"), f, frame)
+		    out_paragraph(&cli->out, 6, STYLE_PLAIN, "    %s",
+				  json_string_value(frame) ? json_string_value(frame) : "-");
+	}
+}
+
+static void print_why(const struct cli *cli, const json_t *data)
+{
+	const char *next = get_text(data, "next");
+	json_t *note;
+	size_t i;
+
+	out_paragraph(&cli->out, 0, verdict_style(get_text(data, "verdict")), "%s",
+		      text_or_dash(data, "headline"));
+	print_ledger(cli, json_object_get(data, "ledger"));
+	print_not_the_cause(cli, json_object_get(data, "not_the_cause"));
+	print_done(cli, json_object_get(data, "actions"));
+	print_proposal(cli, data);
+	print_stacks(cli, json_object_get(data, "stack"));
+	json_array_foreach(json_object_get(data, "notes"), i, note) if (json_is_string(note))
+	    out_paragraph(&cli->out, 4, STYLE_PLAIN, "%s  note: %s", i ? "" : "\n",
+			  json_string_value(note));
+	if (next[0])
+		out_paragraph(&cli->out, 2, STYLE_PLAIN, "\nNext: %s", next);
+}
+
+static int why_run(struct cli *cli, const struct args *args)
+{
+	_cleanup_json_ json_t *data = NULL;
+	int r;
+
+	r = cli_call(cli, "why",
+		     json_pack("{s:s, s:b}", "zone", args->words[0], "stack",
+			       args->option[OPT_STACK] != NULL),
+		     &data);
+	if (r != EXIT_OK)
+		return r;
+	if (cli->json)
+		cli_print_json(data);
+	else
+		print_why(cli, data);
+	return EXIT_OK;
+}
+
+const struct verb verb_why = {
+    .name = "why",
+    .summary = "is this zone hurt, by whom, and what helps",
+    .usage = "ZONE [--stack]",
+    .help = "Says whether a protected zone waits for a CPU, how long, who ran on that CPU\n"
+	    "meanwhile (measured in the scheduler, not guessed), what is not the cause, what\n"
+	    "was done about it, or what czd would do.\n"
+	    "\n"
+	    "The shares are parts of the time waited and sum to 100 %. 'itself' is the zone's\n"
+	    "own tasks, 'its own CPU quota' its own limit: these are never blamed on others.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  czctl why redis.service\n"
+	    "  czctl why redis.service --stack\n"
+	    "  czctl why redis.service -o json | jq '.ledger.parts[0]'\n",
+    .options = options,
+    .min_words = 1,
+    .max_words = 1,
+    .run = why_run,
+};
