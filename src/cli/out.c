@@ -76,6 +76,37 @@ static char *vformat(const char *fmt, va_list ap)
 	return vasprintf(&s, fmt, ap) < 0 ? NULL : s;
 }
 
+static bool is_unit(const char *word, size_t len)
+{
+	static const char *const units[] = {"%", "ns", "us",  "ms",  "s",   "m",
+					    "h", "B",  "KiB", "MiB", "GiB", "TiB"};
+
+	while (len && strchr(".,;:)", word[len - 1]))
+		len--;
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+		if (len == strlen(units[i]) && !strncmp(word, units[i], len))
+			return true;
+	return false;
+}
+
+/* The next word of *rest, cut off; a number keeps its unit: "97 %". */
+static char *next_word(char **rest)
+{
+	char *word = *rest, *end, *unit;
+
+	if (!word)
+		return NULL;
+	end = strchr(word, ' ');
+	unit = end ? end + 1 : NULL;
+	if (end && end > word && end[-1] >= '0' && end[-1] <= '9' &&
+	    is_unit(unit, strcspn(unit, " ")))
+		end = strchr(unit, ' ');
+	*rest = end ? end + 1 : NULL;
+	if (end)
+		*end = 0;
+	return word;
+}
+
 /*
  * Word by word, with `indent` before all lines but the first, which starts where the cursor is
  * (`column`). A word longer than the line stays whole: paths must be copyable.
@@ -85,7 +116,7 @@ static void print_words(const struct out *o, size_t column, unsigned int indent,
 	bool first = true; /* word of its line */
 	char *word, *rest = text;
 
-	while ((word = strsep(&rest, " ")) != NULL) {
+	while ((word = next_word(&rest)) != NULL) {
 		size_t w = out_width(word);
 
 		if (!first && column + 1 + w > o->width) {
@@ -225,22 +256,21 @@ static char *shorten(const char *s, size_t columns)
 	return text;
 }
 
-static void print_cell(const struct out *o, const struct column *c, size_t width, bool last,
-		       enum style style, const char *text)
+/* *pending: blanks that are due before the next text; dropped at the end of a line. */
+static void print_cell(const struct out *o, const struct column *c, size_t width, enum style style,
+		       const char *text, size_t *pending)
 {
 	_cleanup_free_ char *shown = c->flexible ? shorten(text, width) : strdup(text);
-	size_t w = shown ? out_width(shown) : 0;
-	int pad = w < width ? (int)(width - w) : 0;
+	size_t w = shown ? out_width(shown) : 0, pad = w < width ? width - w : 0;
 
-	if (!shown)
-		return;
 	if (c->right)
-		printf("%*s", pad, "");
-	out_styled(o, style, shown);
-	if (!last)
-		printf("%*s", (c->right ? 0 : pad) + GAP, "");
-	else
-		putchar('\n');
+		*pending += pad;
+	if (w) {
+		printf("%*s", (int)*pending, "");
+		out_styled(o, style, shown);
+		*pending = 0;
+	}
+	*pending += GAP + (c->right ? 0 : pad);
 }
 
 static void print_note(const struct out *o, unsigned int indent, const char *text)
@@ -253,28 +283,34 @@ static void print_note(const struct out *o, unsigned int indent, const char *tex
 	print_words(o, indent, indent, copy);
 }
 
+static void print_titles(const struct table *t, const struct out *o, unsigned int indent,
+			 const size_t widths[])
+{
+	size_t pending = indent;
+
+	for (size_t i = 0; i < t->nr_columns; i++)
+		print_cell(o, &t->columns[i], widths[i], STYLE_TITLE, t->columns[i].title,
+			   &pending);
+	putchar('\n');
+}
+
 void table_print(const struct table *t, const struct out *o, unsigned int indent)
 {
-	size_t widths[COLUMNS_MAX], column = 0;
-	size_t last = t->nr_columns - 1;
+	size_t widths[COLUMNS_MAX], column = 0, pending = indent;
 
 	fit_columns(t, o, indent, widths);
-	printf("%*s", (int)indent, "");
-	for (size_t i = 0; i < t->nr_columns; i++)
-		print_cell(o, &t->columns[i], widths[i], i == last, STYLE_TITLE,
-			   t->columns[i].title);
-	for (size_t i = 0; i < t->nr_cells; i++) {
-		const struct cell *c = &t->cells[i];
-
+	print_titles(t, o, indent, widths);
+	for (const struct cell *c = t->cells; c && c < t->cells + t->nr_cells; c++) {
 		if (c->note) {
 			print_note(o, indent + 3, c->text);
 			continue;
 		}
-		if (column == 0)
-			printf("%*s", (int)indent, "");
-		print_cell(o, &t->columns[column], widths[column], column == last, c->style,
-			   c->text);
-		column = column == last ? 0 : column + 1;
+		print_cell(o, &t->columns[column], widths[column], c->style, c->text, &pending);
+		column = (column + 1) % t->nr_columns;
+		if (column == 0) {
+			putchar('\n');
+			pending = indent;
+		}
 	}
 	if (t->failed)
 		puts("(incomplete: out of memory)");

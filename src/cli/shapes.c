@@ -105,19 +105,29 @@ char *action_effect(const json_t *action, char *buf, size_t size)
 	return buf;
 }
 
+static bool holds(const json_t *action)
+{
+	const char *state = get_text(action, "state");
+
+	return !strcmp(state, "kept") || !strcmp(state, "applied");
+}
+
 char *action_state_words(const json_t *action, char *buf, size_t size)
 {
-	const char *state = text_or_dash(action, "state"), *outcome = get_text(action, "outcome");
+	static const char *const outcomes[][2] = {{"helped", " (it helped)"},
+						  {"no_help", " (no help)"},
+						  {"unmeasured", " (not measured)"}};
+	const char *state = text_or_dash(action, "state"), *outcome = "";
 	char until[SHOW_MAX];
-	bool holds = !strcmp(state, "kept") || !strcmp(state, "applied");
 
-	if (holds)
+	for (size_t i = 0; i < ARRAY_SIZE(outcomes); i++)
+		if (!strcmp(outcomes[i][0], get_text(action, "outcome")))
+			outcome = outcomes[i][1];
+	if (holds(action))
 		snprintf(buf, size, "%s, until %s", state,
 			 show_real_time(action, "lease_end_real_ns", until));
-	else if (!strcmp(state, "reverted") && outcome[0])
-		snprintf(buf, size, "%s (%s)", state, outcome);
 	else
-		snprintf(buf, size, "%s", state);
+		snprintf(buf, size, "%s%s", state, outcome);
 	return buf;
 }
 
@@ -131,10 +141,11 @@ static void add_action(struct table *t, const json_t *a)
 	table_add(t, STYLE_PLAIN, "%s", text_or_dash(a, "knob"));
 	table_add(t, STYLE_PLAIN, "%s -> %s", text_or_dash(a, "from"), text_or_dash(a, "to"));
 	table_add(t, STYLE_PLAIN, "%s", show_duration(a, "took_ns", buf));
-	table_add(t, STYLE_PLAIN, "%s", action_state_words(a, state, sizeof(state)));
+	table_add(t, STYLE_PLAIN, "%s", text_or_dash(a, "state"));
 	action_effect(a, effect, sizeof(effect));
-	snprintf(note, sizeof(note), "%s; effect on %s: %s", text_or_dash(a, "reason"),
-		 text_or_dash(a, "victim"), effect[0] ? effect : "not measured");
+	snprintf(note, sizeof(note), "%s; effect on %s: %s; %s", text_or_dash(a, "reason"),
+		 text_or_dash(a, "victim"), effect[0] ? effect : "not measured",
+		 action_state_words(a, state, sizeof(state)));
 	table_note(t, note);
 }
 

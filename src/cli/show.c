@@ -134,8 +134,8 @@ static char *format_time(uint64_t real_ns, char *buf)
 		return dash(buf);
 	strftime(buf, SHOW_MAX,
 		 tm.tm_year == today.tm_year && tm.tm_yday == today.tm_yday ? "%H:%M:%S"
-		 : tm.tm_year == today.tm_year				    ? "%b %d %H:%M:%S"
-									    : "%Y-%m-%d %H:%M:%S",
+		 : tm.tm_year == today.tm_year				    ? "%b %d %H:%M"
+									    : "%Y-%m-%d",
 		 &tm);
 	return buf;
 }

@@ -4,14 +4,30 @@
 #include "cli/show.h"
 #include "cli/verbs.h"
 
-static void print_items(const struct cli *cli, const char *label, const json_t *items)
+#define WHAT_MAX 24 /* columns; longer ones push their text to the right */
+
+static size_t widest(const json_t *data, const char *const keys[])
+{
+	size_t i, w, width = 0;
+	json_t *item;
+
+	for (; *keys; keys++)
+		json_array_foreach(json_object_get(data, *keys), i, item)
+		{
+			w = strlen(get_text(item, "what"));
+			width = w > width && w <= WHAT_MAX ? w : width;
+		}
+	return width;
+}
+
+static void print_items(const struct cli *cli, const char *label, size_t width, const json_t *items)
 {
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(items, i, item)
-	    out_paragraph(&cli->out, 34, STYLE_PLAIN, "%-10s  %-20s  %s", i ? "" : label,
-			  text_or_dash(item, "what"), text_or_dash(item, "text"));
+	json_array_foreach(items, i, item) out_paragraph(
+	    &cli->out, (unsigned int)(14 + width), STYLE_PLAIN, "%-10s  %-*s  %s", i ? "" : label,
+	    (int)width, text_or_dash(item, "what"), text_or_dash(item, "text"));
 }
 
 static void print_host(const struct cli *cli, const json_t *host)
@@ -38,6 +54,18 @@ static void print_self(const struct cli *cli, const json_t *self)
 		      show_duration(self, "loop_delay_max_ns", delay));
 }
 
+static void print_doctor(const struct cli *cli, const json_t *data)
+{
+	static const char *const keys[] = {"can_see", "cant_see", "can_act", "cant_act", NULL};
+	static const char *const labels[] = {"can see", "can't see", "can act", "can't act"};
+	size_t width = widest(data, keys);
+
+	print_host(cli, json_object_get(data, "host"));
+	for (size_t i = 0; keys[i]; i++)
+		print_items(cli, labels[i], width, json_object_get(data, keys[i]));
+	print_self(cli, json_object_get(data, "self"));
+}
+
 static int doctor_run(struct cli *cli, const struct args *args)
 {
 	_cleanup_json_ json_t *data = NULL;
@@ -46,16 +74,10 @@ static int doctor_run(struct cli *cli, const struct args *args)
 	r = cli_call(cli, "doctor", json_object(), &data);
 	if (r != EXIT_OK)
 		return r;
-	if (cli->json) {
+	if (cli->json)
 		cli_print_json(data);
-		return EXIT_OK;
-	}
-	print_host(cli, json_object_get(data, "host"));
-	print_items(cli, "can see", json_object_get(data, "can_see"));
-	print_items(cli, "can't see", json_object_get(data, "cant_see"));
-	print_items(cli, "can act", json_object_get(data, "can_act"));
-	print_items(cli, "can't act", json_object_get(data, "cant_act"));
-	print_self(cli, json_object_get(data, "self"));
+	else
+		print_doctor(cli, data);
 	return EXIT_OK;
 }
 

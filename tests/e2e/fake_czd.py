@@ -13,7 +13,8 @@ import sys
 import threading
 import time
 
-DAY = 1_000_000_000 * 86400
+SECOND = 1_000_000_000
+NOON = time.time_ns() // (86400 * SECOND) * 86400 * SECOND + 12 * 3600 * SECOND
 
 
 def mono_ns():
@@ -57,7 +58,7 @@ LEDGER = {
 
 FINDING = {
     "seq": 3, "open": True, "victim": "redis.service", "resource": "cpu", "cause": "neighbour",
-    "severity": "critical", "since_ns": 1, "last_ns": 2, "since_real_ns": 12 * 3600 * 10**9,
+    "severity": "critical", "since_ns": 1, "last_ns": 2, "since_real_ns": NOON,
     "duration_ns": 8_000_000_000, "wait_ppm": 235_000, "wait_p99_ns": 4_100_000,
     "goal_wait_p99_ns": 500_000, "baseline_ppm": None, "feed_p99_ns": 6_200_000,
     "goal_latency_p99_ns": None, "why": "wait p99 is 4.1 ms, its goal is 0.5 ms",
@@ -71,8 +72,8 @@ ACTION = {
     "target": "batch/stress-ng", "knob": "cpu.idle", "from": "0", "to": "1",
     "reason": "hurt redis.service (97 %)", "expect": "wait p99 below 0.1 ms", "state": "kept",
     "outcome": "helped", "fast": True, "onset_ns": 1_000, "decided_ns": 2_000, "written_ns": 3_901_000,
-    "settled_ns": 1_000_000_000, "written_real_ns": 12 * 3600 * 10**9,
-    "lease_end_real_ns": (12 * 3600 + 600) * 10**9, "took_ns": 3_900_000,
+    "settled_ns": 1_000_000_000, "written_real_ns": NOON,
+    "lease_end_real_ns": NOON + 600 * SECOND, "took_ns": 3_900_000,
     "before_wait_p99_ns": 4_100_000, "after_wait_p99_ns": 60_000, "before_share_ppm": 235_000,
     "after_share_ppm": 1_000, "bystanders": 0,
 }
@@ -93,9 +94,9 @@ WHY = {
 }
 
 EVENTS = [
-    {"seq": 7, "real_ns": 12 * 3600 * 10**9, "kind": "finding", "zone": "redis.service", "ref": 3,
+    {"seq": 7, "real_ns": NOON, "kind": "finding", "zone": "redis.service", "ref": 3,
      "text": "redis.service is being hurt by batch/stress-ng (97 %)"},
-    {"seq": 8, "real_ns": 12 * 3600 * 10**9 + 10**9, "kind": "action", "zone": "batch/stress-ng",
+    {"seq": 8, "real_ns": NOON + SECOND, "kind": "action", "zone": "batch/stress-ng",
      "ref": 1, "text": "cpu.idle of batch/stress-ng 0 -> 1: hurt redis.service (97 %)"},
 ]
 
