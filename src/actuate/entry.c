@@ -47,26 +47,49 @@ void entry_free(struct entry *e)
 	free(e);
 }
 
-int entry_add(struct entry *e, enum knob_file file, uint64_t id, const char *path, const char *old,
-	      const char *new)
+static int append(struct entry *e, const char *path, const char *old, const char *new,
+		  struct part *p)
 {
-	struct part *parts, p = {.file = file, .side = !new, .id = id};
+	struct part *parts;
 
-	if (new && !strcmp(old, new))
-		return 0;
 	if (e->nr == PARTS_MAX)
 		return -E2BIG;
-	if (!str_copy(p.old, sizeof(p.old), old) || !str_copy(p.new, sizeof(p.new), new ? new : ""))
+	if (!str_copy(p->old, sizeof(p->old), old) || !str_copy(p->new, sizeof(p->new), new))
 		return -ENAMETOOLONG;
 	parts = realloc(e->parts, (e->nr + 1) * sizeof(*parts));
 	if (!parts)
 		return -ENOMEM;
 	e->parts = parts;
 	if (strcmp(path, e->path)) {
-		p.path = strdup(path);
-		if (!p.path)
+		p->path = strdup(path);
+		if (!p->path)
 			return -ENOMEM;
 	}
-	parts[e->nr++] = p;
+	parts[e->nr++] = *p;
 	return 0;
+}
+
+int entry_add(struct entry *e, enum knob_file file, uint64_t id, const char *path, const char *old,
+	      const char *new)
+{
+	struct part p = {.file = file, .side = !new, .id = id};
+
+	if (new && !strcmp(old, new))
+		return 0;
+	return append(e, path, old, new ? new : "", &p);
+}
+
+int entry_pin(struct entry *e, enum knob_file file, uint64_t id, const char *path, const char *text)
+{
+	struct part p = {.file = file, .id = id};
+
+	return append(e, path, text, text, &p);
+}
+
+bool entry_changes(const struct entry *e)
+{
+	for (size_t i = 0; i < e->nr; i++)
+		if (!e->parts[i].side && strcmp(e->parts[i].old, e->parts[i].new))
+			return true;
+	return false;
 }

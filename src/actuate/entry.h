@@ -28,16 +28,16 @@ enum knob_file { KNOB_FILES(X) KF_NR };
 #define PARTS_MAX 128
 struct part {
 	enum knob_file file;
-	bool side;	/* not written: another part's write resets it (cpu.idle resets the weight) */
-	uint64_t id;	/* kernfs id of the directory in the hierarchy the file lives in */
-	char *path;	/* owned; NULL: the entry's own */
+	bool side;   /* not written: another part's write resets it (cpu.idle resets the weight) */
+	uint64_t id; /* kernfs id of the directory in the hierarchy the file lives in */
+	char *path;  /* owned; NULL: the entry's own */
 	char old[KNOB_TEXT_MAX], new[KNOB_TEXT_MAX]; /* native; new is "" for a side effect */
 };
 
 struct entry {
 	uint64_t seq, zone_id, at_ns;
 	enum knob knob;
-	char *path; /* owned */
+	char *path;				     /* owned */
 	char from[KNOB_TEXT_MAX], to[KNOB_TEXT_MAX]; /* canonical */
 	size_t nr;
 	struct part *parts; /* in the order they are written */
@@ -49,6 +49,12 @@ void entry_free(struct entry *e);
  * -E2BIG beyond PARTS_MAX, -ENAMETOOLONG. */
 must_check int entry_add(struct entry *e, enum knob_file file, uint64_t id, const char *path,
 			 const char *old, const char *new);
+/* A file that stays as it is but that an older open action holds: should that one be undone first,
+ * it hands its old text on to this part. */
+must_check int entry_pin(struct entry *e, enum knob_file file, uint64_t id, const char *path,
+			 const char *text);
+/* Does any part change anything? */
+bool entry_changes(const struct entry *e);
 static inline const char *part_path(const struct entry *e, const struct part *p)
 {
 	return p->path ? p->path : e->path;

@@ -142,12 +142,15 @@ static int parse_part(const json_t *o, struct entry *e)
 	if (get_text(o, "file", file, sizeof(file)) < 0 || knob_file_by_label(file, &f) < 0 ||
 	    get_u64(o, "id", &id) < 0 || id <= 1 || get_knob_text(o, "old", old) < 0)
 		return -EINVAL;
-	if (!side && (get_knob_text(o, "new", new) < 0 || !strcmp(old, new)))
+	if (!side && get_knob_text(o, "new", new) < 0)
 		return -EINVAL;
-	if (json_object_get(o, "path") && get_path(o, path) < 0)
+	if (!json_object_get(o, "path"))
+		str_copy(path, sizeof(path), e->path);
+	else if (get_path(o, path) < 0)
 		return -EINVAL;
-	return entry_add(e, f, id, json_object_get(o, "path") ? path : e->path, old,
-			 side ? NULL : new);
+	if (!side && !strcmp(old, new))
+		return entry_pin(e, f, id, path, old);
+	return entry_add(e, f, id, path, old, side ? NULL : new);
 }
 
 static int parse_do(struct journal *j, const json_t *o)
@@ -169,7 +172,8 @@ static int parse_do(struct journal *j, const json_t *o)
 	if (knob_parse(knob, &e->knob) < 0 || get_text(o, "from", e->from, sizeof(e->from)) < 0 ||
 	    get_text(o, "to", e->to, sizeof(e->to)) < 0 || get_u64(o, "at", &e->at_ns) < 0)
 		return -EINVAL;
-	json_array_foreach(parts, i, part) {
+	json_array_foreach(parts, i, part)
+	{
 		r = parse_part(part, e);
 		if (r < 0)
 			return r == -ENOMEM ? r : -EINVAL;
@@ -209,8 +213,7 @@ static int parse_end(struct journal *j, const json_t *o)
 	e = journal_find(j, seq);
 	if (!e)
 		return 0; /* the "do" was rewritten away, or could not be read and is counted */
-	json_array_foreach(json_object_get(o, "rebase"), i, rebase)
-		parse_rebase(j, rebase);
+	json_array_foreach(json_object_get(o, "rebase"), i, rebase) parse_rebase(j, rebase);
 	journal_drop_open(j, e);
 	return 0;
 }
@@ -253,7 +256,8 @@ int journal_parse(struct journal *j, const char *text, size_t len, char ret_boot
 	const char *end = text + len, *nl;
 
 	ret_boot[0] = '\0';
-	for (const char *line = text; (nl = memchr(line, '\n', (size_t)(end - line))); line = nl + 1) {
+	for (const char *line = text; (nl = memchr(line, '\n', (size_t)(end - line)));
+	     line = nl + 1) {
 		int r = nl == line ? 0 : parse_line(j, line, (size_t)(nl - line), ret_boot);
 
 		if (r == -ENOMEM)
@@ -290,7 +294,8 @@ void journal_drop_open(struct journal *j, struct entry *e)
 {
 	for (size_t i = 0; i < j->nr; i++)
 		if (j->open[i] == e) {
-			memmove(&j->open[i], &j->open[i + 1], (--j->nr - i) * sizeof(struct entry *));
+			memmove(&j->open[i], &j->open[i + 1],
+				(--j->nr - i) * sizeof(struct entry *));
 			break;
 		}
 	entry_free(e);

@@ -13,12 +13,12 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
-#define FILE_NAME "journal"
-#define FILE_NEW "journal.new"
+#define FILE_NAME     "journal"
+#define FILE_NEW      "journal.new"
 #define FILE_OLD_BOOT "journal.old-boot"
-#define READ_MAX (16u << 20)
+#define READ_MAX      (16u << 20)
 #define REWRITE_ABOVE (1u << 20)
-#define PENDING_MAX (1u << 20)
+#define PENDING_MAX   (1u << 20)
 #define RESERVE_BYTES 65536
 
 static int degrade(struct journal *j, int err, const char *what)
@@ -40,8 +40,8 @@ static bool is_current(const struct journal *j, int fd)
 static int open_locked(struct journal *j, int flags)
 {
 	for (int tries = 0; tries < 16; tries++) {
-		_cleanup_close_ int fd = openat(j->dirfd, FILE_NAME,
-						flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+		_cleanup_close_ int fd =
+		    openat(j->dirfd, FILE_NAME, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 		struct stat st;
 
 		if (fd < 0)
@@ -130,7 +130,8 @@ static int ensure_intact(struct journal *j)
 		return ftruncate(j->fd, (off_t)j->size) < 0 ? -errno : 0; /* torn tail */
 	r = rewrite(j);
 	if (r >= 0)
-		log_warn("the journal was removed or cut by somebody else; written anew with %zu open actions",
+		log_warn("the journal was removed or cut by somebody else; written anew with %zu "
+			 "open actions",
 			 j->nr);
 	return r;
 }
@@ -227,10 +228,11 @@ static int load(struct journal *j, char ret_boot[37])
 	if (!text)
 		return -ENOMEM;
 	while (len < READ_MAX && len < (size_t)st.st_size) {
-		ssize_t n = pread(j->fd, text + len,
-				  (size_t)st.st_size - len < READ_MAX - len ? (size_t)st.st_size - len
-									    : READ_MAX - len,
-				  (off_t)len);
+		ssize_t n =
+		    pread(j->fd, text + len,
+			  (size_t)st.st_size - len < READ_MAX - len ? (size_t)st.st_size - len
+								    : READ_MAX - len,
+			  (off_t)len);
 		if (n < 0)
 			return -errno;
 		if (n == 0)

@@ -5,9 +5,9 @@
  *   {"op":"do","seq":12,"zone":"345","knob":"cpu.idle","path":"/batch","from":"0","to":"1","at":0,
  *    "parts":[{"file":"cpu.idle","id":"345","old":"0","new":"1"},...]}
  *   {"op":"end","seq":12,"how":"restored","rebase":[{"seq":13,"part":0,"old":"100"}]}
- * Ids are text: 64 bits do not fit every JSON reader. Bytes outside printable ASCII are \u00XX, so a
- * path is kept to the byte. "do" is complete before its first file is written. With nothing open the
- * file is cut back to its header; with something open it is rewritten when it outgrows 1 MiB.
+ * Ids are text: 64 bits do not fit every JSON reader. Bytes outside printable ASCII are \u00XX, so
+ * a path is kept to the byte. "do" is complete before its first file is written. With nothing open
+ * the file is cut back to its header; with something open it is rewritten when it outgrows 1 MiB.
  *
  * The lock (flock on the file) makes one process its writer. It needs no fsync: knobs die with the
  * boot just as /run does.
@@ -21,17 +21,17 @@
 
 #define JOURNAL_OPEN_MAX 1024
 struct journal {
-	int dirfd;		/* borrowed: the run directory */
-	int fd;			/* -1: none could be opened */
-	bool writable;		/* else `why` says what is wrong */
+	int dirfd;     /* borrowed: the run directory */
+	int fd;	       /* -1: none could be opened */
+	bool writable; /* else `why` says what is wrong */
 	struct error why;
 	char boot[37];
-	uint64_t size;		/* bytes that count; anything beyond is a torn line */
+	uint64_t size; /* bytes that count; anything beyond is a torn line */
 	uint64_t rewrite_above;
 	uint64_t last_seq;
-	struct entry **open;	/* oldest first; owned */
+	struct entry **open; /* oldest first; owned */
 	size_t nr;
-	struct strbuf pending;	/* "end" lines that could not be written yet */
+	struct strbuf pending; /* "end" lines that could not be written yet */
 	uint32_t bad_lines, unknown_lines;
 };
 

@@ -42,7 +42,7 @@ static int shift_child(const struct knob_target *t, const char *name, const stru
 {
 	_cleanup_close_ int fd = openat(t->dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char path[ZONE_PATH_MAX], text[KNOB_TEXT_MAX];
-	struct knob_target child = {.fs = t->fs, .dirfd = fd, .path = path};
+	struct knob_target child = {.act = t->act, .dirfd = fd, .path = path};
 	struct cpuset old, new;
 	int r;
 
@@ -95,8 +95,13 @@ static int shift(const struct knob_target *t, const struct cpuset *to, struct en
 	r = cpuset_get(t, old_text, sizeof(old_text));
 	if (r >= 0)
 		r = cpuset_parse(old_text, &old);
-	if (r < 0 || cpuset_equal(&old, to))
+	if (r < 0)
 		return r;
+	if (cpuset_equal(&old, to)) {
+		/* Nothing below can lie outside; but an older action may yet widen it. */
+		r = knob_pin_if_held(t, KF_CPUS, e);
+		return r < 0 || !t->act ? r : shift_children(t, to, e, depth);
+	}
 	cpuset_or(&both, &old, to);
 	r = cpuset_format(to, to_text, sizeof(to_text));
 	if (r >= 0 && cpuset_equal(&both, &old)) /* nothing to add: keep the text to the letter */

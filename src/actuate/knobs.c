@@ -12,16 +12,17 @@
 #include <string.h>
 #include <unistd.h>
 #include "actuate/knobs.h"
+#include "actuate/original.h"
 #include "base/io.h"
 #include "base/parse.h"
 #include "base/str.h"
 
-#define WEIGHT_MAX 10000
-#define SHARES_MIN 2
+#define WEIGHT_MAX    10000
+#define SHARES_MIN    2
 #define PERIOD_MIN_US 1000
 #define PERIOD_MAX_US 1000000
-#define QUOTA_MIN_US 1000
-#define NO_QUOTA "-1"
+#define QUOTA_MIN_US  1000
+#define NO_QUOTA      "-1"
 
 struct knob_file_desc {
 	const char *label;
@@ -90,7 +91,8 @@ int knob_file_read(int dirfd, enum knob_file f, bool v2, char *buf, size_t size)
 
 	if (!name)
 		return -EOPNOTSUPP;
-	/* v1's freezer.state also shows a frozen parent, and is FREEZING for a while: not our knob. */
+	/* v1's freezer.state also shows a frozen parent, and is FREEZING for a while: not our knob.
+	 */
 	if (f == KF_FREEZE && !v2)
 		name = "freezer.self_freezing";
 	n = read_file_at(dirfd, name, buf, size);
@@ -157,6 +159,17 @@ static int add(struct entry *e, const struct knob_target *t, enum knob_file f, c
 	return entry_add(e, f, t->id, t->path, old, new);
 }
 
+int knob_pin_if_held(const struct knob_target *t, enum knob_file f, struct entry *e)
+{
+	char text[KNOB_TEXT_MAX];
+	int r;
+
+	if (!knob_file_name(f, t->v2) || !actuator_original(t->act, f, t->id))
+		return 0;
+	r = knob_file_read(t->dirfd, f, t->v2, text, sizeof(text));
+	return r < 0 ? r : entry_pin(e, f, t->id, t->path, text);
+}
+
 /* Files that hold the canonical text as it is: cpu.idle, freeze, burst. */
 static int get_file(const struct knob_target *t, enum knob_file f, char *buf, size_t size)
 {
@@ -186,19 +199,16 @@ static int idle_plan(const struct knob_target *t, const char *to, struct entry *
 		     struct error *reterr)
 {
 	char weight[KNOB_TEXT_MAX];
-	int r;
+	int r = read_file(t, KF_IDLE, e->from, sizeof(e->from), reterr);
 
+	if (r < 0 || !strcmp(e->from, to))
+		return r;
 	if (!strcmp(to, "1")) {
 		r = read_file(t, KF_WEIGHT, weight, sizeof(weight), reterr);
 		if (r >= 0)
 			r = add(e, t, KF_WEIGHT, weight, NULL);
-		if (r < 0)
-			return r;
 	}
-	r = plan_file(t, KF_IDLE, to, e, reterr);
-	if (r >= 0 && !strcmp(e->from, to))
-		e->nr = 0; /* idle already: the weight is not touched either */
-	return r;
+	return r < 0 ? r : add(e, t, KF_IDLE, e->from, to);
 }
 
 /* cpu.weight */
@@ -352,12 +362,32 @@ static int add_bandwidth_v1(const struct knob_target *t, const struct bandwidth 
 	return r < 0 ? r : add(e, t, KF_QUOTA, NO_QUOTA, after);
 }
 
+/* The burst may not exceed the quota; where it need not change, an older action may yet change it.
+ */
+static int make_room_for_burst(const struct knob_target *t, const struct bandwidth *new,
+			       struct entry *e)
+{
+	char burst[KNOB_TEXT_MAX], room[32];
+	uint64_t burst_us;
+	int r = knob_file_read(t->dirfd, KF_BURST, t->v2, burst, sizeof(burst));
+
+	if (r == -EOPNOTSUPP)
+		return 0;
+	if (r >= 0)
+		r = parse_u64(burst, &burst_us);
+	if (r < 0)
+		return r;
+	if (!new->limited || burst_us <= new->quota_us)
+		return knob_pin_if_held(t, KF_BURST, e);
+	snprintf(room, sizeof(room), "%llu", (unsigned long long)new->quota_us);
+	return add(e, t, KF_BURST, burst, room);
+}
+
 static int max_plan(const struct knob_target *t, const char *to, struct entry *e,
 		    struct error *reterr)
 {
-	char burst[KNOB_TEXT_MAX], before[64], after[64];
+	char before[64], after[64];
 	struct bandwidth old, new;
-	uint64_t burst_us;
 	int r = bandwidth_read(t, &old, reterr);
 
 	if (r >= 0)
@@ -368,13 +398,9 @@ static int max_plan(const struct knob_target *t, const char *to, struct entry *e
 		return r;
 	if (!new.limited)
 		new.period_us = old.period_us;
-	if (new.limited && knob_file_read(t->dirfd, KF_BURST, t->v2, burst, sizeof(burst)) >= 0 &&
-	    parse_u64(burst, &burst_us) >= 0 && burst_us > new.quota_us) {
-		snprintf(after, sizeof(after), "%llu", (unsigned long long)new.quota_us);
-		r = add(e, t, KF_BURST, burst, after);
-		if (r < 0)
-			return r;
-	}
+	r = make_room_for_burst(t, &new, e);
+	if (r < 0)
+		return r;
 	if (!t->v2)
 		return add_bandwidth_v1(t, &old, &new, e);
 	quota_text(&old, true, before);
@@ -407,9 +433,12 @@ static int burst_plan(const struct knob_target *t, const char *to, struct entry 
 	if (r < 0)
 		return r;
 	if (b.limited && us > b.quota_us)
-		return error_set(reterr, -EINVAL, "a burst of %llu us is above the quota of %s, %llu us",
+		return error_set(reterr, -EINVAL,
+				 "a burst of %llu us is above the quota of %s, %llu us",
 				 (unsigned long long)us, t->path, (unsigned long long)b.quota_us);
-	return plan_file(t, KF_BURST, to, e, reterr);
+	for (enum knob_file f = KF_QUOTA; f <= KF_MAX && r >= 0; f++)
+		r = knob_pin_if_held(t, f, e);
+	return r < 0 ? r : plan_file(t, KF_BURST, to, e, reterr);
 }
 
 /* freeze */
@@ -425,12 +454,12 @@ static int freeze_plan(const struct knob_target *t, const char *to, struct entry
 }
 
 const struct knob_desc knob_descs[KNOB_NR] = {
-	[KNOB_CPU_IDLE] = {CG_CPU, idle_get, idle_plan, NULL, bit_valid, "0 or 1"},
-	[KNOB_CPU_WEIGHT] = {CG_CPU, weight_get, weight_plan, NULL, weight_valid, "1 to 10000"},
-	[KNOB_CPUSET] = {CG_CPUSET, cpuset_get, cpuset_plan, cpuset_check, cpuset_valid,
-			 "a list of CPUs"},
-	[KNOB_CPU_MAX] = {CG_CPU, max_get, max_plan, NULL, max_valid,
-			  "\"max\" or \"QUOTA_US PERIOD_US\" (at least 1000, 1000 to 1000000)"},
-	[KNOB_CPU_BURST] = {CG_CPU, burst_get, burst_plan, NULL, burst_valid, "microseconds"},
-	[KNOB_FREEZE] = {CG_FREEZER, freeze_get, freeze_plan, NULL, bit_valid, "0 or 1"},
+    [KNOB_CPU_IDLE] = {CG_CPU, idle_get, idle_plan, NULL, bit_valid, "0 or 1"},
+    [KNOB_CPU_WEIGHT] = {CG_CPU, weight_get, weight_plan, NULL, weight_valid, "1 to 10000"},
+    [KNOB_CPUSET] = {CG_CPUSET, cpuset_get, cpuset_plan, cpuset_check, cpuset_valid,
+		     "a list of CPUs"},
+    [KNOB_CPU_MAX] = {CG_CPU, max_get, max_plan, NULL, max_valid,
+		      "\"max\" or \"QUOTA_US PERIOD_US\" (at least 1000, 1000 to 1000000)"},
+    [KNOB_CPU_BURST] = {CG_CPU, burst_get, burst_plan, NULL, burst_valid, "microseconds"},
+    [KNOB_FREEZE] = {CG_FREEZER, freeze_get, freeze_plan, NULL, bit_valid, "0 or 1"},
 };

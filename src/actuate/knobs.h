@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What each knob is: its files on v1 and v2, its canonical value, and the parts (file by file, in an
- * order the kernel accepts) that lead from what is there to what is wanted. Nothing is written here
- * but through knob_file_write().
+ * What each knob is: its files on v1 and v2, its canonical value, and the parts (file by file, in
+ * an order the kernel accepts) that lead from what is there to what is wanted. Nothing is written
+ * here but through knob_file_write().
  */
 #pragma once
 #include "actuate/entry.h"
 #include "kernel/cgroup.h"
 
+struct actuator;
 struct knob_target {
-	const struct cgroup_fs *fs;
-	int dirfd;	  /* the zone's directory in the knob's hierarchy */
+	const struct actuator *act; /* whose open actions count; NULL: none */
+	int dirfd;		    /* the zone's directory in the knob's hierarchy */
 	bool v2;
-	uint64_t id;	  /* of dirfd */
+	uint64_t id; /* of dirfd */
 	const char *path;
 };
 
@@ -21,7 +22,8 @@ struct knob_desc {
 	/* Canonical value. */
 	int (*get)(const struct knob_target *t, char *buf, size_t size);
 	/* Adds the parts; e->from is set. -EINVAL and -EOPNOTSUPP with a sentence. */
-	int (*plan)(const struct knob_target *t, const char *to, struct entry *e, struct error *reterr);
+	int (*plan)(const struct knob_target *t, const char *to, struct entry *e,
+		    struct error *reterr);
 	/* Did it take? After all parts were read back; NULL: nothing more to ask. */
 	int (*check)(const struct knob_target *t, const char *to, struct error *reterr);
 	bool (*valid)(const char *to);
@@ -43,6 +45,9 @@ must_check int knob_file_write(int dirfd, enum knob_file f, bool v2, const char 
 const char *knob_file_reset_text(enum knob_file f, bool v2);
 /* -EOPNOTSUPP and why: controller not enabled for the group, or a kernel without the file. */
 int knob_explain_missing(const struct knob_target *t, enum knob_file f, struct error *reterr);
+
+/* Pins file f of t in e if an older open action holds it. */
+must_check int knob_pin_if_held(const struct knob_target *t, enum knob_file f, struct entry *e);
 
 /* The plan of cpusets, a file of its own (knob-cpuset.c). */
 int cpuset_get(const struct knob_target *t, char *buf, size_t size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The directory of a cgroup by its kernfs id. The path is tried first; a cgroup that was renamed, or
- * whose ancestor was, is then found through its file handle (CAP_DAC_READ_SEARCH).
+ * The directory of a cgroup by its kernfs id. The path is tried first; a cgroup that was renamed,
+ * or whose ancestor was, is then found through its file handle (CAP_DAC_READ_SEARCH).
  */
 #pragma once
 #include "kernel/cgroup.h"

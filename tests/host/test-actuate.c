@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+/* Every knob on real cgroups: applied, undone to the letter, in any order, and never over somebody
+ * else's value. */
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "actuate-env.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "kernel/procfs.h"
+
+#define WEIGHT CG_CPU, "cpu.shares", "cpu.weight"
+#define IDLE   CG_CPU, "cpu.idle", "cpu.idle"
+#define BURST  CG_CPU, "cpu.cfs_burst_us", "cpu.max.burst"
+#define CPUS   CG_CPUSET, "cpuset.cpus", "cpuset.cpus"
+#define FREEZE CG_FREEZER, "freezer.self_freezing", "cgroup.freeze"
+
+static bool v2(void)
+{
+	return cgroup_is_v2(&env.fs, CG_CPU);
+}
+
+static void set_max(const char *path, const char *quota, const char *period)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%s %s", strcmp(quota, "-1") ? quota : "max", period);
+	if (v2()) {
+		env_write(path, CG_CPU, NULL, "cpu.max", text);
+		return;
+	}
+	env_write(path, CG_CPU, "cpu.cfs_period_us", NULL, period);
+	env_write(path, CG_CPU, "cpu.cfs_quota_us", NULL, quota);
+}
+
+static int undo(uint64_t seq)
+{
+	struct error e = {0};
+
+	return actuator_undo(env.act, seq, &e);
+}
+
+/* Apply, look at the canonical value, undo, compare everything. */
+static void round_trip(enum knob knob, const char *from, const char *to)
+{
+	_cleanup_free_ char *before = env_snapshot(), *after = NULL;
+	struct action a = env_action("/a", knob, to);
+	struct error e = {0};
+	char now[KNOB_TEXT_MAX];
+
+	if (actuator_apply(env.act, &a, env_path("/a"), 1, &e) < 0)
+		fail_msg("%s := %s: %s", knob_name(knob), to, e.msg);
+	assert_string_equal(a.from, from);
+	assert_int_equal(knob_read(&env.fs, knob, env_path("/a"), a.target_id, now, sizeof(now)),
+			 0);
+	assert_string_equal(now, to);
+	assert_int_equal(actuator_open_count(env.act), 1);
+	assert_int_equal(env_apply("/a", knob, from), -EBUSY); /* held */
+	assert_int_equal(undo(a.seq), 0);
+	assert_int_equal(actuator_open_count(env.act), 0);
+	after = env_snapshot();
+	assert_string_equal(after, before);
+}
+
+static void test_idle(void **state)
+{
+	env_write("/a", WEIGHT, "303");
+	round_trip(KNOB_CPU_IDLE, "0", "1");
+	assert_string_equal(env_read("/a", WEIGHT), "303");
+	assert_int_equal(env_apply("/a", KNOB_CPU_IDLE, "0"), -EALREADY);
+	env_write("/a", IDLE, "1");
+	round_trip(KNOB_CPU_IDLE, "1", "0");
+}
+
+static void test_weight(void **state)
+{
+	env_write("/a", WEIGHT, v2() ? "123" : "1259"); /* 122.95 on the scale of v2 */
+	round_trip(KNOB_CPU_WEIGHT, "123", "10");
+	round_trip(KNOB_CPU_WEIGHT, "123", "1");
+	round_trip(KNOB_CPU_WEIGHT, "123", "10000");
+	assert_int_equal(env_apply("/a", KNOB_CPU_WEIGHT, "0"), -EINVAL);
+	assert_int_equal(env_apply("/a", KNOB_CPU_WEIGHT, "10001"), -EINVAL);
+	assert_int_equal(env_apply("/a", KNOB_CPU_WEIGHT, "ten"), -EINVAL);
+	env_write("/a", IDLE, "1");
+	assert_int_equal(env_apply("/a", KNOB_CPU_WEIGHT, "10"), -EINVAL);
+}
+
+static void test_max(void **state)
+{
+	round_trip(KNOB_CPU_MAX, "max", "20000 100000");
+	round_trip(KNOB_CPU_MAX, "max", "20000 50000");
+	set_max("/a", "-1", "250000");
+	round_trip(KNOB_CPU_MAX, "max", "20000 50000");
+	set_max("/a", "80000", "100000");
+	env_write("/a", BURST, "60000");
+	round_trip(KNOB_CPU_MAX, "80000 100000", "20000 100000"); /* below the burst */
+	round_trip(KNOB_CPU_MAX, "80000 100000", "8000 10000");
+	round_trip(KNOB_CPU_MAX, "80000 100000", "80000 200000");
+	round_trip(KNOB_CPU_MAX, "80000 100000", "max");
+	assert_int_equal(env_apply("/a", KNOB_CPU_MAX, "80000 100000"), -EALREADY);
+	assert_int_equal(env_apply("/a", KNOB_CPU_MAX, "20000"), -EINVAL);
+	assert_int_equal(env_apply("/a", KNOB_CPU_MAX, "10 100000"), -EINVAL);
+	round_trip(KNOB_CPU_BURST, "60000", "0");
+	round_trip(KNOB_CPU_BURST, "60000", "80000");
+	assert_int_equal(env_apply("/a", KNOB_CPU_BURST, "80001"), -EINVAL);
+}
+
+/* v1: the kernel compares quotas up and down the tree. */
+static void test_max_nested(void **state)
+{
+	env_make("/a/b");
+	set_max("/a", "80000", "100000");
+	set_max("/a/b", "40000", "100000");
+	round_trip(KNOB_CPU_MAX, "80000 100000", "400000 500000");
+	if (v2())
+		return;
+	/* Less than the child's: refused by the kernel, rolled back. */
+	assert_int_equal(env_apply("/a", KNOB_CPU_MAX, "20000 100000"), -EINVAL);
+	assert_int_equal(actuator_open_count(env.act), 0);
+	assert_string_equal(env_read("/a", CG_CPU, "cpu.cfs_quota_us", NULL), "80000");
+}
+
+static void test_cpuset(void **state)
+{
+	char all[256], cpus[2][8] = {"0", "1"};
+
+	env_make("/a/b");
+	env_make("/a/b/c");
+	env_make("/a/d");
+	str_copy(all, sizeof(all), env_read("/a", CPUS));
+	if (strcmp(env_read("", CG_CPUSET, "cpuset.effective_cpus", "cpuset.cpus.effective"),
+		   "0-1"))
+		skip();
+	for (int i = 0; i < 2; i++) {
+		round_trip(KNOB_CPUSET, all, cpus[i]);
+		env_write("/a/b/c", CPUS, "1");
+		round_trip(KNOB_CPUSET, all, cpus[i]);
+		env_write("/a/d", CPUS, "0");
+	}
+	assert_int_equal(env_apply("/a", KNOB_CPUSET, "4095"), -ERANGE);
+	assert_int_equal(env_apply("/a", KNOB_CPUSET, "1-"), -EINVAL);
+	assert_int_equal(env_apply("/a", KNOB_CPUSET, ""), v2() ? -EALREADY : -EINVAL);
+	assert_int_equal(actuator_open_count(env.act), 0);
+}
+
+/* v2 takes any list, and keeps to the parent's CPUs where it can't honour it: that is no success.
+ */
+static void test_cpuset_without_effect(void **state)
+{
+	_cleanup_free_ char *before = NULL, *after = NULL;
+
+	if (!v2())
+		skip();
+	env_write("", CPUS, "0");
+	before = env_snapshot();
+	assert_int_equal(env_apply("/a", KNOB_CPUSET, "1"), -EIO);
+	assert_int_equal(actuator_open_count(env.act), 0);
+	after = env_snapshot();
+	assert_string_equal(after, before);
+}
+
+static pid_t sleeper(const char *path)
+{
+	_cleanup_close_ int fd = cgroup_open(&env.fs, CG_FREEZER, env_path(path), 0);
+	char text[32];
+	pid_t pid = fork();
+
+	if (!pid) {
+		for (;;)
+			pause();
+	}
+	snprintf(text, sizeof(text), "%d", (int)pid);
+	assert_int_equal(write_file_at(fd, "cgroup.procs", text), 0);
+	return pid;
+}
+
+static bool is_frozen(const char *path)
+{
+	if (cgroup_is_v2(&env.fs, CG_FREEZER)) {
+		_cleanup_close_ int fd = cgroup_open(&env.fs, CG_FREEZER, env_path(path), 0);
+		char text[256] = "";
+
+		return read_file_at(fd, "cgroup.events", text, sizeof(text)) >= 0 &&
+		       strstr(text, "frozen 1");
+	}
+	return !strcmp(env_read(path, CG_FREEZER, "freezer.state", NULL), "FROZEN");
+}
+
+static void test_freeze(void **state)
+{
+	uint64_t deadline = clock_mono_ns() + 5000000000ull;
+	pid_t pid;
+
+	env_make("/a/b");
+	round_trip(KNOB_FREEZE, "0", "1");
+	pid = sleeper("/a/b");
+	assert_int_equal(env_apply("/a", KNOB_FREEZE, "1"), 0);
+	while (!is_frozen("/a") && clock_mono_ns() < deadline)
+		usleep(1000);
+	assert_true(is_frozen("/a"));
+	/* A frozen parent is not the child's knob. */
+	assert_int_equal(env_apply("/a/b", KNOB_FREEZE, "0"), -EALREADY);
+	assert_int_equal(undo(1 + 2), 0);
+	assert_false(is_frozen("/a"));
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	while (clock_mono_ns() < deadline && !faccessat(AT_FDCWD, "/proc/self", F_OK, 0) &&
+	       env_read("/a/b", CG_FREEZER, "cgroup.procs", "cgroup.procs")[0])
+		usleep(1000);
+}
+
+static void test_foreign_is_left_alone(void **state)
+{
+	assert_int_equal(env_apply("/a", KNOB_CPU_WEIGHT, "10"), 0);
+	env_write("/a", WEIGHT, "555");
+	assert_int_equal(undo(1), -ECANCELED);
+	assert_string_equal(env_read("/a", WEIGHT), "555");
+	assert_int_equal(actuator_open_count(env.act), 0);
+	/* Put back by somebody else: nothing left to do. */
+	assert_int_equal(env_apply("/a", KNOB_CPU_WEIGHT, "10"), 0);
+	env_write("/a", WEIGHT, "555");
+	assert_int_equal(env_apply("/a", KNOB_FREEZE, "1"), 0);
+	env_write("/a", CG_FREEZER, "freezer.state", "cgroup.freeze", v2() ? "0" : "THAWED");
+	assert_int_equal(undo(3), 0);
+}
+
+/* Idle was lifted by somebody else: the weight it cost comes back, unless they have set it. */
+static void test_foreign_idle(void **state)
+{
+	env_write("/a", WEIGHT, "303");
+	assert_int_equal(env_apply("/a", KNOB_CPU_IDLE, "1"), 0);
+	env_write("/a", IDLE, "0");
+	assert_int_equal(undo(1), 0);
+	assert_string_equal(env_read("/a", WEIGHT), "303");
+	assert_int_equal(env_apply("/a", KNOB_CPU_IDLE, "1"), 0);
+	env_write("/a", IDLE, "0");
+	env_write("/a", WEIGHT, "77");
+	assert_int_equal(undo(2), -ECANCELED);
+	assert_string_equal(env_read("/a", WEIGHT), "77");
+}
+
+static void test_recreated_is_gone(void **state)
+{
+	struct action a = env_action("/a", KNOB_CPU_IDLE, "1");
+	struct error e = {0};
+
+	assert_int_equal(env_apply("/a", KNOB_CPU_WEIGHT, "10"), 0);
+	env_remove("/a");
+	assert_int_equal(actuator_apply(env.act, &a, env_path("/a"), 1, &e), -ENOENT);
+	env_make("/a");
+	env_write("/a", WEIGHT, v2() ? "10" : "102"); /* what we wrote to the other one */
+	assert_int_equal(actuator_apply(env.act, &a, env_path("/a"), 1, &e), -ESTALE);
+	assert_int_equal(undo(2), -ENOENT);
+	assert_string_equal(env_read("/a", WEIGHT), v2() ? "10" : "102");
+	assert_int_equal(actuator_open_count(env.act), 0);
+}
+
+static void test_renamed_is_found(void **state)
+{
+	int fd = env.fs.hierarchies[env.fs.of[CG_CPU]].fd;
+
+	if (v2())
+		skip(); /* v2 knows no rename */
+	env_write("/a", WEIGHT, "303");
+	assert_int_equal(env_apply("/a", KNOB_CPU_IDLE, "1"), 0);
+	assert_int_equal(renameat(fd, env_path("/a") + 1, fd, env_path("/b") + 1), 0);
+	assert_int_equal(undo(1), 0);
+	assert_string_equal(env_read("/b", IDLE), "0");
+	assert_string_equal(env_read("/b", WEIGHT), "303");
+}
+
+static void test_refused(void **state)
+{
+	struct action a = env_action("/a", KNOB_CPU_WEIGHT, "10");
+	struct error e = {0};
+	char name[256];
+
+	assert_int_equal(actuator_apply(env.act, &a, "/", 1, &e), -EPERM);
+	assert_int_equal(actuator_apply(env.act, &a, "", 1, &e), -EPERM);
+	snprintf(name, sizeof(name), "%s/a/../a", env.base);
+	assert_int_equal(actuator_apply(env.act, &a, name, 1, &e), -EPERM);
+	a.target_id = 1; /* the root */
+	assert_int_equal(actuator_apply(env.act, &a, env_path("/a"), 1, &e), -EPERM);
+	assert_int_equal(undo(99), -ENOENT);
+}
+
+/* v2: a knob of a controller that the parent does not enable. It is not enabled silently. */
+static void test_controller_off(void **state)
+{
+	struct action a;
+	struct error e = {0};
+
+	if (!v2())
+		skip();
+	env_make("/a/b");
+	env_write("/a", CG_CPU, NULL, "cgroup.subtree_control", "-cpu");
+	a = env_action("/a/b", KNOB_CPU_IDLE, "1");
+	assert_int_equal(actuator_apply(env.act, &a, env_path("/a/b"), 1, &e), -EOPNOTSUPP);
+	assert_non_null(strstr(e.msg, "does not enable the cpu controller"));
+	assert_null(strstr(env_read("/a", CG_CPU, NULL, "cgroup.subtree_control"), "cpu "));
+}
+
+static const struct {
+	enum knob knob;
+	const char *to;
+} stack[] = {
+    {KNOB_CPU_WEIGHT, "10"}, {KNOB_CPU_BURST, "5000"}, {KNOB_CPU_MAX, "20000 50000"},
+    {KNOB_CPU_IDLE, "1"},    {KNOB_CPUSET, "0"},       {KNOB_FREEZE, "1"},
+};
+#define STACK ARRAY_SIZE(stack)
+
+static void prepare_stack(void)
+{
+	env_make("/a/b");
+	env_write("/a", WEIGHT, "303");
+	set_max("/a", "80000", "100000");
+	env_write("/a", BURST, "60000");
+}
+
+/* The n-th permutation of 0..5. */
+static void permutation(unsigned int n, size_t order[STACK])
+{
+	bool used[STACK] = {false};
+
+	for (size_t i = 0; i < STACK; i++) {
+		size_t left = STACK - i, pick = n % left;
+
+		n /= (unsigned int)left;
+		for (order[i] = 0; used[order[i]] || pick-- > 0; order[i]++)
+			;
+		used[order[i]] = true;
+	}
+}
+
+/* Each order of undoing gives back what was there, with the values of the rest in force meanwhile.
+ */
+static void test_undo_in_any_order(void **state)
+{
+	_cleanup_free_ char *before = NULL;
+	size_t order[STACK];
+
+	prepare_stack();
+	before = env_snapshot();
+	for (unsigned int n = 0; n < 720; n++) {
+		_cleanup_free_ char *after = NULL;
+		uint64_t first = env.seq + 1;
+
+		permutation(n, order);
+		for (size_t i = 0; i < STACK; i++)
+			assert_int_equal(env_apply("/a", stack[i].knob, stack[i].to), 0);
+		for (size_t i = 0; i < STACK; i++) {
+			assert_int_equal(undo(first + order[i]), 0);
+			if (i == STACK / 2) { /* what was handed on survives a restart */
+				env_close();
+				env_open();
+			}
+		}
+		after = env_snapshot();
+		assert_string_equal(after, before);
+	}
+}
+
+/* Each order of applying is undone youngest first; weight under idle is refused. */
+static void test_apply_in_any_order(void **state)
+{
+	_cleanup_free_ char *before = NULL;
+	size_t order[STACK];
+
+	prepare_stack();
+	before = env_snapshot();
+	for (unsigned int n = 0; n < 720; n++) {
+		_cleanup_free_ char *after = NULL;
+		struct undo_report report;
+		uint32_t applied = 0;
+
+		permutation(n, order);
+		for (size_t i = 0; i < STACK; i++) {
+			int r = env_apply("/a", stack[order[i]].knob, stack[order[i]].to);
+
+			assert_true(r == 0 || r == -EINVAL || r == -EALREADY);
+			applied += r == 0;
+		}
+		env_close(); /* the next czd finds the journal */
+		env_open();
+		assert_int_equal(actuator_undo_all(env.act, &report, NULL), 0);
+		assert_int_equal(report.restored, applied);
+		after = env_snapshot();
+		assert_string_equal(after, before);
+	}
+}
+
+/* A child's cpuset acted on first, then its parent's; the child's undone first. */
+static void test_nested_cpusets(void **state)
+{
+	_cleanup_free_ char *before = NULL, *after = NULL;
+
+	if (strcmp(env_read("", CG_CPUSET, "cpuset.effective_cpus", "cpuset.cpus.effective"),
+		   "0-1"))
+		skip();
+	env_make("/a/b");
+	env_make("/a/b/c");
+	before = env_snapshot();
+	assert_int_equal(env_apply("/a/b/c", KNOB_CPUSET, "0"), 0);
+	assert_int_equal(env_apply("/a", KNOB_CPUSET, "0"), 0);
+	assert_int_equal(undo(1), 0);
+	assert_int_equal(undo(2), 0);
+	after = env_snapshot();
+	assert_string_equal(after, before);
+}
+
+static int run_all(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, env_setup, env_teardown)
+	    T(test_idle),
+	    T(test_weight),
+	    T(test_max),
+	    T(test_max_nested),
+	    T(test_cpuset),
+	    T(test_cpuset_without_effect),
+	    T(test_freeze),
+	    T(test_foreign_is_left_alone),
+	    T(test_foreign_idle),
+	    T(test_recreated_is_gone),
+	    T(test_renamed_is_found),
+	    T(test_refused),
+	    T(test_controller_off),
+	    T(test_undo_in_any_order),
+	    T(test_apply_in_any_order),
+	    T(test_nested_cpusets),
+#undef T
+	};
+
+	return cmocka_run_group_tests_name("actuate", tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return env_main("actuate", run_all);
+}
