@@ -411,6 +411,68 @@ static void test_nested_cpusets(void **state)
 	assert_string_equal(after, before);
 }
 
+struct differences {
+	uint32_t nr, held;
+	char last[512];
+};
+
+static int on_difference(uint64_t id, const char *path, enum knob knob, const char *found,
+			 const char *now, bool held, void *arg)
+{
+	struct differences *d = arg;
+
+	d->nr++;
+	d->held += held;
+	snprintf(d->last, sizeof(d->last), "%s %s: %s -> %s", path + strlen(env.base),
+		 knob_name(knob), found, now);
+	return 0;
+}
+
+static void expect_differences(struct baseline *b, uint32_t nr, uint32_t held, const char *last)
+{
+	struct differences d = {0};
+	struct verify_report report;
+
+	assert_int_equal(baseline_verify(b, env.act, on_difference, &d, &report), 0);
+	assert_true(report.checked > nr);
+	assert_int_equal(report.differing, d.nr);
+	assert_int_equal(report.held, d.held);
+	assert_int_equal(d.nr, nr);
+	assert_int_equal(d.held, held);
+	if (last)
+		assert_string_equal(d.last, last);
+}
+
+static void test_baseline(void **state)
+{
+	struct baseline *b = NULL;
+
+	env_write("/a", WEIGHT, "303");
+	env_make("/b");
+	assert_int_equal(baseline_new(&env.fs, &b), 0);
+	assert_int_equal(baseline_note(b, env_id("/a"), env_path("/a")), 0);
+	assert_int_equal(baseline_note(b, env_id("/b"), env_path("/b")), 0);
+	/* Noted while an action holds it: what counts is what was there before. */
+	assert_int_equal(env_apply("/a", KNOB_CPU_IDLE, "1"), 0);
+	assert_int_equal(baseline_step(b, env.act, 1), 1);
+	assert_int_equal(baseline_step(b, env.act, 1), 0);
+	expect_differences(b, 2, 2, NULL);
+	env_write("/b", WEIGHT, "200");
+	expect_differences(b, 3, 2, NULL);
+	assert_int_equal(undo(1), 0);
+	expect_differences(b, 1, 0,
+			   v2() ? "/b cpu.weight: 100 -> 200" : "/b cpu.weight: 1024 -> 200");
+	baseline_forget(b, env_id("/b"));
+	expect_differences(b, 0, 0, NULL);
+	/* A recreated zone is another zone. */
+	env_remove("/a");
+	env_make("/a");
+	env_write("/a", WEIGHT, "77");
+	assert_int_equal(baseline_note(b, env_id("/a"), env_path("/a")), 0);
+	expect_differences(b, 0, 0, NULL);
+	baseline_free(b);
+}
+
 static int run_all(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -431,6 +493,7 @@ static int run_all(void)
 	    T(test_undo_in_any_order),
 	    T(test_apply_in_any_order),
 	    T(test_nested_cpusets),
+	    T(test_baseline),
 #undef T
 	};
 
