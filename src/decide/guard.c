@@ -116,6 +116,19 @@ static bool base_is_settling(const struct decide *d, const struct contest *c)
 	return false;
 }
 
+/* A finding's evidence covers seconds; whoever has stopped, or was stopped, meanwhile is left
+ * alone. */
+static bool still_hurts(const struct contest *c)
+{
+	const struct ledger_view *l = snapshot_ledger(c->s, c->victim);
+	struct measure m = {0};
+
+	if (!l)
+		return false;
+	measure_add(&m, c->s, l, c->base);
+	return m.part_ns && share_ppm(m.part_ns, m.wait_ns) >= CULPRIT_MIN_PPM;
+}
+
 /* Harm soon after a probe: back at once, and the next probe waits twice as long. */
 static bool is_relapse(const struct pair *p, uint64_t now_ns)
 {
@@ -131,11 +144,11 @@ static void note_relapse(const struct decide *d, struct pair *p)
 	p->released_ns = 0;
 }
 
-static bool pair_may_act(const struct decide *d, const struct pair *p)
+static bool pair_may_act(const struct decide *d, const struct pair *p, bool enforce)
 {
 	if (d->now_ns < p->hold_until_ns || pair_is_busy(d, p))
 		return false;
-	return is_relapse(p, d->now_ns) || !p->changed_ns ||
+	return !enforce || is_relapse(p, d->now_ns) || !p->changed_ns ||
 	       since_ns(d->now_ns, p->changed_ns) >= d->cfg.cooldown_ns;
 }
 
@@ -186,6 +199,7 @@ static int put_action(struct decide *d, const struct pair *p, enum rung r,
 static void ladder_exhausted(struct decide *d, struct pair *p)
 {
 	p->rung = RUNG_IDLE;
+	p->held_by_hand = false;
 	p->hold_until_ns = d->now_ns + p->backoff_ns;
 	p->backoff_ns = min_u64(2 * p->backoff_ns, BACKOFF_MAX_NS);
 }
@@ -199,15 +213,18 @@ static void consider(struct decide *d, const struct contest *c, struct plan *pla
 	enum rung r;
 	int i;
 
-	if (!p)
+	if (!p || !still_hurts(c))
 		return;
 	p->harm_ns = d->now_ns;
 	if (base_is_settling(d, c))
 		return;
-	if (!pair_may_act(d, p)) {
+	if (!pair_may_act(d, p, enforce)) {
 		if (d->now_ns < p->hold_until_ns)
-			note(d, victim->id, c->culprit->name,
-			     "nothing that was tried helped; waiting before the next attempt");
+			note(
+			    d, victim->id, c->culprit->name,
+			    p->held_by_hand
+				? "undone by hand, not tried again for a while"
+				: "nothing that was tried helped; waiting before the next attempt");
 		return;
 	}
 	r = ladder_next(d, c, p->rung, &built);
@@ -250,6 +267,14 @@ static void consider_finding(struct decide *d, const struct snapshot *s, const s
 	}
 }
 
+static bool has_open_actions(const struct decide *d)
+{
+	for (size_t i = 0; i < d->nr_actions; i++)
+		if (!action_is_settled(&d->actions[i]))
+			return true;
+	return false;
+}
+
 static void see_clock(struct decide *d, uint64_t now_ns)
 {
 	uint64_t gap = d->last_tick_ns ? since_ns(now_ns, d->last_tick_ns) : 0;
@@ -266,6 +291,8 @@ void decide_tick(struct decide *d, const struct snapshot *s, const struct findin
 	ret->nr = 0;
 	see_clock(d, s->now_ns);
 	modes_expire(d);
+	if (!s->nr_ledgers && !has_open_actions(d))
+		return;
 	if (tree_update(&d->tree, s) < 0)
 		return;
 	for (size_t i = 0; i < f->nr; i++)
@@ -299,7 +326,7 @@ void decide_fast(struct decide *d, const struct snapshot *s, const struct fast_e
 	if (!p)
 		return;
 	p->harm_ns = d->now_ns;
-	if (!mode_is_enforce(d, e->victim_id) || p->rung != RUNG_IDLE || !pair_may_act(d, p))
+	if (!mode_is_enforce(d, e->victim_id) || p->rung != RUNG_IDLE || !pair_may_act(d, p, true))
 		return;
 	if (!rung_build(d, &c, RUNG_IDLE, &built))
 		return;

@@ -26,6 +26,7 @@ static void undo_by_hand(struct decide *d, size_t i)
 	if (!p)
 		return;
 	p->rung = RUNG_IDLE;
+	p->held_by_hand = true;
 	p->hold_until_ns = max_u64(p->hold_until_ns, d->now_ns + d->cfg.lease_ns);
 }
 

@@ -50,6 +50,7 @@ struct pair {
 	uint64_t changed_ns;	/* latest apply or undo */
 	uint64_t released_ns;	/* latest probe, 0 none */
 	uint64_t hold_until_ns; /* nothing before */
+	bool held_by_hand;	/* why so: undone by a person, or the whole ladder did not help */
 	uint64_t probe_ns;	/* quiet this long before a rung is taken back */
 	uint64_t backoff_ns;	/* hold after the whole ladder did not help */
 	uint64_t seen_ns;
@@ -114,7 +115,8 @@ bool mode_is_enforce(const struct decide *d, uint64_t victim_id);
 void modes_expire(struct decide *d);
 
 /* table.c: actions, pairs, hands-off */
-bool action_in_force(const struct action *a);	       /* its knob is (or may be) turned */
+bool action_in_force(const struct action *a); /* its knob is (or may be) turned */
+bool action_is_settled(const struct action *a);
 int action_find(const struct decide *d, uint64_t seq); /* index or -1 */
 int action_add(struct decide *d);		       /* index, or -1 when all are open */
 void action_settle(struct decide *d, size_t i, enum action_state state, const char *why);

@@ -4,7 +4,7 @@
 #include "base/str.h"
 #include "decide/internal.h"
 
-static bool is_settled(const struct action *a)
+bool action_is_settled(const struct action *a)
 {
 	return a->state == ACTION_REVERTED || a->state == ACTION_FAILED ||
 	       a->state == ACTION_LOST || a->state == ACTION_EXPIRED;
@@ -29,7 +29,7 @@ int action_add(struct decide *d)
 	size_t i = 0, after;
 
 	if (d->nr_actions == ACTIONS_MAX) {
-		while (i < d->nr_actions && !is_settled(&d->actions[i]))
+		while (i < d->nr_actions && !action_is_settled(&d->actions[i]))
 			i++;
 		if (i == d->nr_actions)
 			return -1;
@@ -96,7 +96,7 @@ static bool pair_has_actions(const struct decide *d, const struct pair *p)
 {
 	for (size_t i = 0; i < d->nr_actions; i++)
 		if (d->actions[i].victim_id == p->victim_id && d->trials[i].base_id == p->base_id &&
-		    !is_settled(&d->actions[i]))
+		    !action_is_settled(&d->actions[i]))
 			return true;
 	return false;
 }

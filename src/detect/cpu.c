@@ -160,13 +160,18 @@ static void judge(const struct watch *w, const struct zone_view *z, struct verdi
 		judge_baseline(w, ret);
 }
 
+bool is_evidence(const struct watch *w, uint32_t bit, const struct window *win)
+{
+	return (win->harm & bit) && win->now_ns > w->tracks[__builtin_ctz(bit)].finding.since_ns;
+}
+
 void evidence_sum(const struct watch *w, uint32_t bit, struct evidence *ret)
 {
 	*ret = (struct evidence){0};
 	for (size_t i = 0; i < w->nr; i++) {
 		const struct window *win = watch_window(w, i);
 
-		if (!(win->harm & bit))
+		if (!is_evidence(w, bit, win))
 			continue;
 		ret->window_ns += win->window_ns;
 		ret->wait_ns += win->wait_ns;

@@ -67,7 +67,7 @@ static void leaves_collect(const struct watch *w, uint32_t bit, const struct sna
 	for (size_t i = 0; i < w->nr; i++) {
 		const struct window *win = watch_window(w, i);
 
-		for (size_t p = 0; (win->harm & bit) && p < win->nr_parts; p++)
+		for (size_t p = 0; is_evidence(w, bit, win) && p < win->nr_parts; p++)
 			leaves_add(l, &win->parts[p]);
 	}
 	qsort(l->items, l->nr, sizeof(l->items[0]), leaf_by_ns);

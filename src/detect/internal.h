@@ -96,6 +96,8 @@ struct evidence {
 	uint64_t window_ns, wait_ns, cause_ns[CAUSE_NR];
 	bool estimated;
 };
+/* Harmful, and of the finding that is open now: an earlier culprit is not blamed for this harm. */
+bool is_evidence(const struct watch *w, uint32_t bit, const struct window *win);
 void evidence_sum(const struct watch *w, uint32_t bit, struct evidence *ret);
 void evidence_shares(const struct evidence *e, uint32_t ret_ppm[CAUSE_NR]);
 void culprits_name(const struct watch *w, uint32_t bit, const struct snapshot *s, uint32_t victim,
