@@ -177,14 +177,19 @@ static int make_entry(const struct action *a, const struct knob_target *t, uint6
 		      struct entry **ret, struct error *reterr)
 {
 	_cleanup_(entry_freep) struct entry *e = NULL;
+	struct error why = {0};
 	int r = entry_new(a->seq, a->target_id, t->path, &e);
 
-	if (r < 0)
-		return r;
-	e->knob = a->knob;
-	e->at_ns = now_ns;
-	memcpy(e->to, a->to, sizeof(e->to));
-	r = knob_descs[a->knob].plan(t, a->to, e, reterr);
+	if (r >= 0) {
+		e->knob = a->knob;
+		e->at_ns = now_ns;
+		memcpy(e->to, a->to, sizeof(e->to));
+		r = knob_descs[a->knob].plan(t, a->to, e, &why);
+	}
+	if (r < 0 && why.msg[0] && reterr)
+		*reterr = why;
+	else if (r < 0)
+		error_errno(reterr, r, "look at %s of %s", knob_name(a->knob), t->path);
 	if (r < 0)
 		return r;
 	if (!entry_changes(e))
@@ -215,9 +220,9 @@ int actuator_apply(struct actuator *act, struct action *a, const char *path, uin
 	memcpy(a->from, e->from, sizeof(a->from));
 	r = journal_begin(&act->journal, e);
 	if (r < 0)
-		return error_errno(reterr, r == -ENOBUFS ? r : -EROFS,
-				   "nothing is changed: the journal did not take it (%s)",
-				   strerror(-r));
+		return error_set(reterr, act->journal.writable ? r : -EROFS,
+				 "nothing is changed: the journal did not take it: %s",
+				 strerror(-r));
 	return write_parts(act, TAKE_PTR(e), &t, reterr);
 }
 

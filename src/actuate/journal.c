@@ -19,7 +19,7 @@
 #define READ_MAX      (16u << 20)
 #define REWRITE_ABOVE (1u << 20)
 #define PENDING_MAX   (1u << 20)
-#define RESERVE_BYTES 65536
+#define RESERVE_BYTES 4096
 
 static int degrade(struct journal *j, int err, const char *what)
 {

@@ -14,6 +14,7 @@ struct env {
 	int run_dirfd;
 	struct actuator *act;
 	uint64_t seq;
+	uint64_t zone_id; /* for those who may not look it up */
 };
 extern struct env env;
 
