@@ -3,7 +3,8 @@
 
 #include <math.h>
 
-#define POINTS_MIN 4
+#define POINTS_MIN   4
+#define VARIANCE_MIN 1e-12 /* shares that differ by less than a millionth do not vary */
 
 static double angle(const struct sine *s, double t_ns)
 {
@@ -44,7 +45,7 @@ static double correlation(const struct sine_point *points, size_t nr)
 		yy += y * y;
 		xy += x * y;
 	}
-	return xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : NAN;
+	return fmin(xx, yy) > VARIANCE_MIN * (double)nr ? xy / sqrt(xx * yy) : NAN;
 }
 
 /* Gauss elimination with pivoting of a 3 x 4 system; false when singular. */
