@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside probes/: what a probe is, what it is given, and kept-open files. probes.c visits the
+ * zones, a probe reads one of them at a time. A new probe: one file, one line in list.c.
+ */
+#pragma once
+#include "base/hash.h"
+#include "probes/probe.h"
+
+#define NO_SLOT UINT32_MAX
+
+struct probe_zone {
+	uint64_t id;
+	struct probe_zone *parent, *next, *prev;
+	const char *path; /* the daemon's */
+	enum probe_interest interest;
+	uint32_t protected_below; /* how many zones at or below this one are protected */
+	uint32_t tick;		  /* in which it was visited last */
+	uint32_t active_tick;	  /* in which its CPU time last grew */
+	uint32_t usage_tick;	  /* in which its CPU time was last known */
+	uint32_t refs;		  /* children: they point here */
+	uint16_t absent;	  /* bit f: it has no such file (enum cgroup_file) */
+	uint32_t slot[CGF_NR];	  /* kept-open file, or NO_SLOT */
+	struct zone_row row;
+};
+
+/* When a zone is read by a probe. */
+enum probe_when {
+	WHEN_ALWAYS,	/* every zone, every tick */
+	WHEN_ACTIVE,	/* zones that ran lately; protected ones always */
+	WHEN_SLOW,	/* the same, every slow_every ticks, and once at first */
+	WHEN_PROTECTED, /* protected zones and those below them */
+	WHEN_HOST,	/* no zone: once a tick */
+};
+
+struct probe {
+	const char *name;    /* stable: API, `czctl probes` */
+	const char *summary; /* what it tells */
+	const char *needs;   /* of the host */
+	enum probe_when when;
+	uint32_t metrics; /* zone metrics it fills: bits of enum zone_metric */
+	/* -EOPNOTSUPP: the host lacks it, why says what. NULL: always there, no state. */
+	int (*open)(struct probes *p, void **ret_state, char *why, size_t size);
+	void (*close)(void *state); /* accepts NULL */
+	/* One unit of reading of a zone (NULL for WHEN_HOST): 0 done, 1 call again, -Exxx */
+	int (*read)(void *state, struct probes *p, struct probe_zone *z);
+	/* May be NULL: once a tick, before and after all zones; a zone goes away */
+	void (*begin)(void *state, struct probes *p);
+	void (*end)(void *state, struct probes *p);
+	void (*forget)(void *state, const struct probe_zone *z);
+};
+extern const struct probe probe_cpu, probe_throttling, probe_run_delay, probe_psi, probe_memory,
+    probe_tasks, probe_host_cpu, probe_host_memory, probe_host_psi;
+extern const struct probe *const probe_list[];
+extern const size_t probe_list_nr;
+#define PROBES_MAX 16
+
+struct probe_instance {
+	void *state;
+	bool available, on;
+	uint32_t done_slow; /* tick of the last slow round */
+	const char *off_why;
+	char lacks[128];
+};
+
+struct kept_file {
+	struct probe_zone *zone;
+	int fd;
+	uint32_t tick; /* last used in */
+	uint32_t prev, next;
+	uint8_t file;
+};
+
+/* Least recently used last; CPU usage files are not in the list: they are read every tick. */
+struct kept_files {
+	struct kept_file *slots;
+	uint32_t cap, used, free_head; /* free slots are chained by next */
+	uint32_t lru_head, lru_tail;
+	uint32_t budget;
+};
+
+struct probes {
+	const struct kernel *k;
+	const struct cgroup_fs *fs;
+	uint32_t slow_every;
+
+	struct hash by_id;
+	struct probe_zone *first, *last;
+	uint32_t nr_protected;
+
+	struct probe_instance instances[PROBES_MAX];
+	struct kept_files kept;
+	struct host_row host;
+	struct probes_stats stats;
+	size_t active_now;
+
+	uint64_t now_ns, previous_ns;
+	uint32_t tick;
+	bool running;
+	struct probe_zone *at; /* next zone to visit */
+	size_t at_probe;
+	bool wrapped;
+};
+
+static inline void row_set(struct zone_row *row, enum zone_metric m, uint64_t value)
+{
+	row->value[m] = value;
+	row->valid |= 1u << m;
+}
+static inline void host_set(struct host_row *row, enum host_metric m, uint64_t value)
+{
+	row->value[m] = value;
+	row->valid |= 1u << m;
+}
+/* The protected zone whose waiting includes this one's, or NULL. */
+struct probe_zone *probe_zone_owner(const struct probes *p, struct probe_zone *z);
+
+/*
+ * files.c. Read a file of a zone through its kept fd, or open it and keep it if the budget allows.
+ * -ENOENT: this zone has none (remembered for a while), or it is gone.
+ */
+void kept_init(struct kept_files *k, uint32_t budget);
+void kept_done(struct kept_files *k);
+void kept_zone_init(struct probe_zone *z);
+must_check ssize_t kept_read(struct probes *p, struct probe_zone *z, enum cgroup_file f, char *buf,
+			     size_t size);
+/* An fd to read on one's own; the caller closes it. Makes room if there are no fds. */
+must_check int kept_open_once(struct probes *p, struct probe_zone *z, enum cgroup_file f);
+void kept_drop_zone(struct probes *p, struct probe_zone *z);

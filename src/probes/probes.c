@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/* Which zone is read by which probe, and when: a tick cut into units of one reading. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "probes/internal.h"
+
+#define SLOW_EVERY 5
+
+int probes_new(const struct kernel *k, const struct cgroup_fs *fs, const struct probes_options *o,
+	       struct probes **ret)
+{
+	struct probes *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->k = k;
+	p->fs = fs;
+	p->slow_every = o->slow_every ? o->slow_every : SLOW_EVERY;
+	kept_init(&p->kept, o->fd_budget);
+	for (size_t i = 0; i < probe_list_nr; i++) {
+		struct probe_instance *in = &p->instances[i];
+		int r = 0;
+
+		if (probe_list[i]->open)
+			r = probe_list[i]->open(p, &in->state, in->lacks, sizeof(in->lacks));
+		if (r == -ENOMEM) {
+			probes_free(p);
+			return r;
+		}
+		in->available = in->on = r >= 0;
+	}
+	*ret = p;
+	return 0;
+}
+
+void probes_free(struct probes *p)
+{
+	if (!p)
+		return;
+	while (p->last)
+		probes_zone_remove(p, p->last->id);
+	for (size_t i = 0; i < probe_list_nr; i++)
+		if (probe_list[i]->close)
+			probe_list[i]->close(p->instances[i].state);
+	kept_done(&p->kept);
+	hash_done(&p->by_id);
+	free(p);
+}
+
+int probes_zone_add(struct probes *p, uint64_t id, uint64_t parent_id, const char *path)
+{
+	struct probe_zone *parent = parent_id ? hash_get(&p->by_id, parent_id) : NULL, *z;
+
+	if (parent_id && !parent)
+		return -ENOENT;
+	if (hash_get(&p->by_id, id))
+		return -EEXIST;
+	z = calloc(1, sizeof(*z));
+	if (!z || hash_put(&p->by_id, id, z) < 0) {
+		free(z);
+		return -ENOMEM;
+	}
+	z->id = id;
+	z->path = path;
+	z->parent = parent;
+	if (parent)
+		parent->refs++;
+	z->tick = p->tick - 1;
+	z->active_tick = p->tick - 2;
+	kept_zone_init(z);
+	z->prev = p->last;
+	*(p->last ? &p->last->next : &p->first) = z;
+	p->last = z;
+	return 0;
+}
+
+static void forget(struct probes *p, const struct probe_zone *z)
+{
+	for (size_t i = 0; i < probe_list_nr; i++)
+		if (probe_list[i]->forget && p->instances[i].available)
+			probe_list[i]->forget(p->instances[i].state, z);
+}
+
+/* Removed before its children, against the rules: they must not point at nothing. */
+static void orphan(struct probes *p, const struct probe_zone *gone)
+{
+	for (struct probe_zone *z = p->first; z; z = z->next)
+		if (z->parent == gone)
+			z->parent = gone->parent;
+}
+
+void probes_zone_remove(struct probes *p, uint64_t id)
+{
+	struct probe_zone *z = hash_get(&p->by_id, id);
+
+	if (!z)
+		return;
+	probes_zone_interest(p, id, PROBE_NORMAL);
+	forget(p, z);
+	kept_drop_zone(p, z);
+	if (p->at == z) {
+		p->at = z->next;
+		p->at_probe = 0;
+	}
+	if (z->refs)
+		orphan(p, z);
+	if (z->parent)
+		z->parent->refs += z->refs - 1;
+	*(z->prev ? &z->prev->next : &p->first) = z->next;
+	*(z->next ? &z->next->prev : &p->last) = z->prev;
+	hash_remove(&p->by_id, id);
+	free(z);
+}
+
+void probes_zone_rename(struct probes *p, uint64_t id, const char *path)
+{
+	struct probe_zone *z = hash_get(&p->by_id, id);
+
+	if (!z)
+		return;
+	z->path = path;
+	z->absent = 0;
+}
+
+void probes_zone_interest(struct probes *p, uint64_t id, enum probe_interest interest)
+{
+	struct probe_zone *z = hash_get(&p->by_id, id);
+	bool before, after = interest == PROBE_PROTECTED;
+
+	if (!z)
+		return;
+	before = z->interest == PROBE_PROTECTED;
+	z->interest = interest;
+	if (before == after)
+		return;
+	forget(p, z);
+	p->nr_protected += after ? 1 : -1u;
+	for (struct probe_zone *up = z; up; up = up->parent)
+		up->protected_below += after ? 1 : -1u;
+}
+
+struct probe_zone *probe_zone_owner(const struct probes *p, struct probe_zone *z)
+{
+	if (!p->nr_protected)
+		return NULL;
+	while (z && z->interest != PROBE_PROTECTED)
+		z = z->parent;
+	return z;
+}
+
+int probes_switch(struct probes *p, const char *name, bool on, const char *why)
+{
+	for (size_t i = 0; i < probe_list_nr; i++) {
+		struct probe_instance *in = &p->instances[i];
+
+		if (strcmp(probe_list[i]->name, name) != 0)
+			continue;
+		if (on && !in->available)
+			return -EOPNOTSUPP;
+		if (in->on && !on)
+			for (struct probe_zone *z = p->first; z; z = z->next)
+				z->row.valid &= ~probe_list[i]->metrics;
+		in->on = on && in->available;
+		in->off_why = on ? NULL : why;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* A slow reading is due in its round, and at once for a zone that has never had it. */
+static bool slow_due(const struct probes *p, const struct probe *probe, const struct probe_zone *z)
+{
+	if ((p->tick + (uint32_t)z->id) % p->slow_every == 0)
+		return true;
+	return probe->metrics && !(z->row.valid & probe->metrics);
+}
+
+static bool is_due(const struct probes *p, size_t i, struct probe_zone *z)
+{
+	const struct probe *probe = probe_list[i];
+	bool lately =
+	    p->tick - z->active_tick < 2 || z->interest == PROBE_PROTECTED || !p->instances[0].on;
+
+	if (!p->instances[i].on)
+		return false;
+	switch (probe->when) {
+	case WHEN_ALWAYS:
+		return true;
+	case WHEN_ACTIVE:
+		return lately;
+	case WHEN_SLOW:
+		return lately && slow_due(p, probe, z);
+	case WHEN_PROTECTED:
+		return probe_zone_owner(p, z) != NULL;
+	case WHEN_HOST:
+		break;
+	}
+	return false;
+}
+
+static void hooks(struct probes *p, bool begin)
+{
+	for (size_t i = 0; i < probe_list_nr; i++) {
+		const struct probe *probe = probe_list[i];
+		void (*hook)(void *, struct probes *) = begin ? probe->begin : probe->end;
+
+		if (hook && p->instances[i].on)
+			hook(p->instances[i].state, p);
+	}
+}
+
+void probes_tick_begin(struct probes *p, uint64_t now_ns)
+{
+	if (p->running)
+		p->stats.late_ticks_total++;
+	p->previous_ns = p->now_ns;
+	p->now_ns = now_ns;
+	p->tick++;
+	/* what an unfinished tick did not reach comes first: at stays, else from the start */
+	if (!p->at)
+		p->at = p->first;
+	p->at_probe = 0;
+	p->wrapped = p->at == p->first;
+	p->running = true;
+	p->active_now = 0;
+	hooks(p, true);
+}
+
+static struct probe_zone *next_zone(struct probes *p)
+{
+	if (!p->at && !p->wrapped) {
+		p->wrapped = true;
+		p->at = p->first;
+	}
+	return p->at && p->at->tick != p->tick ? p->at : NULL;
+}
+
+/* One reading of one probe. */
+static void visit(struct probes *p, struct probe_zone *z)
+{
+	int r = 0;
+
+	while (p->at_probe < probe_list_nr && !is_due(p, p->at_probe, z))
+		p->at_probe++;
+	if (p->at_probe < probe_list_nr) {
+		r = probe_list[p->at_probe]->read(p->instances[p->at_probe].state, p, z);
+		if (r == -ENOENT && probe_list[p->at_probe]->when == WHEN_ALWAYS)
+			p->stats.vanished_total++;
+		else if (r < 0 && r != -ENOENT && r != -EMFILE && r != -ENFILE)
+			p->stats.errors_total++;
+		if (r != 1)
+			p->at_probe++;
+	}
+	while (p->at_probe < probe_list_nr && !is_due(p, p->at_probe, z))
+		p->at_probe++;
+	if (p->at_probe < probe_list_nr)
+		return;
+	z->tick = p->tick;
+	p->active_now += z->row.active;
+	p->at = z->next;
+	p->at_probe = 0;
+}
+
+bool probes_tick_step(struct probes *p, const struct slice *slice)
+{
+	struct probe_zone *z;
+
+	if (!p->running)
+		return false;
+	while ((z = next_zone(p))) {
+		visit(p, z);
+		if (slice_over(slice))
+			return true;
+	}
+	hooks(p, false);
+	p->running = false;
+	p->at = NULL;
+	p->stats.active = p->active_now;
+	return false;
+}
+
+const struct zone_row *probes_row(const struct probes *p, uint64_t id)
+{
+	const struct probe_zone *z = hash_get(&p->by_id, id);
+
+	return z ? &z->row : NULL;
+}
+
+const struct host_row *probes_host(const struct probes *p)
+{
+	return &p->host;
+}
+
+size_t probes_status(const struct probes *p, struct probe_status *ret, size_t max)
+{
+	for (size_t i = 0; i < probe_list_nr && i < max; i++) {
+		const struct probe_instance *in = &p->instances[i];
+
+		ret[i] = (struct probe_status){probe_list[i]->name, probe_list[i]->summary,
+					       probe_list[i]->needs, in->on, ""};
+		if (!in->on)
+			str_copy(ret[i].why, sizeof(ret[i].why),
+				 in->off_why ? in->off_why : in->lacks);
+	}
+	return probe_list_nr;
+}
+
+void probes_stats(const struct probes *p, struct probes_stats *ret)
+{
+	*ret = p->stats;
+	ret->zones = p->by_id.count;
+	ret->fds_kept = p->kept.used;
+	ret->fd_budget = p->kept.budget;
+}
