@@ -16,6 +16,7 @@
 
 #define SLICE_NS 250000ull
 #define SLICE_PAUSE_USEC 1000
+#define BASELINE_STEP 2 /* zones noted between two looks at the clock */
 #define CPUS_EVERY 10 /* ticks between looks at which CPUs are online */
 #define FAST_THRESHOLD_MIN_NS 100000ull
 
@@ -121,7 +122,7 @@ static void take_in_new(struct daemon *d)
 		const struct desired_zone *want = z ? desired_get(&d->desired, z->path) : NULL;
 
 		if (z && d->baseline && baseline_note(d->baseline, z->id, z->path) < 0)
-			log_debug("zone %s: knobs not noted", z->name);
+			log_debug("zone %s: knobs will not be noted", z->name);
 		if (want && zones_set_class(d->zones, z->id, want->class, &want->slo) < 0)
 			log_debug("zone %s vanished", want->path);
 	}
@@ -363,11 +364,14 @@ static void on_fast_event(const struct fast_event *e, void *arg)
 	d->self.fast_events_total++;
 	if (index_of(d, e->culprit_id) == NO_ZONE) {
 		/* Too new to be known: take the tree in first. */
-		zones_process(d->zones, clock_mono_ns(), NULL);
+		struct slice sl = slice_start(d);
+
+		if (zones_process(d->zones, clock_mono_ns(), &sl))
+			slice_again(d);
 		take_in_new(d);
 	}
 	if (pipeline_fresh(d) < 0)
-		return;
+		return; /* events go on as long as the harm does */
 	decide_fast(d->decide, &d->snap, e, &d->plan);
 	enforce_plan(d, &d->plan);
 }
@@ -475,6 +479,7 @@ static void step_tick(struct daemon *d)
 	publish(d);
 	look_and_decide(d);
 	housekeeping(d);
+	pipeline_zones(d);
 }
 
 void pipeline_tick(struct daemon *d)
@@ -488,16 +493,23 @@ void pipeline_tick(struct daemon *d)
 	step_tick(d);
 }
 
+/* Between ticks: follow the tree, and note the knobs of new zones as found. */
 void pipeline_zones(struct daemon *d)
 {
 	struct slice s = slice_start(d);
 	bool more = zones_process(d->zones, clock_mono_ns(), &s);
 
 	take_in_new(d);
+	while (!more && d->baseline && !d->tick_running) {
+		int left = baseline_step(d->baseline, d->actuator, BASELINE_STEP);
+
+		if (left <= 0)
+			break;
+		more = slice_over(&s);
+	}
 	if (more)
 		slice_again(d);
 }
-
 
 static int on_slice(sd_event_source *src, uint64_t usec, void *arg)
 {
