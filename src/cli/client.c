@@ -181,8 +181,8 @@ static int read_answer(struct client *c, uint64_t deadline_ns, json_t **ret, str
 {
 	json_t *answer, *data;
 	json_error_t why;
-	size_t len;
-	char *line;
+	size_t len = 0;
+	char *line = NULL;
 	int r;
 
 	r = read_line(c, deadline_ns, &line, &len, reterr);

@@ -52,14 +52,14 @@ const struct verb verb_actions = {
     .name = "actions",
     .summary = "what czd changed or proposes, why, and what came of it",
     .usage = "[--all]",
-    .help = "Every action is an experiment: one knob of one best-effort zone, from an old to a\n"
-	    "new value, with its reason, and with the effect on the protected zone measured\n"
+    .help = "Every action is an experiment: one knob of one best-effort zone, from an old to\n"
+	    "a new value, with its reason, and with the effect on the protected zone measured\n"
 	    "before and after.\n"
 	    "\n"
 	    "  took   from the first instant of the harm to the knob written\n"
 	    "  state  proposed (mode observe: wait for approve), applied (being measured),\n"
-	    "         kept, reverted, failed (nothing changed), lost (somebody else changed the\n"
-	    "         knob: hands off), expired\n"
+	    "         kept, reverted, failed (nothing changed), lost (somebody else changed\n"
+	    "         the knob: hands off), expired\n"
 	    "\n"
 	    "Examples:\n"
 	    "  czctl actions\n"

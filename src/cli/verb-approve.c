@@ -34,8 +34,8 @@ const struct verb verb_approve = {
     .name = "approve",
     .summary = "do one proposed action",
     .usage = "NUMBER",
-    .help = "In mode observe czd proposes actions; this does one of them. Like all actions it is\n"
-	    "measured, leased, and undone when it does not help.\n"
+    .help = "In mode observe czd proposes actions; this does one of them. Like all actions it\n"
+	    "is measured, leased, and undone when it does not help.\n"
 	    "\n"
 	    "Example:\n"
 	    "  czctl actions\n"

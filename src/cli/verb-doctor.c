@@ -85,8 +85,8 @@ const struct verb verb_doctor = {
     .name = "doctor",
     .summary = "what this host lets czd see and do",
     .usage = "",
-    .help = "The host, what can be measured and changed on it, and, for what cannot, the reason\n"
-	    "and what would help. The last line is what czd itself costs.\n"
+    .help = "The host, what can be measured and changed on it, and, for what cannot, the\n"
+	    "reason and what would help. The last line is what czd itself costs.\n"
 	    "\n"
 	    "Example:\n"
 	    "  sudo czctl doctor\n",

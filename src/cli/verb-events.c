@@ -68,8 +68,8 @@ const struct verb verb_events = {
     .name = "events",
     .summary = "what happened, in order",
     .usage = "[--follow] [--since NUMBER]",
-    .help = "Zones that came and went, findings, actions, changes of mode, the ledger going on\n"
-	    "or off. The numbers for --since are in the JSON output (seq).\n"
+    .help = "Zones that came and went, findings, actions, changes of mode, the ledger going\n"
+	    "on or off. The numbers for --since are in the JSON output (seq).\n"
 	    "\n"
 	    "Examples:\n"
 	    "  czctl events\n"

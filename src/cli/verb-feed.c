@@ -18,7 +18,7 @@
 #define GATHER_MS     100 /* values that come faster travel together */
 
 struct feed {
-	const struct cli *cli;
+	struct cli *cli;
 	const char *zone;
 	int fd;
 	char datagram[DATAGRAM_MAX];
@@ -31,27 +31,37 @@ static int feed_open(struct feed *f, struct error *reterr)
 	struct timeval timeout = {.tv_sec = CLIENT_TIMEOUT_MS / 1000};
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	const char *beside = f->cli->client.path, *slash = strrchr(beside, '/');
+	_cleanup_close_ int fd = -1;
 
 	if (str_printf(addr.sun_path, sizeof(addr.sun_path), "%.*sfeed.sock",
 		       slash ? (int)(slash - beside) + 1 : 0, beside) < 0)
 		return error_set(reterr, -EINVAL, "'%s' is too long for a socket's path", beside);
-	f->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (f->fd < 0 || setsockopt(f->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
 		return error_errno(reterr, -errno, "socket");
-	if (connect(f->fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+		f->cli->client.no_answer = errno != EACCES;
 		error_errno(reterr, -errno, "czd is not reachable at %s", addr.sun_path);
 		error_hint(reterr, "Start it: sudo czd, or: systemctl start czd");
 		return reterr->code;
 	}
+	f->fd = TAKE_FD(fd);
 	return 0;
 }
 
+/* Sends what is gathered; connects first, so that bad input is told from an absent czd. */
 static int feed_flush(struct feed *f, struct error *reterr)
 {
 	ssize_t n;
+	int r;
 
 	if (!f->len)
 		return 0;
+	if (f->fd < 0) {
+		r = feed_open(f, reterr);
+		if (r < 0)
+			return r;
+	}
 	do {
 		n = send(f->fd, f->datagram, f->len, MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
@@ -178,12 +188,6 @@ static int feed_run(struct cli *cli, const struct args *args)
 
 	if (!f.zone[0] || strlen(f.zone) > 256 || strpbrk(f.zone, " \t\r\n"))
 		return cli_usage(&verb_feed, "a zone to feed must have a name without blanks");
-	r = feed_open(&f, &e);
-	if (r < 0) {
-		cli->client.no_answer = r != -EINVAL && r != -EACCES;
-		close_fd(&f.fd);
-		return cli_fail(cli, &e);
-	}
 	r = feed_words(&f, args, &e);
 	flushed = feed_flush(&f, r < 0 ? NULL : &e); /* the good values before a bad one count */
 	close_fd(&f.fd);
@@ -201,8 +205,8 @@ const struct verb verb_feed = {
     .name = "feed",
     .summary = "report the application's own latency",
     .usage = "ZONE (TIME... | -)",
-    .help = "Sends latencies that the application measured; the goal latency.p99 and 'why' use\n"
-	    "them. With - they are read from standard input, one 'TIME [COUNT]' a line.\n"
+    .help = "Sends latencies that the application measured; the goal latency.p99 and 'why'\n"
+	    "use them. With - they are read from standard input, one 'TIME [COUNT]' a line.\n"
 	    "\n"
 	    "Only root and processes inside the zone itself are believed; what others send is\n"
 	    "counted and dropped, and this command cannot see that.\n"

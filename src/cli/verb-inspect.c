@@ -116,8 +116,8 @@ const struct verb verb_inspect = {
     .name = "inspect",
     .summary = "everything known about one zone",
     .usage = "ZONE",
-    .help = "Class, goals, figures, knobs and children of a zone. '-' is a figure or knob that\n"
-	    "this host does not have or that was not read yet.\n"
+    .help = "Class, goals, figures, knobs and children of a zone. '-' is a figure or knob\n"
+	    "that this host does not have or that was not read yet.\n"
 	    "\n"
 	    "A zone may be named by its name, or by its path.\n"
 	    "\n"

@@ -59,8 +59,8 @@ const struct verb verb_mode = {
     .summary = "show or set the mode: observe (advise only) or enforce",
     .usage = "[observe|enforce] [--zone ZONE]",
     .help = "observe  czd says what it would do and changes nothing (the default)\n"
-	    "enforce  czd acts on zones of class be, measures each action, and takes back what\n"
-	    "         does not help; everything is undone when czd stops\n"
+	    "enforce  czd acts on zones of class be, measures each action, and takes back\n"
+	    "         what does not help; everything is undone when czd stops\n"
 	    "\n"
 	    "Going back to observe undoes what was done.\n"
 	    "\n"

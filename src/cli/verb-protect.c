@@ -62,8 +62,8 @@ const struct verb verb_protect = {
     .name = "protect",
     .summary = "make a zone latency-critical, with a goal",
     .usage = "ZONE [--slo GOALS] [--class CLASS]",
-    .help = "From now on czd measures who makes this zone wait. It is kept across restarts, by\n"
-	    "the zone's path. Goals, separated by commas:\n"
+    .help = "From now on czd measures who makes this zone wait. It is kept across restarts,\n"
+	    "by the zone's path. Goals, separated by commas:\n"
 	    "\n"
 	    "  wait.p99=500us     99 of 100 waits for a CPU are shorter\n"
 	    "  share=5%           it waits for others at most so much of the time\n"

@@ -103,7 +103,7 @@ const struct verb verb_run = {
     .summary = "start a command in a new zone",
     .usage = "[OPTIONS] [--] COMMAND [ARGUMENT...]",
     .help = "czd makes the zone and moves this process into it; then the command takes this\n"
-	    "process's place, as the user who called czctl. The zone goes away when it is empty.\n"
+	    "process's place, as the user who called czctl. An empty zone is removed.\n"
 	    "\n"
 	    "The exit code is the command's; 127: no such command, 126: it cannot be run.\n"
 	    "\n"

@@ -45,8 +45,8 @@ const struct verb verb_try = {
     .name = "try",
     .summary = "enforce for a while; everything is undone by itself",
     .usage = "[--for TIME] [ZONE]",
-    .help = "Lets czd act for one protected zone (or all) and go back to observe at the end of\n"
-	    "the time. The host is then as it was: czctl verify shows it.\n"
+    .help = "Lets czd act for one protected zone (or all) and go back to observe at the end\n"
+	    "of the time. The host is then as it was: czctl verify shows it.\n"
 	    "\n"
 	    "Examples:\n"
 	    "  sudo czctl try --for 10m redis.service\n"

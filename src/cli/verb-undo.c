@@ -52,8 +52,8 @@ const struct verb verb_undo = {
     .summary = "put everything, or one action, back as it was",
     .usage = "[NUMBER]",
     .help = "Puts back the old value of every knob that czd holds, and goes back to mode\n"
-	    "observe; or takes back one action. A knob that somebody else changed meanwhile is\n"
-	    "left alone, and said so.\n"
+	    "observe; or takes back one action. A knob that somebody else changed meanwhile\n"
+	    "is left alone, and said so.\n"
 	    "\n"
 	    "When czd is not running: czd --undo does the same from the journal.\n"
 	    "\n"

@@ -367,7 +367,7 @@ static void read_rules(struct loader *l, const struct node *n, const struct spec
 
 static const struct spec_key slo_keys[] = {
     {"wait.p99", read_duration, offsetof(struct slo, wait_p99_ns), 10 * US, 10 * S, NULL},
-    {"share", read_ratio, offsetof(struct slo, wait_share_ppm), PERCENT / 100, 100 * PERCENT, NULL},
+    {"share", read_ratio, offsetof(struct slo, wait_share_ppm), PERCENT / 10, 100 * PERCENT, NULL},
     {"latency.p99", read_duration, offsetof(struct slo, latency_p99_ns), 1 * US, 1 * H, NULL},
     {0},
 };
@@ -397,7 +397,7 @@ static const struct spec_key guard_keys[] = {
 #define LEDGER(field) offsetof(struct config, ledger.field)
 static const struct spec_key ledger_keys[] = {
     {"enabled", read_bool, LEDGER(enabled), 0, 0, NULL},
-    {"budget", read_ratio, LEDGER(budget_ppm), PERCENT / 100, 50 * PERCENT, NULL},
+    {"budget", read_ratio, LEDGER(budget_ppm), PERCENT / 10, 50 * PERCENT, NULL},
     {"max_zones", read_count, LEDGER(max_zones), 64, 1 << 20, NULL},
     {0},
 };

@@ -271,6 +271,10 @@ class FakeCzd:
             new = dict(EVENTS[1], seq=9, text="cpu.idle of batch/stress-ng back to 0")
             self.send(conn, {"id": request["id"], "ok": True, "data": {"events": [new]}})
 
+    def behave_follow_and_leave(self, conn, request):
+        self.behave_good(conn, request)
+        conn.shutdown(socket.SHUT_RDWR)
+
     def behave_pieces(self, conn, request):
         for byte in json.dumps(self.answer(request)).encode() + b"\n":
             conn.sendall(bytes([byte]))
@@ -287,10 +291,10 @@ class FakeCzd:
 
     def behave_half(self, conn, request):
         conn.sendall(b'{"id":1,"ok":tr')
-        conn.close()
+        conn.shutdown(socket.SHUT_RDWR)
 
     def behave_close(self, conn, request):
-        conn.close()
+        conn.shutdown(socket.SHUT_RDWR)
 
     def behave_wrong_id(self, conn, request):
         self.send(conn, dict(self.answer(request), id=request["id"] + 1))

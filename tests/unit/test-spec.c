@@ -144,7 +144,7 @@ static void test_all_errors_at_once(void **state)
 	    "3: guard: unknown key 'leese'. Did you mean 'lease'?",
 	    "3: guard.max_actions: 0 is out of range (1 to 4096)",
 	    "3: guard.allow_freeze: 'yes' is not true or false",
-	    "4: ledger.budget: 90% is out of range (0.0 % to 50.0 %)", "5: ledger: is given twice",
+	    "4: ledger.budget: 90% is out of range (0.1 % to 50.0 %)", "5: ledger: is given twice",
 	    "6: unknown key 'frobnicate' (known: tick, mode, guard, ledger, limits, "
 	    "off_limits, zones)",
 	    "10: slo.wait.p99: '500uss' is not a time (ns, us, ms, s, m, h)",

@@ -1,0 +1,592 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# timeout: 180
+"""czctl against a czd with canned answers: golden output of every verb, what is asked of czd, errors
+and exit codes, and czds that hang, lie or send nonsense.
+
+CZ_GOLDEN=update tests/e2e/test-cli.py writes the golden files anew: read the difference."""
+import contextlib
+import json
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unicodedata
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
+import fake_czd  # noqa: E402
+import live  # noqa: E402
+
+CZCTL = live.program("czctl")
+TOP = live.TOP
+GOLDEN = os.path.join(HERE, "golden")
+SCRATCH = tempfile.TemporaryDirectory(prefix="cz-cli-")
+SOCKET = os.path.join(SCRATCH.name, "czd.sock")
+ENV = {"PATH": os.environ["PATH"], "CZ_SOCKET": SOCKET, "TZ": "UTC", "LC_ALL": "C",
+       "ASAN_OPTIONS": "exitcode=99", "UBSAN_OPTIONS": "halt_on_error=1:exitcode=99"}
+BAD_YAML = os.path.join(HERE, "..", "fuzz", "corpus", "spec", "bad")
+
+# name: arguments; what it prints is golden/NAME, its last line "exit CODE"
+GOLDEN_CASES = {
+    "help": "help",
+    "no-verb": "",
+    "top": "top --once",
+    "top-limit": "top --once --all --limit 1",
+    "list": "list",
+    "list-all": "list --all",
+    "list-names": "list --names",
+    "inspect": "inspect redis.service",
+    "why": "why redis.service",
+    "why-stack": "why redis.service --stack",
+    "why-color": "why redis.service --color always",
+    "findings": "findings",
+    "findings-all": "findings --all",
+    "actions": "actions",
+    "actions-all": "actions --all",
+    "events": "events",
+    "events-since": "events --since 7",
+    "events-none": "events --since 8",
+    "protect": "protect redis.service --slo wait.p99=500us",
+    "protect-be": "protect batch/stress-ng --class be",
+    "unprotect": "unprotect redis.service",
+    "try": "try --for 5m redis.service",
+    "try-all": "try",
+    "approve": "approve 2",
+    "mode": "mode",
+    "mode-enforce": "mode enforce",
+    "probes": "probes",
+    "doctor": "doctor",
+    "undo": "undo",
+    "verify": "verify",
+    "version": "version",
+    "check": "check examples/czd.yaml",
+    "check-bad": "check tests/fuzz/corpus/spec/bad",
+    "run": "run --class be -- echo hello --help",
+    # what goes wrong
+    "verb-unknown": "lst",
+    "verb-unknown-far": "frobnicate",
+    "option-unknown": "list --al",
+    "option-unknown-global": "--sokcet x list",
+    "option-value": "try --for",
+    "option-flag-value": "list --all=yes",
+    "output-unknown": "list -o xml",
+    "words-missing": "why",
+    "words-many": "why a b",
+    "zone-unknown": "why reids",
+    "zone-unknown-json": "why reids -o json",
+    "not-permitted": "protect forbidden",
+    "approve-unknown": "approve 3",
+    "approve-nan": "approve three",
+    "protect-slo": "protect redis.service --slo wait.p99=500uss",
+    "protect-be-slo": "protect redis.service --class be --slo share=5%",
+    "protect-class": "protect redis.service --class fast",
+    "try-time": "try --for 10",
+    "mode-unknown": "mode enforced",
+    "limit-zero": "top --once --limit 0",
+    "events-since-nan": "events --since x",
+    "run-name": "run --name a/b -- true",
+    "run-slo": "run --slo x -- true",
+    "run-cpus": "run --cpus 1-x -- true",
+    "run-absent": "run -- /nonexistent/command",
+    "feed-time": "feed web 5",
+    "check-absent": "check /nonexistent.yaml",
+    "not-utf8": b"why \xff",
+}
+
+
+def czctl(*args, env=None, **more):
+    more = {"capture_output": True, "timeout": 60, "cwd": TOP, "stdin": subprocess.DEVNULL} | more
+    return subprocess.run([CZCTL, *args], env=ENV | (env or {}), check=False, **more)
+
+
+def words(arguments):
+    return arguments.split() if isinstance(arguments, (str, bytes)) else arguments
+
+
+def columns(line):
+    line = re.sub(r"\x1b\[[0-9;]*m", "", line)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+               for c in line)
+
+
+def same(found, wanted, what):
+    if found != wanted:
+        raise AssertionError(f"{what}: {found!r} is not {wanted!r}")
+
+
+def told(result, code, text=b""):
+    """czctl ended with this code and said so in words."""
+    same(result.returncode, code, f"exit code ({result.stderr!r})")
+    if text not in result.stderr:
+        raise AssertionError(f"{text!r} is not in {result.stderr!r}")
+
+
+@contextlib.contextmanager
+def czd(behaviour="good", **answers):
+    with fake_czd.FakeCzd(SOCKET, behaviour, answers) as fake:
+        yield fake
+
+
+# --- golden output
+
+def shown(name, arguments):
+    result = czctl(*words(arguments))
+    text = (result.stdout + result.stderr).decode()
+    text = text.replace("0.1.0", "VERSION")
+    if name.startswith("try") and result.returncode == 0:
+        text = re.sub(r"until [\d:A-Z a-z]*;", "until TIME;", " ".join(text.split())) + "\n"
+    return text + f"exit {result.returncode}\n"
+
+
+def golden(name, arguments):
+    path = os.path.join(GOLDEN, name)
+    with czd():
+        text = shown(name, arguments)
+    if os.environ.get("CZ_GOLDEN") == "update":
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    with open(path, encoding="utf-8") as file:
+        same(text, file.read(), "output")
+    for line in text.splitlines():
+        # errors quote paths and YAML whole
+        if columns(line) > 80 and not line.startswith(("tests/fuzz", "Enforcing")):
+            raise AssertionError(f"{columns(line)} columns: {line}")
+        if line != line.rstrip():
+            raise AssertionError(f"blanks at the end: {line!r}")
+
+
+def test_golden_files_are_all_used():
+    same(sorted(os.listdir(GOLDEN)), sorted(GOLDEN_CASES), "files in golden/")
+
+
+# --- every verb
+
+def verb_names():
+    return czctl("help", "--list").stdout.decode().split()
+
+
+EVERY = {name: arguments for name, arguments in GOLDEN_CASES.items() if name in
+         ("top", "list", "inspect", "why-stack", "findings-all", "actions-all", "events", "protect",
+          "unprotect", "try", "approve", "mode", "probes", "doctor", "undo", "verify", "version")}
+
+
+def test_every_verb_has_help():
+    for verb in verb_names():
+        if verb == "help":
+            continue
+        result = czctl("help", verb)
+        same(czctl(verb, "--help").stdout, result.stdout, f"{verb} --help")
+        told(result, 0)
+        text = result.stdout.decode()
+        for part in (f"czctl {verb}: ", f"Usage: czctl {verb}", "\nExample"):
+            if part not in text:
+                raise AssertionError(f"help {verb} has no {part!r}")
+        for line in text.splitlines():
+            if columns(line) > 80:
+                raise AssertionError(f"help {verb}: {columns(line)} columns: {line}")
+
+
+def test_json_is_what_czd_said():
+    for name, arguments in EVERY.items():
+        with czd() as fake:
+            result = czctl(*words(arguments), "-o", "json")
+            answer = fake.answer(fake.requests[0])["data"]
+        printed = json.loads(result.stdout)
+        printed.pop("czctl", None)
+        if name == "try":  # relative to now
+            printed["until_ns"] = answer["until_ns"] = 0
+        same(printed, answer, name)
+        same(result.stdout.count(b"\n"), 1, f"lines of {name}")
+
+
+def asked(arguments, **answers):
+    with czd(**answers) as fake:
+        czctl(*words(arguments))
+        same(len(fake.requests), 1, f"requests of {arguments!r}")
+        return fake.requests[0]["verb"], fake.requests[0]["args"]
+
+
+def test_what_is_asked():
+    for arguments, verb, args in (
+            ("protect a --class be -o json", "protect", {"zone": "a", "class": "be"}),
+            ("protect a -o json", "protect", {"zone": "a"}),
+            ("protect /a/b --slo share=5% -o json", "protect", {"zone": "/a/b", "slo": "share=5%"}),
+            ("try", "try", {"for_ns": 600 * 10**9}),
+            ("try --for=90s web", "try", {"for_ns": 90 * 10**9, "zone": "web"}),
+            ("undo", "undo", {}),
+            ("undo 3", "undo", {"seq": 3}),
+            ("mode", "mode", {}),
+            ("mode enforce --zone web", "mode", {"mode": "enforce", "zone": "web"}),
+            ("why -- --stack", "why", {"zone": "--stack", "stack": False}),
+            ("top --once --limit 5", "top", {"all": False, "limit": 5}),
+            ("events --since 4", "events", {"since": 4, "follow": False}),
+            ("run --name web --slo wait.p99=1ms --cpus 0-1 true", "run",
+             {"name": "web", "class": "lc", "slo": "wait.p99=1ms", "cpus": "0-1"})):
+        same(asked(arguments), (verb, args), arguments)
+
+
+def test_default_name_of_run():
+    _, args = asked(["run", "sh", "-c", "exit 0"])
+    if not re.fullmatch(r"sh-\d+", args["name"]) or args["class"] != "normal":
+        raise AssertionError(args)
+
+
+def test_verify_finds_differences():
+    with czd(verify=lambda a: fake_czd.VERIFY_CHANGED):
+        result = czctl("verify")
+        told(result, 6)
+        same(czctl("verify", "-o", "json").returncode, 6, "exit code with json")
+    for part in ("host changed: 1 of 1,204 knobs differ", "held by czd", "Next: sudo czctl undo"):
+        if part not in result.stdout.decode():
+            raise AssertionError(f"no {part!r} in {result.stdout!r}")
+
+
+def test_undo_that_fails():
+    with czd(undo=lambda a: {"restored": 1, "gone": 1, "hands_off": 0, "failed": 1}):
+        result = czctl("undo")
+    told(result, 1)
+    if b"1 knob could not be put back" not in result.stdout:
+        raise AssertionError(result.stdout)
+
+
+def test_why_after_an_action():
+    why = dict(fake_czd.WHY, verdict="fine", actions=[fake_czd.ACTION], proposal=None,
+               notes=["the ledger was off for 2 s"])
+    with czd(why=lambda a: why):
+        text = " ".join(czctl("why", "redis.service").stdout.decode().split())
+    for part in ("done at 12:00:00, 3.9 ms after the harm began: batch/stress-ng was put in the idle "
+                 "class. Effect: wait p99 4.1 ms -> 60 us. State: kept, until 12:10:00 (action 1).",
+                 "note: the ledger was off for 2 s"):
+        if part not in text:
+            raise AssertionError(f"no {part!r} in {text}")
+
+
+# --- run, feed, follow
+
+def test_run_becomes_the_command():
+    with czd():
+        result = czctl("run", "--name", "x", "sh", "-c", 'echo "$0 $1"; exit 7', "a", "--all")
+        same((result.returncode, result.stdout), (7, b"a --all\n"), "command")
+        same(czctl("run", "/").returncode, 126, "a directory")
+        fds = czctl("run", "ls", "/proc/self/fd").stdout.split()
+    same(len(fds), 4, "0 1 2 and ls's own; the socket is closed")
+
+
+@contextlib.contextmanager
+def feed_socket():
+    path = os.path.join(SCRATCH.name, "feed.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(path)
+        sock.settimeout(5)
+        try:
+            yield sock
+        finally:
+            os.unlink(path)
+
+
+def received(sock, until):
+    """Datagrams until so many lines have come."""
+    datagrams = []
+    while sum(d.count(b"\n") for d in datagrams) < until:
+        datagrams.append(sock.recv(65536))
+    return datagrams
+
+
+def test_feed():
+    with feed_socket() as sock:
+        result = czctl("feed", "web", "2.5ms", "400us")
+        told(result, 0)
+        same(result.stdout, b"Sent 2 values for web.\n", "answer")
+        same(received(sock, 2), [b"v1 web latency_ns 2500000 1\nv1 web latency_ns 400000 1\n"], "fed")
+
+
+def test_feed_from_standard_input():
+    with feed_socket() as sock:
+        result = czctl("feed", "web", "-", stdin=None, input=b"1ms 250\n\n 2us\t3\r\n5s")
+        told(result, 0)
+        same(result.stdout, b"Sent 254 values for web.\n", "answer")
+        same(b"".join(received(sock, 3)), b"v1 web latency_ns 1000000 250\n"
+             b"v1 web latency_ns 2000 3\nv1 web latency_ns 5000000000 1\n", "fed")
+        for line, text in (("x", b"line 2: 'x' is not a time"), ("1ms 0", b"line 2: '0' is not a count"),
+                           ("1ms 2 3", b"line 2: expected TIME [COUNT]"), ("y" * 3000, b"line 2 is too long")):
+            told(czctl("feed", "web", "-", stdin=None, input=f"1ms\n{line}\n".encode()), 2, text)
+            same(received(sock, 1), [b"v1 web latency_ns 1000000 1\n"], "what came before the error")
+
+
+def test_feed_in_datagrams_that_fit():
+    with feed_socket() as sock:
+        got = []
+        reader = threading.Thread(target=lambda: got.extend(received(sock, 5000)))
+        reader.start()
+        result = czctl("feed", "web", "-", stdin=None, input=b"1234us\n" * 5000)
+        reader.join(10)
+        told(result, 0)
+        same(sum(d.count(b"\n") for d in got), 5000, "lines")
+        same(max(map(len, got)) <= 8192 and all(d.endswith(b"\n") for d in got), True, "datagrams")
+
+
+def test_feed_without_czd():
+    told(czctl("feed", "web", "1ms"), 3, b"czd is not reachable at " + SCRATCH.name.encode() + b"/feed.sock")
+    told(czctl("feed", "a b", "1ms"), 2, b"without blanks")
+
+
+def started(*args, env=None):
+    # Python ignores SIGPIPE for itself; what it starts must not inherit that
+    return subprocess.Popen([CZCTL, *args], env=ENV | (env or {}), stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+
+
+def test_events_follow():
+    with czd():
+        process = started("events", "--follow")
+        lines = [process.stdout.readline() for _ in range(3)]
+        same(lines[2], b"12:00:01  action   cpu.idle of batch/stress-ng back to 0\n", "new event")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+        same(process.returncode, -signal.SIGINT, "ended by Ctrl-C")
+    with czd("follow_and_leave"):
+        told(czctl("events", "--follow"), 3, b"czd is not reachable")
+
+
+def test_top_repeats_until_ctrl_c():
+    with czd() as fake:
+        process = started("top")
+        live.wait_for(lambda: len(fake.requests) >= 3, 10, "three looks")
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=10)
+    same(process.returncode, 0, "exit code")
+    same(b"\x1b" in out, False, "cursor moves in a pipe")
+
+
+# --- errors and czds that misbehave
+
+def test_not_there():
+    result = czctl("list")
+    told(result, 3, b"Start it: sudo czd")
+    told(czctl("list", "--socket", "/nonexistent"), 3, b"/nonexistent")
+    told(czctl("list", env={"CZ_SOCKET": "/" + "x" * 200}), 2, b"is not a socket's path")
+    open(SOCKET, "w", encoding="utf-8").close()
+    told(czctl("list"), 3)
+    os.unlink(SOCKET)
+    told(czctl("version"), 3)
+    same(czctl("--version").returncode, 0, "--version needs no czd")
+
+
+def test_a_stale_socket():
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(SOCKET)
+    told(czctl("list"), 3, b"Connection refused")
+    os.unlink(SOCKET)
+
+
+def timed(limit_s, *args):
+    start = time.monotonic()
+    result = czctl(*args)
+    if time.monotonic() - start > limit_s:
+        raise AssertionError(f"took {time.monotonic() - start:.1f} s")
+    return result
+
+
+def test_hung():
+    with czd("hung"):
+        told(timed(7, "list"), 3, b"does not answer")
+
+
+def test_a_backlog_that_is_full():
+    with socket.socket(socket.AF_UNIX) as sock, contextlib.ExitStack() as others:
+        sock.bind(SOCKET)
+        sock.listen(0)
+        for _ in range(2):
+            other = others.enter_context(socket.socket(socket.AF_UNIX))
+            other.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                other.connect(SOCKET)
+        told(timed(12, "list"), 3, b"does not answer")
+    os.unlink(SOCKET)
+
+
+def test_nonsense():
+    for behaviour, code, text in (
+            ("garbage", 3, b"not JSON"), ("array", 3, b"not JSON"), ("endless", 3, b"a line without end"),
+            ("half", 3, b"Connection reset"), ("close", 3, b"Connection reset"),
+            ("wrong_id", 3, b"an answer to another question"), ("no_data", 3, b"an answer without data"),
+            ("bare_error", 1, b"refused without saying why"), ("pieces", 0, b"")):
+        with czd(behaviour):
+            told(czctl("list"), code, text)
+
+
+def test_answers_without_fields_or_with_wrong_ones():
+    for behaviour in ("empty", "wrong_types"):
+        for name, arguments in EVERY.items():
+            with czd(behaviour):
+                for more in ((), ("-o", "json")):
+                    result = czctl(*words(arguments), *more)
+                    if result.returncode not in (0, 6) or result.stderr:
+                        raise AssertionError(f"{behaviour} {name}: {result}")
+
+
+def test_an_older_czd():
+    with czd(verify=None) as fake:
+        del fake.answers["verify"]
+        told(czctl("verify"), 1, b"this czd does not know 'verify'. Is czd older than czctl?")
+
+
+EVIL = "a\x1b[2J\x07\nb\x7f\x9b\u202e\u2028\r\tc"
+
+
+def evil(value):
+    """All text in the answer gets control characters."""
+    if isinstance(value, dict):
+        return {key: evil(v) for key, v in value.items()} | {EVIL: EVIL}
+    if isinstance(value, list):
+        return [evil(v) for v in value]
+    return EVIL + value if isinstance(value, str) else value
+
+
+def test_control_characters_stay_inside():
+    allowed = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2028\u2029]*")
+    for name, arguments in EVERY.items():
+        verb = words(arguments)[0]
+        with czd(**{verb: lambda a, v=verb: evil(fake_czd.ANSWERS[v](a))}):
+            for more in ((), ("-o", "json"), ("--color", "always")):
+                result = czctl(*words(arguments), *more)
+                text = re.sub(r"\x1b\[(0|1|32|33|1;31)m", "", result.stdout.decode())
+                if not allowed.fullmatch(text) or result.returncode not in (0, 6):
+                    raise AssertionError(f"{name} {more}: {text!r} {result.stderr!r}")
+    with czd():
+        text = czctl("why", EVIL).stderr.decode()
+    if not allowed.fullmatch(text):
+        raise AssertionError(f"error: {text!r}")
+
+
+def test_wide_names_stay_aligned():
+    names = ("数据库/缓存.service", "cafe\u0301", "x" * 200, "")
+    rows = [dict(fake_czd.REDIS, name=name) for name in names]
+    with czd(list=lambda a: {"mode": "observe", "zones": rows}):
+        text = czctl("list").stdout.decode()
+    table = [line for line in text.splitlines() if line.endswith(("hurt", "state"))]
+    starts = {columns(re.sub(r"(hurt|state)$", "", line)) for line in table}
+    same((len(table), len(starts)), (5, 1), f"rows and where the last column starts in\n{text}")
+    same(max(map(columns, text.splitlines())) <= 80, True, "width")
+
+
+# --- output
+
+def on_terminal(env=None):
+    """What `czctl list` prints on a terminal of 100 columns."""
+    master, slave = pty.openpty()
+    try:
+        czctl("list", env=env, stdout=slave, stderr=slave, capture_output=False)
+        return os.read(master, 65536)
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+def test_color_only_on_terminals():
+    with czd():
+        same(b"\x1b" in on_terminal({"TERM": "xterm"}), True, "colour on a terminal")
+        for env in ({"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}):
+            same(b"\x1b" in on_terminal(env), False, f"colour with {env}")
+        same(b"\x1b" in czctl("list").stdout, False, "colour in a pipe")
+        same(b"\x1b" in czctl("list", "--color", "always").stdout, True, "--color always")
+
+
+def test_a_reader_that_leaves():
+    rows = [dict(fake_czd.REDIS, name=f"zone-{i}") for i in range(20000)]
+    with czd(list=lambda a: {"mode": "observe", "zones": rows}):
+        result = subprocess.run(["bash", "-c", f"{CZCTL} list | head -1"], env=ENV, check=False,
+                                capture_output=True, timeout=60, preexec_fn=lambda: signal.signal(
+                                    signal.SIGPIPE, signal.SIG_DFL))
+    same((result.returncode, result.stderr), (0, b""), "exit code and errors")
+    same(result.stdout, b"20000 of 20,000 latency-critical zones hurt. Mode: observe.\n", "first line")
+
+
+def test_a_full_disk():
+    with czd(), open("/dev/full", "wb") as full:
+        told(czctl("list", capture_output=False, stdout=full, stderr=subprocess.PIPE), 1,
+             b"cannot write the output")
+
+
+def test_check_as_json():
+    result = czctl("check", BAD_YAML, "-o", "json")
+    told(result, 2)
+    data = json.loads(result.stdout)
+    same((data["ok"], data["total"], data["errors"][0]["line"]), (False, 14, 2), "errors")
+    same(json.loads(czctl("check", "examples/czd.yaml", "-o", "json").stdout),
+         {"ok": True, "total": 0, "errors": []}, "a good file")
+
+
+def test_memory_of_a_long_list():
+    rows = [dict(fake_czd.REDIS, name=f"zone-{i}") for i in range(65536)]
+    with czd(list=lambda a: {"mode": "observe", "zones": rows}):
+        result = czctl("list", "--all")
+    told(result, 0)
+    same(result.stdout.count(b"\n"), 65536 + 5, "lines")
+
+
+# --- documents
+
+def test_manual_has_every_verb_and_option():
+    with open(os.path.join(TOP, "man", "czctl.1"), encoding="utf-8") as file:
+        page = file.read().replace("\\-", "-")
+    documented = re.findall(r"^\.It Cm ([a-z]+)", page, re.M)
+    same(documented, [verb for verb in verb_names() if verb != "help"], "verbs in man/czctl.1")
+    for verb in documented:
+        section = page.split(f"\n.It Cm {verb}", 1)[1].split("\n.It Cm ", 1)[0]
+        for option in re.findall(r"^  --([a-z]+)", czctl("help", verb).stdout.decode(), re.M):
+            if f"Fl -{option}" not in section:
+                raise AssertionError(f"man/czctl.1: {verb}: no --{option}")
+
+
+def test_completion():
+    script = os.path.join(TOP, "packaging", "czctl.bash-completion")
+    program = ('. "$1"; COMP_WORDS=("${@:2}"); '
+               "COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _czctl; printf '%s\\n' \"${COMPREPLY[@]}\"")
+
+    def completed(*typed):
+        result = subprocess.run(["bash", "-c", program, "bash", script, *typed], check=True,
+                                env=ENV | {"PATH": live.BIN + ":" + ENV["PATH"]},
+                                capture_output=True, timeout=20)
+        return result.stdout.decode().split()
+
+    same(sorted(completed("czctl", "")), sorted(verb_names()), "verbs")
+    same(completed("czctl", "unp"), ["unprotect"], "unp")
+    same(completed("czctl", "mode", ""), ["observe", "enforce"], "mode")
+    same(completed("czctl", "why", "--st"), ["--stack"], "options come from the help")
+    with czd():
+        same(completed("czctl", "why", "red"), ["redis.service"], "zones come from czd")
+
+
+def cases():
+    for name, arguments in GOLDEN_CASES.items():
+        yield f"golden-{name}", lambda n=name, a=arguments: golden(n, a)
+    for name, function in list(globals().items()):
+        if name.startswith("test_"):
+            yield name.removeprefix("test_").replace("_", "-"), function
+
+
+def main():
+    failed = 0
+    for name, function in cases():
+        if sys.argv[1:] and not any(wanted in name for wanted in sys.argv[1:]):
+            continue
+        start = time.monotonic()
+        try:
+            function()
+            state, why = "ok", ""
+        except (AssertionError, OSError, ValueError, subprocess.SubprocessError, TimeoutError) as error:
+            state, why, failed = "FAIL", " - " + str(error).replace("\n", "\\n"), failed + 1
+        print(f"case {state} {name} {time.monotonic() - start:.2f}{why}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
