@@ -76,7 +76,7 @@ static void judge_p99(const struct watch *w, const struct zone_view *z, struct v
 	if (!cur->waits || cur->wait_p99_ns <= z->slo.wait_p99_ns || !wait_p99(w, &p99))
 		return;
 	why = worse(v, ratio_ppm(cur->wait_p99_ns, z->slo.wait_p99_ns),
-		    cur->waits >= 100 || contended >= 50000);
+		    (cur->waits >= 100 && contended >= 30000) || contended >= 50000);
 	if (why)
 		snprintf(why, sizeof(v->why), "wait p99 %s, its goal is %s",
 			 format_duration(cur->wait_p99_ns, a, sizeof(a)),
@@ -231,9 +231,10 @@ static void explain(const struct watch *w, uint32_t bit, const struct snapshot *
 	f->wait_p99_ns = cur->wait_p99_ns;
 	f->feed_p99_ns = cur->feed_p99_ns;
 	f->baseline_share_ppm = baseline_mean_ppm(&w->foreign);
-	f->nr_culprits = 0;
 	if (f->cause == CAUSE_NEIGHBOUR)
 		culprits_name(w, bit, s, zone, &e, f);
+	else
+		f->nr_culprits = 0;
 }
 
 const struct detector detector_cpu = {

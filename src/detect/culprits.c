@@ -135,7 +135,12 @@ static void fold_into(struct leaves *l, const struct snapshot *s, uint32_t subtr
 }
 
 /* A zone that went away keeps the name it had when it was last blamed. */
-static void name_of(const struct leaf *leaf, const struct snapshot *s, const struct finding *old,
+struct names {
+	size_t nr;
+	struct culprit items[FINDING_CULPRITS_MAX];
+};
+
+static void name_of(const struct leaf *leaf, const struct snapshot *s, const struct names *old,
 		    struct culprit *ret)
 {
 	if (leaf->zone != NO_ZONE) {
@@ -144,21 +149,22 @@ static void name_of(const struct leaf *leaf, const struct snapshot *s, const str
 		return;
 	}
 	str_copy(ret->name, sizeof(ret->name), "(gone)");
-	for (size_t i = 0; i < old->nr_culprits; i++)
-		if (old->culprits[i].zone_id == leaf->id) {
-			str_copy(ret->name, sizeof(ret->name), old->culprits[i].name);
-			ret->class = old->culprits[i].class;
+	for (size_t i = 0; i < old->nr; i++)
+		if (old->items[i].zone_id == leaf->id) {
+			str_copy(ret->name, sizeof(ret->name), old->items[i].name);
+			ret->class = old->items[i].class;
 		}
 }
 
 void culprits_name(const struct watch *w, uint32_t bit, const struct snapshot *s, uint32_t victim,
 		   const struct evidence *e, struct finding *f)
 {
-	const struct finding *old = &w->tracks[__builtin_ctz(bit)].finding;
+	struct names old = {.nr = f->nr_culprits};
 	uint64_t total = e->cause_ns[CAUSE_NEIGHBOUR];
 	struct leaves l;
 	uint32_t subtree = NO_ZONE;
 
+	memcpy(old.items, f->culprits, sizeof(old.items));
 	leaves_collect(w, bit, s, &l);
 	if (l.nr && share_ppm(l.items[0].ns, total) < DOMINANT_PPM)
 		subtree = common_subtree(&l, s, victim, total);
@@ -173,7 +179,7 @@ void culprits_name(const struct watch *w, uint32_t bit, const struct snapshot *s
 		if (c.share_ppm < NAMED_MIN_PPM)
 			break;
 		str_copy(c.comm, sizeof(c.comm), l.items[i].comm);
-		name_of(&l.items[i], s, old, &c);
+		name_of(&l.items[i], s, &old, &c);
 		f->culprits[f->nr_culprits++] = c;
 	}
 }

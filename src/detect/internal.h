@@ -100,6 +100,7 @@ struct evidence {
 bool is_evidence(const struct watch *w, uint32_t bit, const struct window *win);
 void evidence_sum(const struct watch *w, uint32_t bit, struct evidence *ret);
 void evidence_shares(const struct evidence *e, uint32_t ret_ppm[CAUSE_NR]);
+/* f's culprits are renewed; names of zones gone since are taken from the old ones. */
 void culprits_name(const struct watch *w, uint32_t bit, const struct snapshot *s, uint32_t victim,
 		   const struct evidence *e, struct finding *f);
 
