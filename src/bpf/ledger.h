@@ -84,5 +84,6 @@ enum ledger_counter {
 	COUNTER_TIMER_FAILED,
 	COUNTER_TIMER_FIRED,
 	COUNTER_STALE_WAITERS, /* a running task was still counted as waiting: dropped */
+	COUNTER_LATE_WAITS,    /* seen only when they ended */
 	COUNTER_NR
 };

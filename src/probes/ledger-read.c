@@ -163,6 +163,7 @@ void ledger_health(struct ledger *l, struct ledger_health *ret)
 		.missed_switches_total = load(&c[COUNTER_MISSED_SWITCHES]),
 		.clock_backwards_total = load(&c[COUNTER_CLOCK_BACKWARDS]),
 		.stale_waiters_total = load(&c[COUNTER_STALE_WAITERS]),
+		.late_waits_total = load(&c[COUNTER_LATE_WAITS]),
 		.timers_failed_total = load(&c[COUNTER_TIMER_FAILED]),
 		.irq_split = l->irq_split,
 		.steal_split = l->steal_split,

@@ -67,6 +67,7 @@ struct ledger_health {		/* all totals since attach */
 	uint64_t missed_switches_total;
 	uint64_t clock_backwards_total;	/* a wait would have been negative: carried over */
 	uint64_t stale_waiters_total;	/* still counted as waiting while it ran: taken out */
+	uint64_t late_waits_total;	/* begun unseen, accounted when they ended */
 	uint64_t timers_failed_total;	/* fast path: a timer could not be started */
 	uint64_t run_time_ns_total;	/* own BPF run time, when measured (bpf_stats window), else 0 */
 	uint64_t run_count_total;

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* Paying out: at a switch, what a CPU's waiters have waited is charged to who ran, and why. */
+#pragma once
+#include "ledger-wait.bpf.h"
+
+#define FRACTION_BITS 16
+#define FRACTION_ONE  (1ull << FRACTION_BITS)
+
+/* One stretch of a CPU in which one slot ran. */
+struct segment {
+	u64 now, len;
+	u64 host_fraction, irq_fraction; /* of len, in 2^-16 */
+	u32 cpu, slot, victim, pad;
+};
+
+/* Values of De Bruijn's multiplication: index of the lowest set bit. */
+static const u8 lowest_bit[64] = {
+	0,  1,	2,  53, 3,  7,	54, 27, 4,  38, 41, 8,	34, 55, 48, 28, 62, 5,	39, 46, 44, 42,
+	22, 9,	24, 35, 59, 56, 49, 18, 29, 11, 63, 52, 6,  26, 37, 40, 33, 47, 61, 45, 43, 21,
+	23, 58, 17, 10, 51, 25, 36, 32, 60, 20, 57, 16, 50, 31, 19, 15, 30, 14, 13, 12};
+
+static __always_inline u32 bit_lowest(u64 bits)
+{
+	return lowest_bit[((bits & -bits) * 0x022fdd63cc95386dull) >> 58];
+}
+
+static __always_inline u64 share(u64 ns, u64 fraction)
+{
+	return (ns >> FRACTION_BITS) * fraction + (((ns & 0xffff) * fraction) >> FRACTION_BITS);
+}
+
+static __always_inline u64 fraction_of(u64 part, u64 len)
+{
+	if (!len || part >= len)
+		return part ? FRACTION_ONE : 0;
+	return (part << FRACTION_BITS) / len;
+}
+
+/* Share of the segment that the victim's own quota took. */
+static __always_inline u64 throttled_fraction(struct segment *s, u32 v)
+{
+	struct pair *pair = pair_state(s->cpu, v);
+	struct cfs_rq___self *self = NULL;
+	u64 total, delta;
+
+	if (!pair || !pair->cfs_rq)
+		return 0;
+	if (!bpf_core_field_exists(self->throttled_clock_self))
+		return throttled_now(pair->cfs_rq) ? FRACTION_ONE : 0;
+	total = throttled_ns(pair->cfs_rq, s->now);
+	delta = total - pair->throttled_ns;
+	pair->throttled_ns = total;
+	return (s64)delta > 0 ? fraction_of(delta, s->len) : 0;
+}
+
+static __always_inline void overlap_end(struct ledger_cpu *cs, struct segment *s, u32 v)
+{
+	struct pair *pair = pair_state(s->cpu, v);
+
+	if (pair && s->now > pair->overlap_since)
+		pair->foreign_ns += s->now - pair->overlap_since;
+	__sync_fetch_and_and(&cs->overlap_mask, ~(1ull << (v & 63)));
+}
+
+/* Global: verified once, called per waiting victim. */
+__noinline int flush_one(struct segment *s, u32 v)
+{
+	struct ledger_cpu *cs;
+	u64 x, waiters, part, bit = 1ull << (v & 63);
+	s64 ns;
+
+	if (!s || v >= LEDGER_NR_VICTIMS)
+		return 0;
+	cs = cpu_state(s->cpu);
+	if (!cs)
+		return 0;
+	if (cs->overlap_mask & bit)
+		overlap_end(cs, s, v);
+	x = cs->x[v];
+	waiters = x & LEDGER_WAITERS_MAX;
+	if (!waiters) {
+		/* Clear, then look again: a waiter added in between must not lose its bit. */
+		__sync_fetch_and_and(&cs->mask, ~bit);
+		if (cs->x[v] & LEDGER_WAITERS_MAX)
+			__sync_fetch_and_or(&cs->mask, bit);
+	}
+	ns = (s64)((waiters * s->now - (x >> LEDGER_WAITERS_BITS)) << LEDGER_WAITERS_BITS) >>
+	     LEDGER_WAITERS_BITS;
+	if (ns <= 0) {
+		if (ns < 0 && waiters)
+			count(COUNTER_CLOCK_BACKWARDS);
+		return 0;
+	}
+	__sync_fetch_and_add(&cs->x[v], (u64)ns << LEDGER_WAITERS_BITS);
+	cs->wait_ns[v] += ns;
+	if (cs->throttle_mask & bit) {
+		part = share(ns, throttled_fraction(s, v));
+		charge(v, SLOT_THROTTLED, part);
+		ns -= part;
+	}
+	if (s->host_fraction | s->irq_fraction) {
+		u64 irq = share(ns, s->irq_fraction);
+
+		part = share(ns, s->host_fraction);
+		charge(v, SLOT_HOST, part);
+		charge(v, SLOT_KERNEL, irq);
+		ns -= part + irq;
+	}
+	charge(v, s->victim == v ? SLOT_SELF : s->slot, ns);
+	return 0;
+}
+
+static __always_inline void flush(struct segment *s, u64 mask)
+{
+	for (int i = 0; i < LEDGER_NR_VICTIMS && mask; i++) {
+		flush_one(s, bit_lowest(mask));
+		mask &= mask - 1;
+	}
+}
+
+/* Who ran is shown with its command: kept fresh at the cost of one comparison. */
+static __always_inline void slot_note(struct ledger_cpu *cs, u32 cpu, struct task_struct *p)
+{
+	u32 slot = cs->run_slot;
+	struct ledger_slot_info *info = bpf_map_lookup_elem(&slot_info, &slot);
+
+	if (!info || info->pid == p->pid)
+		return;
+	info->pid = p->pid;
+	info->cpu = cpu;
+	bpf_probe_read_kernel_str(info->comm, sizeof(info->comm), p->comm);
+}
+
+static __always_inline u64 steal_clock(struct rq *rq)
+{
+	struct rq___steal *r = (void *)rq;
+
+	return bpf_core_field_exists(r->prev_steal_time_rq) ? r->prev_steal_time_rq : 0;
+}
+
+static __always_inline u64 irq_clock(struct rq *rq)
+{
+	struct rq___irq *r = (void *)rq;
+
+	return bpf_core_field_exists(r->prev_irq_time) ? r->prev_irq_time : 0;
+}
+
+static __always_inline void runner_set(struct ledger_cpu *cs, struct task_struct *p, u64 word)
+{
+	cs->run_pid = p->pid;
+	cs->run_victim = LEDGER_VICTIM_NONE;
+	if (!p->pid) {
+		cs->run_slot = SLOT_IDLE;
+	} else if (p->flags & PF_KTHREAD) {
+		cs->run_slot = SLOT_KERNEL;
+	} else {
+		cs->run_slot = WORD_SLOT(word);
+		cs->run_victim = WORD_VICTIM(word);
+	}
+}
+
+/* Its switch-in was not seen either: if it is still counted as waiting, it stopped at `start`. */
+static __always_inline void missed_in(struct task_struct *prev, u64 start)
+{
+	struct task_state *st;
+
+	if (!prev->pid || victim_of(prev) == LEDGER_VICTIM_NONE)
+		return;
+	st = bpf_task_storage_get(&tasks, prev, NULL, 0);
+	if (st && st->where && task_out(st, start))
+		count(COUNTER_STALE_WAITERS);
+}
+
+/* How long prev has run, switched in unseen. */
+static __always_inline u64 ran_since(struct task_struct *prev, u64 now)
+{
+	if (prev->pid && bpf_core_field_exists(prev->sched_info.last_arrival))
+		return now - prev->sched_info.last_arrival;
+	return prev->se.sum_exec_runtime - prev->se.prev_sum_exec_runtime;
+}
+
+/* Pay all waiters for the stretch that ends now. `missed`: prev is not who was seen switching in; it
+ * ran at most what the scheduler accounts to it, the rest belongs to the one seen. */
+static __always_inline void pay(struct ledger_cpu *cs, u32 cpu, struct task_struct *prev,
+				struct rq *rq, u64 now, bool missed)
+{
+	struct segment s = {.now = now, .len = now - cs->last_clock, .cpu = cpu};
+	u64 host = steal_clock(rq) - cs->last_steal;
+	u64 irq = irq_clock(rq) - cs->last_irq + cs->irq_ns;
+	u64 mask = cs->mask;
+
+	if (host | irq) {
+		s.host_fraction = fraction_of(host, s.len);
+		s.irq_fraction = fraction_of(irq, s.len);
+		if (s.host_fraction + s.irq_fraction > FRACTION_ONE)
+			s.irq_fraction = FRACTION_ONE - s.host_fraction;
+	}
+	s.slot = cs->run_slot;
+	s.victim = cs->run_victim;
+	if (missed) {
+		u64 ran = ran_since(prev, now);
+
+		if (ran > s.len)
+			ran = s.len;
+		s.now = now - ran;
+		missed_in(prev, s.now);
+		s.len -= ran;
+		flush(&s, mask);
+		runner_set(cs, prev, zone_of(prev));
+		s.now = now;
+		s.len = ran;
+		s.slot = cs->run_slot;
+		s.victim = cs->run_victim;
+	}
+	flush(&s, mask);
+	if (s.slot >= SLOT_FIRST)
+		slot_note(cs, cpu, prev);
+}

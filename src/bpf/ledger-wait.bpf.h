@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* Waiters in and out of the ledger's words, and the per-task word that says under what they count. */
+#pragma once
+#include "ledger-zone.bpf.h"
+#include "ledger-fast.bpf.h"
+
+static __always_inline u64 where_pack(u64 start, u32 cpu, u32 v)
+{
+	return start << 16 | (u64)(cpu + 1) << 6 | v;
+}
+static __always_inline u32 where_cpu(u64 where)
+{
+	return ((u32)(where >> 6) & 1023) - 1;
+}
+static __always_inline u32 where_victim(u64 where)
+{
+	return where & 63;
+}
+/* Time since the start in `where`, at least 0. */
+static __always_inline u64 where_elapsed(u64 where, u64 now)
+{
+	s64 d = (s64)((now - (where >> 16)) << 16) >> 16;
+
+	return d > 0 ? d : 0;
+}
+
+static __always_inline u64 clock_of(struct task_struct *p)
+{
+	return p->se.cfs_rq->rq->clock;
+}
+
+static __always_inline u32 victim_of(struct task_struct *p)
+{
+	if (p->flags & PF_KTHREAD)
+		return LEDGER_VICTIM_NONE;
+	return WORD_VICTIM(zone_of(p));
+}
+
+static __always_inline bool waiter_in(u32 cpu, u32 v, u64 now)
+{
+	struct ledger_cpu *cs = cpu_state(cpu);
+	u64 bit = 1ull << (v & 63), old;
+
+	if (!cs || v >= LEDGER_NR_VICTIMS)
+		return false;
+	old = __sync_fetch_and_add(&cs->x[v], (now << LEDGER_WAITERS_BITS) + 1);
+	if ((old & LEDGER_WAITERS_MAX) == LEDGER_WAITERS_MAX) {
+		__sync_fetch_and_add(&cs->x[v], -((now << LEDGER_WAITERS_BITS) + 1));
+		count(COUNTER_WAITERS_OVERFLOW);
+		return false;
+	}
+	if (!(cs->mask & bit))
+		__sync_fetch_and_or(&cs->mask, bit);
+	if (cs->run_slot >= SLOT_FIRST && cs->run_victim != v && !(cs->overlap_mask & bit))
+		overlap_begin(cpu, v, now);
+	return true;
+}
+
+static __always_inline void waiter_out(u32 cpu, u32 v, u64 now)
+{
+	struct ledger_cpu *cs = cpu_state(cpu);
+
+	if (cs && v < LEDGER_NR_VICTIMS)
+		__sync_fetch_and_add(&cs->x[v], -((now << LEDGER_WAITERS_BITS) + 1));
+}
+
+/* The caller knows that p is not counted, and nobody else changes it (runqueue lock). In first, then
+ * published: a concurrent mover may count it twice for a moment, never less than not at all. */
+static __always_inline void task_in(struct task_state *st, u32 cpu, u32 v, u64 now)
+{
+	u64 old;
+
+	if (!waiter_in(cpu, v, now))
+		return;
+	old = __sync_lock_test_and_set(&st->where, where_pack(now, cpu, v));
+	if (old) {
+		waiter_out(where_cpu(old), where_victim(old), now);
+		count(COUNTER_STALE_WAITERS);
+	}
+}
+
+/* Returns the word it was counted under, 0: it was not. */
+static __always_inline u64 task_out(struct task_state *st, u64 now)
+{
+	u64 old = __sync_lock_test_and_set(&st->where, 0);
+
+	if (old)
+		waiter_out(where_cpu(old), where_victim(old), now);
+	return old;
+}
+
+/* Move a counted waiter to another (CPU, victim), keeping its start. Fails if someone else did. */
+static __always_inline void task_move(struct task_state *st, u64 old, u32 cpu, u32 v, u64 now)
+{
+	u64 new = (old & ~0xffffull) | (where_pack(0, cpu, v) & 0xffff);
+
+	if (!waiter_in(cpu, v, now))
+		new = 0;
+	if (__sync_val_compare_and_swap(&st->where, old, new) == old)
+		waiter_out(where_cpu(old), where_victim(old), now);
+	else if (new)
+		waiter_out(cpu, v, now);
+}
+
+static __always_inline struct task_state *state_of(struct task_struct *p, bool create)
+{
+	struct task_state *st = bpf_task_storage_get(&tasks, p, NULL, 0);
+
+	if (!st && create)
+		st = bpf_task_storage_get(&tasks, p, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!st)
+		count(COUNTER_STORAGE_FAILED);
+	return st;
+}
+
+/* Remember where a victim with a CPU quota queues, so that a flush can see what the quota took. */
+static __always_inline void throttle_note(struct task_struct *p, u32 cpu, u32 v, u64 now)
+{
+	struct cfs_rq___throttle *cfs = (void *)p->se.cfs_rq;
+	struct ledger_cpu *cs;
+	struct pair *pair;
+	u64 bit = 1ull << (v & 63);
+
+	if (!bpf_core_field_exists(cfs->throttle_count) || !bpf_core_field_exists(cfs->runtime_enabled))
+		return;
+	cs = cpu_state(cpu);
+	if (!cs || (!(cs->throttle_mask & bit) && !cfs->throttle_count && !cfs->runtime_enabled))
+		return;
+	pair = pair_state(cpu, v);
+	if (!pair)
+		return;
+	if (pair->cfs_rq != (u64)cfs || !(cs->x[v & 63] & LEDGER_WAITERS_MAX))
+		pair->throttled_ns = throttled_ns((u64)cfs, now);
+	pair->cfs_rq = (u64)cfs;
+	if (!(cs->throttle_mask & bit))
+		__sync_fetch_and_or(&cs->throttle_mask, bit);
+}
