@@ -149,9 +149,6 @@ static void walk_back(struct actuator *act, struct entry *e, size_t nr, bool for
 			u->done++;
 			continue;
 		}
-		/* A weight can't come back while the idle class stays. */
-		if (p->side && u->err)
-			continue;
 		note_result(u, p, part_undo(act, e, p, force && i == nr - 1));
 	}
 }

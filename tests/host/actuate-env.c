@@ -197,6 +197,34 @@ int env_apply(const char *path, enum knob knob, const char *to)
 	return r;
 }
 
+int env_undo(uint64_t seq)
+{
+	struct error e = {0};
+	int r = actuator_undo(env.act, seq, &e);
+
+	if (r < 0)
+		assert_true(e.msg[0]);
+	return r;
+}
+
+bool env_v2(void)
+{
+	return cgroup_is_v2(&env.fs, CG_CPU);
+}
+
+void env_set_max(const char *path, const char *quota, const char *period)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%s %s", strcmp(quota, "-1") ? quota : "max", period);
+	if (env_v2()) {
+		env_write(path, CG_CPU, NULL, "cpu.max", text);
+		return;
+	}
+	env_write(path, CG_CPU, "cpu.cfs_period_us", NULL, period);
+	env_write(path, CG_CPU, "cpu.cfs_quota_us", NULL, quota);
+}
+
 void env_open(void)
 {
 	struct error e = {0};

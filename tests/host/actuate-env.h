@@ -38,3 +38,12 @@ struct action env_action(const char *path, enum knob knob, const char *to);
 int env_apply(const char *path, enum knob knob, const char *to); /* env.seq is its number */
 void env_open(void);						 /* actuator on env.run */
 void env_close(void);
+int env_undo(uint64_t seq);
+bool env_v2(void); /* the cpu controller's version */
+void env_set_max(const char *path, const char *quota, const char *period); /* "-1": none */
+
+#define WEIGHT CG_CPU, "cpu.shares", "cpu.weight"
+#define IDLE   CG_CPU, "cpu.idle", "cpu.idle"
+#define BURST  CG_CPU, "cpu.cfs_burst_us", "cpu.max.burst"
+#define CPUS   CG_CPUSET, "cpuset.cpus", "cpuset.cpus"
+#define FREEZE CG_FREEZER, "freezer.self_freezing", "cgroup.freeze"

@@ -99,10 +99,9 @@ static int setup(void **state)
 {
 	env_setup(state);
 	env_make("/a/b");
-	env_write("/a", CG_CPU, "cpu.shares", "cpu.weight", "303");
-	env_write("/a", CG_CPU, "cpu.cfs_quota_us", "cpu.max",
-		  cgroup_is_v2(&env.fs, CG_CPU) ? "80000 100000" : "80000");
-	env_write("/a", CG_CPU, "cpu.cfs_burst_us", "cpu.max.burst", "60000");
+	env_write("/a", WEIGHT, "303");
+	env_set_max("/a", "80000", "100000");
+	env_write("/a", BURST, "60000");
 	return 0;
 }
 
@@ -346,8 +345,7 @@ static void test_run_full(void **state)
 			assert_int_equal(actuator_undo(env.act, env.seq, NULL), 0);
 	}
 	assert_int_equal(r, -EROFS);
-	assert_string_equal(env_read("/a", CG_FREEZER, "freezer.self_freezing", "cgroup.freeze"),
-			    "0");
+	assert_string_equal(env_read("/a", FREEZE), "0");
 	expect_why("No space left");
 	assert_int_equal(actuator_retry(env.act, NULL), -ENOSPC);
 	assert_int_equal(env_apply("/a", KNOB_FREEZE, "1"), -EROFS);
@@ -359,6 +357,31 @@ static void test_run_full(void **state)
 	assert_true(actuator_can_apply(env.act, NULL) || actuator_retry(env.act, NULL) == 0);
 	assert_int_equal(env_apply("/a", KNOB_FREEZE, "1"), 0);
 	expect_all_as(before, "no longer full", 0);
+	close_fd(&env.run_dirfd);
+	assert_int_equal(umount2(env.run, MNT_DETACH), 0);
+}
+
+/* Full, and later not: what was refused is not in the journal, what was undone meanwhile is. */
+static void test_run_full_for_a_while(void **state)
+{
+	_cleanup_free_ char *before = env_snapshot();
+
+	env_close();
+	mount_small();
+	env_open();
+	assert_int_equal(env_apply("/a", KNOB_CPU_IDLE, "1"), 0);
+	fill();
+	do { /* the last one's end, too, may find no space */
+		if (env_apply("/a", KNOB_FREEZE, "1") == 0)
+			assert_int_equal(actuator_undo(env.act, env.seq, NULL), 0);
+	} while (actuator_can_apply(env.act, NULL));
+	assert_int_equal(unlinkat(env.run_dirfd, "filler", 0), 0);
+	assert_int_equal(actuator_retry(env.act, NULL), 0);
+	assert_int_equal(env_apply("/a", KNOB_CPUSET, "0"), 0);
+	env_close();
+	env_open();
+	assert_int_equal(actuator_open_count(env.act), 2);
+	expect_all_as(before, "full for a while", 0);
 	close_fd(&env.run_dirfd);
 	assert_int_equal(umount2(env.run, MNT_DETACH), 0);
 }
@@ -414,9 +437,10 @@ static int run_all(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
-	    T(test_killed_at_every_step),    T(test_undo_killed_at_every_step),
-	    T(test_nth_call_fails),	     T(test_run_full),
-	    T(test_run_full_from_the_start), T(test_run_read_only),
+	    T(test_killed_at_every_step), T(test_undo_killed_at_every_step),
+	    T(test_nth_call_fails),	  T(test_run_full),
+	    T(test_run_full_for_a_while), T(test_run_full_from_the_start),
+	    T(test_run_read_only),
 #undef T
 	};
 

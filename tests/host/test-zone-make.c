@@ -46,7 +46,7 @@ static pid_t sleeper(void)
 {
 	pid_t pid = fork();
 
-	for (; !pid;)
+	while (pid == 0)
 		pause();
 	assert_true(pid > 0);
 	return pid;
