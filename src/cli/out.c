@@ -205,30 +205,40 @@ void table_done(struct table *t)
 #define GAP	     2
 #define COLUMNS_MAX  16
 #define FLEXIBLE_MIN 12
+#define PROSE_MIN    24
 
 static size_t longest_flexible(const struct table *t, const size_t widths[])
 {
 	size_t best = COLUMNS_MAX;
 
 	for (size_t i = 0; i < t->nr_columns; i++)
-		if (t->columns[i].flexible && widths[i] > FLEXIBLE_MIN &&
+		if (t->columns[i].kind == COLUMN_NAME && widths[i] > FLEXIBLE_MIN &&
 		    (best == COLUMNS_MAX || widths[i] > widths[best]))
 			best = i;
 	return best;
 }
 
+/* Prose takes what the others leave. */
+static size_t cell_width(const struct column *c, const char *text)
+{
+	size_t width = out_width(text);
+
+	return c->kind == COLUMN_PROSE && width > PROSE_MIN ? PROSE_MIN : width;
+}
+
 static void fit_columns(const struct table *t, const struct out *o, unsigned int indent,
 			size_t widths[])
 {
-	size_t total = indent, column = 0, i;
+	size_t total = indent, column = 0, i, w;
 
 	for (i = 0; i < t->nr_columns; i++)
 		widths[i] = out_width(t->columns[i].title);
 	for (i = 0; i < t->nr_cells; i++) {
 		if (t->cells[i].note)
 			continue;
-		if (out_width(t->cells[i].text) > widths[column])
-			widths[column] = out_width(t->cells[i].text);
+		w = cell_width(&t->columns[column], t->cells[i].text);
+		if (w > widths[column])
+			widths[column] = w;
 		column = (column + 1) % t->nr_columns;
 	}
 	for (i = 0; i < t->nr_columns; i++)
@@ -260,17 +270,17 @@ static char *shorten(const char *s, size_t columns)
 static void print_cell(const struct out *o, const struct column *c, size_t width, enum style style,
 		       const char *text, size_t *pending)
 {
-	_cleanup_free_ char *shown = c->flexible ? shorten(text, width) : strdup(text);
+	_cleanup_free_ char *shown = c->kind == COLUMN_NAME ? shorten(text, width) : strdup(text);
 	size_t w = shown ? out_width(shown) : 0, pad = w < width ? width - w : 0;
 
-	if (c->right)
+	if (c->kind == COLUMN_NUMBER)
 		*pending += pad;
 	if (w) {
 		printf("%*s", (int)*pending, "");
 		out_styled(o, style, shown);
 		*pending = 0;
 	}
-	*pending += GAP + (c->right ? 0 : pad);
+	*pending += GAP + (c->kind == COLUMN_NUMBER ? 0 : pad);
 }
 
 static void print_note(const struct out *o, unsigned int indent, const char *text)
@@ -281,6 +291,23 @@ static void print_note(const struct out *o, unsigned int indent, const char *tex
 		return;
 	printf("%*s", (int)indent, "");
 	print_words(o, indent, indent, copy);
+}
+
+/* The last cell of a row: wrapped, below where it starts. Ends the line. */
+static void print_prose(const struct table *t, const struct out *o, unsigned int indent,
+			const size_t widths[], const char *text, size_t pending)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	size_t start = indent;
+
+	for (size_t i = 0; i + 1 < t->nr_columns; i++)
+		start += widths[i] + GAP;
+	if (!copy || !*copy) {
+		putchar('\n');
+		return;
+	}
+	printf("%*s", (int)pending, "");
+	print_words(o, start, (unsigned int)start, copy);
 }
 
 static void print_titles(const struct table *t, const struct out *o, unsigned int indent,
@@ -305,12 +332,17 @@ void table_print(const struct table *t, const struct out *o, unsigned int indent
 			print_note(o, indent + 3, c->text);
 			continue;
 		}
-		print_cell(o, &t->columns[column], widths[column], c->style, c->text, &pending);
-		column = (column + 1) % t->nr_columns;
-		if (column == 0) {
-			putchar('\n');
-			pending = indent;
+		if (t->columns[column].kind == COLUMN_PROSE) {
+			print_prose(t, o, indent, widths, c->text, pending);
+		} else {
+			print_cell(o, &t->columns[column], widths[column], c->style, c->text,
+				   &pending);
+			if (column + 1 == t->nr_columns)
+				putchar('\n');
 		}
+		column = (column + 1) % t->nr_columns;
+		if (column == 0)
+			pending = indent;
 	}
 	if (t->failed)
 		puts("(incomplete: out of memory)");

@@ -23,10 +23,16 @@ void out_styled(const struct out *o, enum style style, const char *text);
 void out_paragraph(const struct out *o, unsigned int indent, enum style style, const char *fmt, ...)
     printf_like(4, 5);
 
+enum column_kind {
+	COLUMN_TEXT,
+	COLUMN_NUMBER, /* aligned to the right */
+	COLUMN_NAME,   /* shortened in the middle when the line gets too long */
+	COLUMN_PROSE,  /* wrapped within the column; the last one only */
+};
+
 struct column {
 	const char *title;
-	bool right;    /* numbers */
-	bool flexible; /* may be shortened in the middle when the line gets too long */
+	enum column_kind kind;
 };
 struct cell;
 struct table {

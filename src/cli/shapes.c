@@ -32,9 +32,9 @@ static enum style state_style(const char *state)
 void show_zones(const struct cli *cli, const json_t *zones, size_t limit)
 {
 	static const struct column columns[] = {
-	    {"zone", false, true},   {"class", false, false},	{"CPUs", true, false},
-	    {"waits", true, false},  {"wait p99", true, false}, {"memory", true, false},
-	    {"state", false, false},
+	    {"zone", COLUMN_NAME},    {"class", COLUMN_TEXT},	   {"CPUs", COLUMN_NUMBER},
+	    {"waits", COLUMN_NUMBER}, {"wait p99", COLUMN_NUMBER}, {"memory", COLUMN_NUMBER},
+	    {"state", COLUMN_TEXT},
 	};
 	struct table t = {.columns = columns, .nr_columns = ARRAY_SIZE(columns)};
 	char buf[SHOW_MAX];
@@ -133,7 +133,8 @@ char *action_state_words(const json_t *action, char *buf, size_t size)
 
 static void add_action(struct table *t, const json_t *a)
 {
-	char buf[SHOW_MAX], effect[128], state[128], note[700];
+	const char *state = text_or_dash(a, "state");
+	char buf[SHOW_MAX], effect[128], words[128], note[700];
 
 	table_add(t, STYLE_PLAIN, "%s", show_id(a, "seq", buf));
 	table_add(t, STYLE_PLAIN, "%s", show_real_time(a, "written_real_ns", buf));
@@ -141,20 +142,24 @@ static void add_action(struct table *t, const json_t *a)
 	table_add(t, STYLE_PLAIN, "%s", text_or_dash(a, "knob"));
 	table_add(t, STYLE_PLAIN, "%s -> %s", text_or_dash(a, "from"), text_or_dash(a, "to"));
 	table_add(t, STYLE_PLAIN, "%s", show_duration(a, "took_ns", buf));
-	table_add(t, STYLE_PLAIN, "%s", text_or_dash(a, "state"));
+	table_add(t, STYLE_PLAIN, "%s", state);
 	action_effect(a, effect, sizeof(effect));
-	snprintf(note, sizeof(note), "%s; effect on %s: %s; %s", text_or_dash(a, "reason"),
-		 text_or_dash(a, "victim"), effect[0] ? effect : "not measured",
-		 action_state_words(a, state, sizeof(state)));
+	if (!strcmp(state, "proposed"))
+		snprintf(note, sizeof(note), "%s; expected: %s", text_or_dash(a, "reason"),
+			 text_or_dash(a, "expect"));
+	else
+		snprintf(note, sizeof(note), "%s; effect on %s: %s; %s", text_or_dash(a, "reason"),
+			 text_or_dash(a, "victim"), effect[0] ? effect : "not measured",
+			 action_state_words(a, words, sizeof(words)));
 	table_note(t, note);
 }
 
 void show_actions(const struct cli *cli, const json_t *actions)
 {
 	static const struct column columns[] = {
-	    {"#", true, false},	     {"when", false, false},	  {"zone", false, true},
-	    {"knob", false, false},  {"from -> to", false, true}, {"took", true, false},
-	    {"state", false, false},
+	    {"#", COLUMN_NUMBER},   {"when", COLUMN_TEXT},	 {"zone", COLUMN_NAME},
+	    {"knob", COLUMN_TEXT},  {"from -> to", COLUMN_NAME}, {"took", COLUMN_NUMBER},
+	    {"state", COLUMN_TEXT},
 	};
 	struct table t = {.columns = columns, .nr_columns = ARRAY_SIZE(columns)};
 	json_t *action;

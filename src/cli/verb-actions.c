@@ -22,8 +22,12 @@ static void print_actions(const struct cli *cli, const json_t *data)
 		puts("No actions: czd has changed nothing and proposes nothing.");
 		return;
 	}
-	out_paragraph(&cli->out, 0, STYLE_PLAIN, "%s%s.", show_plural(nr, "action", buf),
-		      proposed ? ", some only proposed" : "");
+	if (nr > proposed)
+		out_paragraph(&cli->out, 0, STYLE_PLAIN, "%s; %zu proposed.",
+			      show_plural(nr - proposed, "action", buf), proposed);
+	else
+		out_paragraph(&cli->out, 0, STYLE_PLAIN, "Nothing done; %s.",
+			      show_plural(proposed, "proposal", buf));
 	putchar('\n');
 	show_actions(cli, actions);
 	if (proposed)

@@ -4,7 +4,7 @@
 #include "cli/show.h"
 #include "cli/verbs.h"
 
-#define WHAT_MAX 24 /* columns; longer ones push their text to the right */
+#define WHAT_MAX 34 /* columns; longer ones push their text to the right */
 
 static size_t widest(const json_t *data, const char *const keys[])
 {

@@ -44,9 +44,9 @@ static void add_finding(struct table *t, const json_t *f)
 static void print_findings(const struct cli *cli, const json_t *data)
 {
 	static const struct column columns[] = {
-	    {"#", true, false},	     {"since", false, false}, {"for", true, false},
-	    {"zone", false, true},   {"cause", false, false}, {"severity", false, false},
-	    {"state", false, false},
+	    {"#", COLUMN_NUMBER},   {"since", COLUMN_TEXT}, {"for", COLUMN_NUMBER},
+	    {"zone", COLUMN_NAME},  {"cause", COLUMN_TEXT}, {"severity", COLUMN_TEXT},
+	    {"state", COLUMN_TEXT},
 	};
 	const json_t *findings = json_object_get(data, "findings");
 	struct table t = {.columns = columns, .nr_columns = sizeof(columns) / sizeof(columns[0])};

@@ -44,10 +44,10 @@ static void show_value(const json_t *metric, const char *key, char *buf)
 static void print_metrics(const struct cli *cli, json_t *metrics)
 {
 	static const struct column columns[] = {
-	    {"metric", false, false},
-	    {"value", true, false},
-	    {"last tick", true, false},
-	    {"", false, true},
+	    {"metric", COLUMN_TEXT},
+	    {"value", COLUMN_NUMBER},
+	    {"last tick", COLUMN_NUMBER},
+	    {"", COLUMN_PROSE},
 	};
 	struct table t = {.columns = columns, .nr_columns = sizeof(columns) / sizeof(columns[0])};
 	char value[SHOW_MAX];

@@ -7,9 +7,9 @@
 static void print_probes(const struct cli *cli, const json_t *probes)
 {
 	static const struct column columns[] = {
-	    {"probe", false, false},
-	    {"state", false, false},
-	    {"what", false, true},
+	    {"probe", COLUMN_TEXT},
+	    {"state", COLUMN_TEXT},
+	    {"what", COLUMN_PROSE},
 	};
 	struct table t = {.columns = columns, .nr_columns = sizeof(columns) / sizeof(columns[0])};
 	char note[600];
@@ -36,10 +36,10 @@ static void print_probes(const struct cli *cli, const json_t *probes)
 static void print_metrics(const struct cli *cli, const json_t *metrics)
 {
 	static const struct column columns[] = {
-	    {"metric", false, false},
-	    {"unit", false, false},
-	    {"of", false, false},
-	    {"what", false, true},
+	    {"metric", COLUMN_TEXT},
+	    {"unit", COLUMN_TEXT},
+	    {"of", COLUMN_TEXT},
+	    {"what", COLUMN_PROSE},
 	};
 	struct table t = {.columns = columns, .nr_columns = sizeof(columns) / sizeof(columns[0])};
 	json_t *metric;

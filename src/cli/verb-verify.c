@@ -7,8 +7,8 @@
 static void print_items(const struct cli *cli, const json_t *items)
 {
 	static const struct column columns[] = {
-	    {"zone", false, true}, {"knob", false, false}, {"czd found", false, true},
-	    {"now", false, true},  {"", false, false},
+	    {"zone", COLUMN_NAME}, {"knob", COLUMN_TEXT}, {"czd found", COLUMN_NAME},
+	    {"now", COLUMN_NAME},  {"", COLUMN_TEXT},
 	};
 	struct table t = {.columns = columns, .nr_columns = sizeof(columns) / sizeof(columns[0])};
 	json_t *item;

@@ -15,6 +15,7 @@ static const struct verb_option options[] = {
 };
 
 #define PARTS_SHOWN	8
+#define COMMAND_MAX	120
 #define SHARE_SHOWN_PPM 500 /* less would be printed as 0.0 % */
 
 static enum style verdict_style(const char *verdict)
@@ -48,6 +49,7 @@ static void part_detail(const json_t *part, char *buf, size_t size)
 	const char *class = get_text(part, "class"), *command = get_text(part, "cmdline");
 	const char *neighbour = get_text(part, "zone");
 	uint64_t pid = get_count(part, "pid");
+	char shown[COMMAND_MAX];
 	int n = 0;
 
 	buf[0] = 0;
@@ -55,8 +57,10 @@ static void part_detail(const json_t *part, char *buf, size_t size)
 		command = get_text(part, "comm");
 	if (neighbour[0] && class[0])
 		n = snprintf(buf, size, "class %s", class);
-	if (command[0])
-		n += snprintf(buf + n, size - (size_t)n, "%s%.300s", n ? ", " : "", command);
+	if (command[0]) {
+		str_escape(shown, sizeof(shown), command); /* ends a long one in "..." */
+		n += snprintf(buf + n, size - (size_t)n, "%s%s", n ? ", " : "", shown);
+	}
 	if (command[0] && pid)
 		snprintf(buf + n, size - (size_t)n, " (pid %llu)", (unsigned long long)pid);
 }
@@ -86,10 +90,10 @@ static void add_rest(struct table *t, size_t nr, uint64_t share_ppm)
 static void print_parts(const struct cli *cli, const json_t *ledger)
 {
 	static const struct column columns[] = {
-	    {"who ran meanwhile", false, true},
-	    {"share", true, false},
-	    {"CPU", false, false},
-	    {"", false, true},
+	    {"who ran meanwhile", COLUMN_NAME},
+	    {"share", COLUMN_NUMBER},
+	    {"CPU", COLUMN_TEXT},
+	    {"", COLUMN_PROSE},
 	};
 	struct table t = {.columns = columns, .nr_columns = ARRAY_SIZE(columns)};
 	uint64_t share_ppm, rest_ppm = 0;

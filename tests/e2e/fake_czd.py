@@ -198,7 +198,7 @@ ANSWERS = {
     "inspect": lambda a: dict(INSPECT, name=find_zone(a)["name"]),
     "why": answer_why,
     "findings": lambda a: {"findings": [FINDING] + ([dict(FINDING, seq=1, open=False)] if a["all"] else [])},
-    "actions": lambda a: {"actions": [ACTION] + ([dict(ACTION, seq=9, state="reverted", outcome="no_help",
+    "actions": lambda a: {"actions": [ACTION] + ([PROPOSAL, dict(ACTION, seq=9, state="reverted", outcome="no_help",
                                                        after_wait_p99_ns=4_000_000)] if a["all"] else [])},
     "events": lambda a: {"events": [e for e in EVENTS if e["seq"] > a["since"]]},
     "probes": lambda a: PROBES,
