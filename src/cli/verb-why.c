@@ -44,37 +44,37 @@ static const char *cause_words(const char *cause)
 	return cause;
 }
 
-static void part_detail(const json_t *part, char *buf, size_t size)
+/* "class be, stress-ng --cpu 1 (pid 4211)", as far as known. */
+static void part_detail(const json_t *part, struct strbuf *b)
 {
 	const char *class = get_text(part, "class"), *command = get_text(part, "cmdline");
-	const char *neighbour = get_text(part, "zone");
-	uint64_t pid = get_count(part, "pid");
-	char shown[COMMAND_MAX];
-	int n = 0;
+	char shown[COMMAND_MAX], pid[SHOW_MAX];
+	bool is_zone = get_text(part, "zone")[0];
 
-	buf[0] = 0;
+	if (is_zone && class[0])
+		strbuf_printf(b, "class %s", class);
 	if (!command[0])
 		command = get_text(part, "comm");
-	if (neighbour[0] && class[0])
-		n = snprintf(buf, size, "class %s", class);
-	if (command[0]) {
-		str_escape(shown, sizeof(shown), command); /* ends a long one in "..." */
-		n += snprintf(buf + n, size - (size_t)n, "%s%s", n ? ", " : "", shown);
-	}
-	if (command[0] && pid)
-		snprintf(buf + n, size - (size_t)n, " (pid %llu)", (unsigned long long)pid);
+	if (!command[0])
+		return;
+	str_escape(shown, sizeof(shown), command); /* ends a long one in "..." */
+	strbuf_printf(b, "%s%s", b->len ? ", " : "", shown);
+	if (get_count(part, "pid"))
+		strbuf_printf(b, " (pid %s)", show_id(part, "pid", pid));
 }
 
 static void add_part(struct table *t, const json_t *part)
 {
 	const char *zone = get_text(part, "zone");
-	char buf[SHOW_MAX], detail[400];
+	struct strbuf detail = {0};
+	char buf[SHOW_MAX];
 
-	part_detail(part, detail, sizeof(detail));
+	part_detail(part, &detail);
 	table_add(t, STYLE_PLAIN, "%s", zone[0] ? zone : cause_words(get_text(part, "cause")));
 	table_add(t, STYLE_PLAIN, "%s", show_ppm(part, "share_ppm", buf));
 	table_add(t, STYLE_PLAIN, "%s", show_id(part, "cpu", buf));
-	table_add(t, STYLE_PLAIN, "%s", detail);
+	table_add(t, STYLE_PLAIN, "%s", detail.len ? detail.data : "");
+	strbuf_done(&detail);
 }
 
 static void add_rest(struct table *t, size_t nr, uint64_t share_ppm)

@@ -140,6 +140,20 @@ VERIFY_CHANGED = {
                "found": "0", "now": "1", "held": True}]}
 
 
+def keys_of(value):
+    if isinstance(value, dict):
+        return set(value).union(*map(keys_of, value.values()))
+    return set().union(*map(keys_of, value)) if isinstance(value, list) else set()
+
+
+# fields of the protocol, as against names that are keys (of knobs, metrics)
+KEYS = keys_of([dict(WHY, ok=True, id=1, data=0, error=0), EVENTS, DOCTOR, PROBES,
+                {k: v for k, v in INSPECT.items() if k not in ("knobs", "metrics")},
+                {"knobs": 0, "metrics": 0, "host": 0, "items": 0, "zones": 0, "mode": 0, "events": 0,
+                 "findings": 0, "actions": 0, "value": 0, "delta": 0, "unit": 0, "help": 0},
+                VERIFY_CHANGED, {"version": 0, "pid": 0, "uptime_ns": 0, "message": 0, "hint": 0}])
+
+
 class Refusal(Exception):
     def __init__(self, name, message, hint=""):
         super().__init__(message)
@@ -310,6 +324,16 @@ class FakeCzd:
 
     def behave_empty(self, conn, request):
         self.send(conn, {"id": request["id"], "ok": True, "data": {}})
+
+    def behave_long(self, conn, request):
+        """Every text of the right answer is 5,000 characters long."""
+        def stretch(v):
+            if isinstance(v, dict):
+                return {k + "k" * 5000 * (k not in KEYS): stretch(x) for k, x in v.items()}
+            if isinstance(v, list):
+                return [stretch(x) for x in v]
+            return v + "y" * 5000 if isinstance(v, str) else v
+        self.send(conn, stretch(self.answer(request)))
 
     def behave_wrong_types(self, conn, request):
         """Every value of the right answer replaced by one of another type."""

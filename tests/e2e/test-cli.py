@@ -422,8 +422,8 @@ def test_nonsense():
             told(czctl("list"), code, text)
 
 
-def test_answers_without_fields_or_with_wrong_ones():
-    for behaviour in ("empty", "wrong_types"):
+def test_answers_without_fields_with_wrong_or_long_ones():
+    for behaviour in ("empty", "wrong_types", "long"):
         for name, arguments in EVERY.items():
             with czd(behaviour):
                 for more in ((), ("-o", "json")):
