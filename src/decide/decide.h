@@ -27,7 +27,8 @@ struct decide;
 must_check int decide_new(const struct config *cfg, uint64_t first_seq, struct decide **ret);
 void decide_free(struct decide *d);
 
-/* The slow path, once a tick: opens, measures, keeps, reverts, recovers. */
+/* The slow path, once a tick: opens, measures, keeps, reverts, recovers. It may be called again with
+ * the same snapshot (after a change of mode, an approval, an undo): nothing is measured twice. */
 void decide_tick(struct decide *d, const struct snapshot *s, const struct finding_set *f, struct plan *ret);
 /* The fast path: one event, the latest snapshot. At most one apply. */
 void decide_fast(struct decide *d, const struct snapshot *s, const struct fast_event *e, struct plan *ret);
@@ -45,7 +46,8 @@ must_check int decide_undo(struct decide *d, uint64_t seq, uint64_t now_ns);
 void decide_zone_gone(struct decide *d, uint64_t zone_id);
 
 /* The actuator can (again) or cannot apply. A result of -EROFS says `false` by itself; after
- * actuator_retry() succeeded the daemon says `true`. While false only undo steps are planned. */
+ * actuator_retry() succeeded the daemon says `true` (as does setting the mode to enforce). While false
+ * only undo steps are planned. */
 void decide_can_apply(struct decide *d, bool can);
 
 /* All actions known, oldest first; settled ones are kept up to a bound (256). Valid until the next

@@ -275,31 +275,42 @@ static bool has_open_actions(const struct decide *d)
 	return false;
 }
 
-static void see_clock(struct decide *d, uint64_t now_ns)
+/* True for a snapshot not seen before; after a change of policy the latest one comes again. */
+static bool see_snapshot(struct decide *d, const struct snapshot *s)
 {
-	uint64_t gap = d->last_tick_ns ? since_ns(now_ns, d->last_tick_ns) : 0;
+	uint64_t gap = d->last_snapshot_ns ? since_ns(s->now_ns, d->last_snapshot_ns) : 0;
+	bool fresh = s->now_ns > d->last_snapshot_ns;
 
-	d->now_ns = max_u64(d->now_ns, now_ns);
+	d->now_ns = max_u64(d->now_ns, s->now_ns);
 	if (gap > max_u64(JUMP_NS, JUMP_TICKS * d->tick_ns))
 		clock_jump(d, gap - d->tick_ns);
-	d->last_tick_ns = d->now_ns;
+	d->last_snapshot_ns = max_u64(d->last_snapshot_ns, s->now_ns);
+	return fresh;
+}
+
+static void learn_from(struct decide *d, const struct snapshot *s, const struct finding_set *f)
+{
+	for (size_t i = 0; i < f->nr; i++)
+		if (f->items[i].open)
+			(void)victim_get(d, f->items[i].victim_id);
+	victims_watch(d, s);
+	outcomes_run(d, s);
 }
 
 void decide_tick(struct decide *d, const struct snapshot *s, const struct finding_set *f,
 		 struct plan *ret)
 {
+	bool fresh = see_snapshot(d, s);
+
 	ret->nr = 0;
-	see_clock(d, s->now_ns);
 	modes_expire(d);
 	if (!s->nr_ledgers && !has_open_actions(d))
 		return;
 	if (tree_update(&d->tree, s) < 0)
 		return;
-	for (size_t i = 0; i < f->nr; i++)
-		if (f->items[i].open)
-			(void)victim_get(d, f->items[i].victim_id);
+	if (fresh)
+		learn_from(d, s, f);
 	actions_check(d, s);
-	outcomes_run(d, s);
 	recover_run(d, s);
 	plan_undos(d, ret);
 	plan_approved(d, ret);

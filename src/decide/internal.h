@@ -86,7 +86,7 @@ struct tree {
 
 struct decide {
 	struct guard_config cfg;
-	uint64_t tick_ns, now_ns, last_tick_ns, next_seq;
+	uint64_t tick_ns, now_ns, last_snapshot_ns, next_seq;
 	bool cannot_apply;
 	enum guard_mode mode;
 	struct temporary_mode temp;
@@ -156,6 +156,7 @@ void outcome_before(struct action *a, struct trial *t, const struct contest *c, 
 void outcomes_run(struct decide *d, const struct snapshot *s);
 
 /* recover.c */
+void victims_watch(struct decide *d, const struct snapshot *s);
 void actions_check(struct decide *d, const struct snapshot *s);
 void recover_run(struct decide *d, const struct snapshot *s);
 void proposals_expire(struct decide *d, const struct finding_set *f);

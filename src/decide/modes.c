@@ -60,6 +60,8 @@ void decide_set_mode(struct decide *d, enum guard_mode mode, uint64_t victim_id,
 	struct temporary_mode temp = {.mode = mode, .until_ns = until_ns};
 	struct victim *v;
 
+	if (mode == MODE_ENFORCE)
+		d->cannot_apply = false; /* a person asks for it: try the journal once more */
 	if (!victim_id) {
 		if (!until_ns)
 			d->mode = mode;

@@ -22,7 +22,7 @@ static bool is_unwatched(struct decide *d, const struct snapshot *s, uint64_t vi
 	return v && v->unwatched >= UNWATCHED_TICKS;
 }
 
-static void watch_victims(struct decide *d, const struct snapshot *s)
+void victims_watch(struct decide *d, const struct snapshot *s)
 {
 	for (size_t i = 0; i < d->nr_victims; i++) {
 		struct victim *v = &d->victims[i];
@@ -78,7 +78,6 @@ static void end_action(struct decide *d, size_t i, const char *why)
 
 void actions_check(struct decide *d, const struct snapshot *s)
 {
-	watch_victims(d, s);
 	for (size_t i = 0; i < d->nr_actions; i++) {
 		struct action *a = &d->actions[i];
 		const char *why;

@@ -684,6 +684,31 @@ static void test_tables_are_bounded(void **state)
 	assert_int_equal(lab->d->nr_victims, VICTIMS_MAX);
 }
 
+/* The daemon plans again on the same snapshot whenever a person changes something. */
+static void test_same_snapshot_again(void **state)
+{
+	struct lab *lab = *state;
+
+	lab->w.cfg.guard.measure_ns = 2 * SEC;
+	lab_restart(lab);
+	calm(lab);
+	event_by(lab, lab->hog);
+	calm(lab);
+	calm(lab);
+	for (int i = 0; i < 5; i++) {
+		decide_tick(lab->d, &lab->w.s, &lab->f, &lab->plan);
+		assert_int_equal(lab->plan.nr, 0);
+		assert_int_equal(action_nr(lab, 1)->state, ACTION_APPLIED);
+	}
+	calm(lab);
+	assert_int_equal(action_nr(lab, 1)->state, ACTION_KEPT);
+	world_tick(&lab->w, SEC); /* without a ledger, but one tick only */
+	for (int i = 0; i < 5; i++) {
+		decide_tick(lab->d, &lab->w.s, &lab->f, &lab->plan);
+		assert_int_equal(lab->plan.nr, 0);
+	}
+}
+
 static void test_first_number(void **state)
 {
 	struct lab *lab = *state;
@@ -745,6 +770,7 @@ int main(void)
 	    LAB(test_culprit_that_stops_proves_nothing),
 	    LAB(test_hour_without_ticks),
 	    LAB(test_tables_are_bounded),
+	    LAB(test_same_snapshot_again),
 	    LAB(test_first_number),
 	    LAB(test_unknown_zones_do_nothing),
 	};
