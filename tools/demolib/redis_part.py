@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: MIT
+"""(a) Redis against a CPU hog: alone, hog observed, hog enforced, after; and the reaction."""
+import json
+import shutil
+import socket
+import tempfile
+import time
+
+from .control import Failed
+from .stage import LOAD_CPU, WORK_CPU, median
+
+RATE, CONNECTIONS, SET_RATIO = 20000, 8, "10%"
+SLO = "wait.p99=500us"
+CONDITIONS = ("alone", "observe", "enforce", "after")
+TITLES = {"alone": "alone", "observe": "hog, only observed", "enforce": "hog, enforced",
+          "after": "after"}
+# Stated before the runs; a run that does not meet it is listed, but not used if enough others do.
+OTHER_MAX, STEAL_MAX, LAG_MAX_US = 0.012, 0.015, 200
+WARMUP_S = 1.0
+RECOVERED_FACTOR, RECOVERED_STEPS, STEP_S = 3, 5, 0.01
+
+FILTER_TEXT = (f"A run is quiet if others used less than {OTHER_MAX:.1%} of either CPU, steal was "
+               f"below {STEAL_MAX:.1%} and the generator's own lag p99 below {LAG_MAX_US} us.")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class RedisPart:
+    def __init__(self, stage):
+        self.stage, self.control = stage, stage.control
+        self.address, self.redis, self.dir = None, None, None
+        self.runs, self.trials, self.why, self.why_text = [], [], None, None
+        self.measure_s = 3 if stage.quick else 5
+        self.want = 2 if stage.quick else 5
+        self.rounds_max = 3 if stage.quick else 9
+        self.nr_trials = 5 if stage.quick else 10
+
+    # How long it will take, for the progress lines.
+    def seconds(self, rounds):
+        return rounds * len(CONDITIONS) * (self.measure_s + WARMUP_S + 1) + self.nr_trials * 1.8 + 3
+
+    def set_up(self):
+        if not shutil.which("redis-server"):
+            raise Failed("redis-server is not installed (apt-get install redis-server)")
+        port = free_port()
+        self.address = f"127.0.0.1:{port}"
+        self.dir = tempfile.mkdtemp(prefix="cz-demo-redis.")
+        self.redis = self.stage.enter(
+            "demo-redis", "lc",
+            ["taskset", "-c", str(WORK_CPU), "redis-server", "--port", str(port), "--bind",
+             "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", self.dir],
+            WORK_CPU, slo=SLO)
+        fill = self.load(1, "--rate", "1000", "--fill", "--wait-ready", "10s")
+        self.control.processes.finish(fill, 30)
+
+    def tear_down(self):
+        if self.redis:
+            self.control.processes.stop(self.redis)
+        if self.dir:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+    def load(self, seconds, *more):
+        words = [self.control.program("cz-load"), "resp", "--connections", str(CONNECTIONS),
+                 "--set-ratio", SET_RATIO, "--cpu", str(LOAD_CPU), "-o", "json", "-q"]
+        words += ["--seconds", str(seconds)] if seconds else []
+        return self.stage.enter("demo-load", "normal", [*words, *more, self.address], LOAD_CPU,
+                                keep_output=True)
+
+    def run(self, deadline_s):
+        """Rounds of all conditions, until each has enough quiet runs or the time is over."""
+        self.stage.screen.say(FILTER_TEXT)
+        for number in range(1, self.rounds_max + 1):
+            for condition in CONDITIONS:
+                self.measure(condition, number)
+            enough = all(len(self.quiet(c)) >= self.want for c in CONDITIONS)
+            over = time.monotonic() + self.seconds(1) - self.nr_trials * 1.8 > deadline_s
+            if number >= self.want and (enough or over):
+                break
+        self.react()
+
+    def quiet(self, condition):
+        return [r for r in self.runs if r["condition"] == condition and r["quiet"]]
+
+    def measure(self, condition, number):
+        stage = self.stage
+        stage.mode("enforce" if condition == "enforce" else "observe")
+        load = self.load(self.measure_s, "--rate", str(RATE), "--warmup", str(WARMUP_S),
+                         "--seed", str(number), "--interval", "100ms")
+        hog = None
+        if condition in ("observe", "enforce"):
+            stage.run_for(time.monotonic_ns() + int(0.3e9))
+            hog = stage.start_hog()
+        try:
+            stage.run_for(time.monotonic_ns() + int((self.measure_s + 0.3) * 1e9))
+            if condition == "observe":
+                self.ask_why(hog)
+            got = json.loads(self.control.processes.finish(load, 30))
+            run = self.judge(condition, number, got)
+            if condition == "enforce":
+                run["action"] = stage.action_on(hog.demo_name)
+        finally:
+            if hog:
+                stage.stop_hog(hog)
+        self.runs.append(run)
+        stage.screen.step(f"Redis {number}: {TITLES[condition]:<19} p99 {run['p99_us']:>6.0f} us"
+                          + ("" if run["quiet"] else "  (not quiet: " + run["noise_why"] + ")"))
+
+    def ask_why(self, hog):
+        """Evidence while it hurts: kept from the first run that has a culprit."""
+        why = self.control.call("why", "demo-redis")
+        finding = why.get("finding") or {}
+        if finding.get("culprits") and (self.why is None or not self.why["finding"]):
+            self.why, self.why_text = why, self.control.text("why", "demo-redis")
+        self.why = self.why or why
+        first = (finding.get("culprits") or [{}])[0]
+        self.last_culprit = {"zone": first.get("zone"), "share_ppm": first.get("share_ppm"),
+                             "right": hog.demo_name in (first.get("zone") or "")}
+
+    def judge(self, condition, number, got):
+        start = got["start_mono_ns"]
+        window = self.stage.sampler.window(start, start + got["length_ns"])
+        zones = {name: shares[WORK_CPU] for name, shares in window["zones"].items()}
+        redis, hog = zones.get("demo-redis", 0), zones.get("demo-hog", 0)
+        leftover = 1 - redis - window["other"][WORK_CPU] - window["steal"][WORK_CPU]
+        lag = got["lag_ns"]["p99"] / 1e3
+        noise = {"other CPU use": max(window["other"]) / OTHER_MAX,
+                 "steal": max(window["steal"]) / STEAL_MAX, "own lag": lag / LAG_MAX_US}
+        worst = max(noise, key=noise.get)
+        run = {"condition": condition, "round": number, "quiet": noise[worst] < 1,
+               "noise": noise[worst], "noise_why": worst,
+               "other": window["other"], "steal": window["steal"], "lag_p99_us": lag,
+               "czd_cpu": window["czd"], "redis_cpu": redis, "hog_cpu": hog,
+               "be_share_of_leftover": hog / leftover if hog and leftover > 0 else None,
+               "rate_per_sec": got["rate_per_sec"], "start_mono_ns": start,
+               "length_ns": got["length_ns"], "lost": got["lost"] + got["not_sent"]}
+        for name in ("p50", "p90", "p99", "p99_9", "max"):
+            run[name + "_us"] = got["latency_ns"][name] / 1e3
+        if condition == "observe":
+            run["culprit"] = self.last_culprit
+        return run
+
+    def react(self):
+        """Start a hog under enforcement, again and again, while the load goes on."""
+        stage = self.stage
+        stage.mode("enforce")
+        load = self.load(None, "--rate", str(RATE), "--interval", f"{int(STEP_S * 1000)}ms")
+        stage.run_for(time.monotonic_ns() + int(0.5e9))
+        for number in range(self.nr_trials):
+            hog = stage.start_hog(exact=True)
+            stage.run_for(time.monotonic_ns() + int(0.8e9))
+            action = stage.action_on(hog.demo_name)
+            result = stage.stop_hog(hog)
+            self.trials.append(self.trial(action, hog, result))
+            took = self.trials[-1]["reaction_ms"]
+            stage.screen.step(f"reaction {number + 1}: "
+                              + (f"{took:.2f} ms" if took is not None else "no action"))
+        got = json.loads(self.control.processes.stop(load))
+        for trial in self.trials:
+            trial["recover_ms"] = self.recovery(got, trial["hog_start_ns"])
+        stage.mode("observe")
+
+    @staticmethod
+    def trial(action, hog, result):
+        # Killed before it could tell: then only when it was spawned is known.
+        start = result["first_work_mono_ns"] if result else hog.demo_start_ns
+        trial = {"hog_start_ns": start, "action": action, "reaction_ms": None,
+                 "since_hog_start_ms": None, "plausible": False}
+        if action:
+            trial["reaction_ms"] = (action["written_ns"] - action["onset_ns"]) / 1e6
+            trial["since_hog_start_ms"] = (action["written_ns"] - start) / 1e6
+            # The harm can't have begun before the hog's process did (its first instant counts from
+            # its own code: loading it comes before), and Redis wakes often: it begins soon after.
+            trial["plausible"] = start - 50e6 < action["onset_ns"] < start + 50e6
+        return trial
+
+    def recovery(self, got, hog_start_ns):
+        """From the hog's start until p99 of 10 ms steps stays near that of alone."""
+        limit = RECOVERED_FACTOR * self.typical("alone", "p99_us") * 1e3
+        good_since = None
+        good = 0
+        for step in got["intervals"]:
+            start = got["start_mono_ns"] + step["t_ns"]
+            if start + step["length_ns"] <= hog_start_ns:
+                continue
+            fine = step["latency_ns"].get("p99", 0) <= limit
+            good = good + 1 if fine else 0
+            if good == 1:
+                good_since = max(start, hog_start_ns)
+            if good >= RECOVERED_STEPS:
+                return (good_since - hog_start_ns) / 1e6
+        return None
+
+    def used(self, condition):
+        """The quiet runs, or, if there are too few, the quietest."""
+        quiet = self.quiet(condition)
+        if len(quiet) >= self.want:
+            return quiet
+        runs = [r for r in self.runs if r["condition"] == condition]
+        return sorted(runs, key=lambda r: r["noise"])[:self.want]
+
+    def typical(self, condition, key):
+        return median(run[key] for run in self.used(condition))
+
+    def result(self):
+        out = {"filter": FILTER_TEXT, "rate_per_sec": RATE, "hog": self.stage.hog_name,
+               "slo": SLO, "runs": self.runs, "reaction_runs": self.trials}
+        for condition in CONDITIONS:
+            keys = ("p50_us", "p90_us", "p99_us", "p99_9_us", "hog_cpu", "redis_cpu")
+            quiet = len(self.quiet(condition))
+            out[condition] = {key: self.typical(condition, key) for key in keys}
+            out[condition] |= {"runs": len(self.used(condition)), "quiet_runs": quiet,
+                               "enough_quiet": quiet >= self.want}
+        alone, observe, enforce = (out[c]["p99_us"] for c in ("alone", "observe", "enforce"))
+        harm = observe - alone
+        out["harm_removed"] = (observe - enforce) / harm if harm > 0 else None
+        times = [t["reaction_ms"] for t in self.trials if t["reaction_ms"] is not None]
+        out["reaction_ms"] = {"median": median(times), "max": max(times, default=None),
+                              "trials": len(self.trials), "acted": len(times),
+                              "plausible": sum(t["plausible"] for t in self.trials)}
+        out["recover_ms"] = median(t["recover_ms"] for t in self.trials)
+        out["be_share_of_leftover"] = self.typical("enforce", "be_share_of_leftover")
+        named = [r["culprit"] for r in self.runs if r.get("culprit")]
+        out["culprit"] = named[-1]["zone"] if named else None
+        out["culprit_right"] = bool(named) and all(c["right"] for c in named)
+        shares = [c["share_ppm"] for c in named if c["right"] and c["share_ppm"] is not None]
+        out["culprit_share"] = median(shares) / 1e6 if shares else None
+        return out
