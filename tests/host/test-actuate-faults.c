@@ -299,13 +299,26 @@ static int remount(const char *size, unsigned long flags)
 	return mount("tmpfs", env.run, "tmpfs", flags, size);
 }
 
+static void open_run(void)
+{
+	close_fd(&env.run_dirfd);
+	env.run_dirfd = open(env.run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(env.run_dirfd >= 0);
+}
+
 /* A run directory of four pages, of which another file takes what is left. */
 static void mount_small(void)
 {
 	assert_int_equal(remount("size=16k", 0), 0);
+	open_run();
+}
+
+static void unmount_small(void)
+{
+	env_close();
 	close_fd(&env.run_dirfd);
-	env.run_dirfd = open(env.run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_true(env.run_dirfd >= 0);
+	assert_int_equal(umount2(env.run, MNT_DETACH), 0);
+	open_run();
 }
 
 static void fill(void)
@@ -357,8 +370,7 @@ static void test_run_full(void **state)
 	assert_true(actuator_can_apply(env.act, NULL) || actuator_retry(env.act, NULL) == 0);
 	assert_int_equal(env_apply("/a", KNOB_FREEZE, "1"), 0);
 	expect_all_as(before, "no longer full", 0);
-	close_fd(&env.run_dirfd);
-	assert_int_equal(umount2(env.run, MNT_DETACH), 0);
+	unmount_small();
 }
 
 /* Full, and later not: what was refused is not in the journal, what was undone meanwhile is. */
@@ -382,8 +394,7 @@ static void test_run_full_for_a_while(void **state)
 	env_open();
 	assert_int_equal(actuator_open_count(env.act), 2);
 	expect_all_as(before, "full for a while", 0);
-	close_fd(&env.run_dirfd);
-	assert_int_equal(umount2(env.run, MNT_DETACH), 0);
+	unmount_small();
 }
 
 static void test_run_full_from_the_start(void **state)
@@ -402,8 +413,7 @@ static void test_run_full_from_the_start(void **state)
 	assert_int_equal(actuator_open_count(env.act), 1);
 	assert_int_equal(actuator_undo(env.act, env.seq, NULL), 0);
 	env_close();
-	close_fd(&env.run_dirfd);
-	assert_int_equal(umount2(env.run, MNT_DETACH), 0);
+	unmount_small();
 }
 
 static void test_run_read_only(void **state)
@@ -429,8 +439,7 @@ static void test_run_read_only(void **state)
 	assert_int_equal(actuator_open_count(env.act), 1);
 	expect_all_as(before, "read-only", 0);
 	assert_int_equal(remount("size=16k", MS_REMOUNT), 0);
-	close_fd(&env.run_dirfd);
-	assert_int_equal(umount2(env.run, MNT_DETACH), 0);
+	unmount_small();
 }
 
 static int run_all(void)
