@@ -15,7 +15,7 @@ static const struct verb_option options[] = {
 };
 
 #define PARTS_SHOWN	8
-#define COMMAND_MAX	120
+#define COMMAND_MAX	80
 #define SHARE_SHOWN_PPM 500 /* less would be printed as 0.0 % */
 
 static enum style verdict_style(const char *verdict)
@@ -111,7 +111,7 @@ static void print_parts(const struct cli *cli, const json_t *ledger)
 			rest_ppm += share_ppm;
 		}
 	}
-	if (rest)
+	if (rest_ppm >= SHARE_SHOWN_PPM)
 		add_rest(&t, rest, rest_ppm);
 	if (shown) {
 		putchar('\n');
