@@ -106,6 +106,8 @@ static void on_zone_rename(const struct zone *z, const char *old_path, void *arg
 	struct daemon *d = arg;
 
 	probes_zone_rename(d->probes, z->id, z->path);
+	if (d->baseline && baseline_note(d->baseline, z->id, z->path) < 0)
+		log_debug("zone %s: new path not noted", z->name);
 	d->tree_dirty = true;
 }
 

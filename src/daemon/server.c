@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 struct client {
 	struct server *server;
@@ -21,6 +22,7 @@ struct client {
 	struct peer peer;
 	bool following, closing;
 	int64_t follow_id;
+	uint64_t active_ns; /* when it last asked or took something */
 	char *in;
 	size_t in_len;
 	char *out;
@@ -146,6 +148,7 @@ static int client_input(struct client *c)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	if (n == 0)
 		return -EPIPE;
+	c->active_ns = clock_mono_ns();
 	end = c->in + c->in_len + n;
 	while (!c->closing && (nl = memchr(start, '\n', end - start))) {
 		int r = nl > start ? client_request(c, start, nl - start) : 0;
@@ -196,6 +199,22 @@ static bool peer_in_group(int fd, gid_t gid)
 	return false;
 }
 
+/* When all places are taken, whoever has been idle longest makes room: silence keeps nobody out. */
+static bool make_room(struct server *s, uint64_t now_ns)
+{
+	struct client *oldest = NULL;
+
+	for (struct client *c = s->clients; c; c = c->next) {
+		if (!c->following && (!oldest || c->active_ns < oldest->active_ns))
+			oldest = c;
+	}
+	if (!oldest || now_ns - oldest->active_ns < CLIENT_IDLE_NS)
+		return false;
+	s->stats.dropped_total++;
+	client_free(oldest);
+	return true;
+}
+
 static int client_new(struct server *s, int fd)
 {
 	struct ucred cred = {.pid = -1, .uid = (uid_t)-1};
@@ -207,7 +226,7 @@ static int client_new(struct server *s, int fd)
 		return -errno;
 	if (cred.uid == 0)
 		limit += CLIENTS_ROOT_EXTRA;
-	if (s->stats.clients >= limit)
+	if (s->stats.clients >= limit && !make_room(s, clock_mono_ns()))
 		return -EBUSY;
 	c = calloc(1, sizeof(*c));
 	if (!c)
@@ -222,6 +241,7 @@ static int client_new(struct server *s, int fd)
 	sd_event_source_set_priority(c->source, SD_EVENT_PRIORITY_IDLE);
 	c->server = s;
 	c->fd = fd;
+	c->active_ns = clock_mono_ns();
 	c->peer = (struct peer){.pid = cred.pid, .uid = cred.uid, .client = ++s->next_client};
 	c->peer.may_change = cred.uid == 0 || cred.uid == geteuid() ||
 			     (s->has_admin_gid && (cred.gid == s->admin_gid || peer_in_group(fd, s->admin_gid)));

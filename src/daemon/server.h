@@ -16,6 +16,8 @@
 #define CLIENT_OUT_MAX (1024 * 1024)
 #define CLIENTS_MAX 64
 #define CLIENTS_ROOT_EXTRA 8
+/* A connection idle for so long may be closed to make room for a new one. */
+#define CLIENT_IDLE_NS 1000000000ull
 
 struct server;
 struct peer {

@@ -1,0 +1,445 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""czd as its users meet it: protect, why, enforce, undo, verify; and what must not bring it down: bad
+configuration, a second daemon, clients that never read, foreign feeds, no BPF, no fds, a full or
+read-only run directory, cgroups that come and go, knobs changed behind its back."""
+import contextlib
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import live  # noqa: E402
+
+NAME = f"cz-czd{os.getpid()}"
+FAST = "tick: 200ms\nguard: {measure: 500ms, cooldown: 500ms}\n"
+CPU = os.cpu_count() - 1
+NOBODY = 65534
+
+
+def check(condition, text):
+    if not condition:
+        raise AssertionError(text)
+
+
+def work(*arguments):
+    return [live.program("cz-work"), *arguments, "--seconds", "600"]
+
+
+class Group(live.Group):
+    def start(self, command, cpu=None, **options):
+        return super().start(command, cpu, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+
+
+@contextlib.contextmanager
+def scene(config=FAST, hog=True, arguments=()):
+    """(czd, victim, hog): a protected zone with a sine, and a best-effort one with a hog on its CPU."""
+    with live.Czd(config, arguments) as czd, Group(f"{NAME}-lc") as victim, Group(f"{NAME}-be") as be:
+        live.wait_for(lambda: {f"/{NAME}-lc", f"/{NAME}-be"} <= paths(czd), 10, "czd sees the new zones")
+        czd.request("protect", zone=f"/{NAME}-lc", slo="wait.p99=500us")
+        czd.request("protect", zone=f"/{NAME}-be", **{"class": "be"})
+        victim.start(work("sine", "--period", "4s", "--min", "40%", "--max", "70%"), cpu=CPU)
+        if hog:
+            be.start(work("hog", "--threads", "1"), cpu=CPU)
+        yield czd, victim, be
+
+
+def paths(czd):
+    return {row["path"] for row in czd.request("list", all=True)["zones"]}
+
+
+def refused(czd, verb, **arguments):
+    try:
+        czd.request(verb, **arguments)
+    except live.RequestError as error:
+        return str(error)
+    raise AssertionError(f"{verb} {arguments} was not refused")
+
+
+def open_actions(czd):
+    return [a for a in czd.request("actions")["actions"] if a["state"] in ("applied", "kept")]
+
+
+def idle_of(group):
+    return live.read(group.file("cpu.idle"))
+
+
+def from_harm_to_unchanged():
+    with scene() as (czd, victim, be):
+        before = be.knobs()
+        why = live.wait_for(lambda: w if (w := czd.request("why", zone=f"/{NAME}-lc"))["proposal"] else None, 20, "a proposal")
+        check(why["verdict"] == "hurt" and why["finding"]["cause"] == "neighbour", f"verdict: {why['headline']}")
+        check(idle_of(be) == "0", "observe has changed a knob")
+        check(why["proposal"]["state"] == "proposed" and why["proposal"]["knob"] == "cpu.idle", f"{why['proposal']}")
+        czd.request("mode", mode="enforce")
+        live.wait_for(lambda: idle_of(be) == "1", 10, "the hog in the idle class")
+        action = live.wait_for(lambda: next((a for a in open_actions(czd) if a["outcome"] == "helped"), None), 15, "an outcome")
+        check(action["victim"].endswith("-lc") and action["target"].endswith("-be"), f"{action}")
+        verify = czd.request("verify")
+        check(verify["differing"] == verify["held"] > 0, f"verify: {verify}")
+        check(czd.request("undo")["restored"] == 1, "undo put nothing back")
+        check(czd.request("verify")["unchanged"], "verify sees a difference after undo")
+        check(live.differences(before, be.knobs()) == [], "knobs differ after undo")
+
+
+def approve_one_proposal():
+    with scene() as (czd, victim, be):
+        proposal = live.wait_for(lambda: czd.request("why", zone=f"/{NAME}-lc")["proposal"], 20, "a proposal")
+        czd.request("approve", seq=proposal["seq"])
+        live.wait_for(lambda: idle_of(be) == "1", 5, "the approved action")
+        check("not a proposal" in refused(czd, "approve", seq=proposal["seq"]), "approved twice")
+        check("no action" in refused(czd, "approve", seq=999999), "approved nothing")
+
+
+def try_ends_by_itself():
+    with scene() as (czd, victim, be):
+        czd.request("try", for_ns=3 * 10**9)
+        live.wait_for(lambda: idle_of(be) == "1", 3, "an action")
+        live.wait_for(lambda: idle_of(be) == "0", 10, "the end of the trial")
+        check(czd.request("mode")["mode"] == "observe", "still enforcing")
+
+
+def stop_puts_back():
+    with scene() as (czd, victim, be):
+        before = be.knobs()
+        czd.request("mode", mode="enforce")
+        live.wait_for(lambda: idle_of(be) == "1", 10, "an action")
+        check(czd.stop() == 0, "czd did not end well")
+        check(live.differences(before, be.knobs()) == [], "knobs differ after stop")
+
+
+def knob_changed_by_somebody_else():
+    with scene() as (czd, victim, be):
+        czd.request("mode", mode="enforce")
+        live.wait_for(lambda: open_actions(czd), 10, "an action")
+        live.write(be.file("cpu.idle"), "0")
+        weight = be.file("cpu.shares" if "cpuacct" in live.controllers() else "cpu.weight")
+        live.write(weight, "345")
+        undone = czd.request("undo")
+        check(undone["hands_off"] + undone["restored"] == 1, f"{undone}")
+        check(live.read(weight) == "345", "somebody else's weight was overwritten")
+
+
+def only_best_effort_is_touched():
+    with scene(hog=False) as (czd, victim, be), Group(f"{NAME}-normal") as normal:
+        normal.start(work("hog", "--threads", "1"), cpu=CPU)
+        before = normal.knobs()
+        czd.request("mode", mode="enforce")
+        live.wait_for(lambda: czd.request("why", zone=f"/{NAME}-lc")["finding"], 20, "a finding")
+        time.sleep(2)
+        check(not open_actions(czd), "an action on a normal zone")
+        check(live.differences(before, normal.knobs()) == [], "a normal zone was changed")
+
+
+def run_makes_a_zone_and_removes_it():
+    with live.Czd(FAST) as czd:
+        done = czd.czctl("run", "--name", f"job{os.getpid()}", "--class", "be", "--", "cat", "/proc/self/cgroup")
+        check(done.returncode == 0, done.stderr)
+        check(f"/cz-job{os.getpid()}" in done.stdout, f"not in the zone: {done.stdout}")
+        live.wait_for(lambda: f"/cz-job{os.getpid()}" not in paths(czd), 10, "the empty zone is removed")
+        where = [root for root in live.hierarchies() if os.path.exists(f"{root}/cz-job{os.getpid()}")]
+        check(not where, f"left behind in {where}")
+        check(czd.czctl("run", "--name", "../evil", "--", "true").returncode == 2, "a bad name was accepted")
+
+
+def protect_survives_a_restart():
+    with live.Czd(FAST) as czd, Group(f"{NAME}-keep"):
+        live.wait_for(lambda: f"/{NAME}-keep" in paths(czd), 10, "the zone")
+        czd.request("protect", zone=f"/{NAME}-keep", slo="wait.p99=2ms")
+        czd.stop()
+        czd.start()
+        row = czd.request("inspect", zone=f"/{NAME}-keep")
+        check(row["protected"] and row["slo"] == "wait.p99=2ms", f"forgotten: {row['class']} {row['slo']}")
+        check(not czd.request("unprotect", zone=f"/{NAME}-keep")["protected"], "still protected")
+
+
+def recreated_is_another_zone():
+    with live.Czd(FAST) as czd:
+        with Group(f"{NAME}-again"):
+            live.wait_for(lambda: f"/{NAME}-again" in paths(czd), 10, "the zone")
+            first = czd.request("protect", zone=f"/{NAME}-again")["id"]
+        with Group(f"{NAME}-again"):
+            second = live.wait_for(lambda: next((r["id"] for r in czd.request("list", all=True)["zones"]
+                                                 if r["path"] == f"/{NAME}-again" and r["id"] != first), None), 10, "the new zone")
+            check(czd.request("inspect", zone=f"/{NAME}-again")["protected"], "protection goes by path")
+            check(second != first, "the same id")
+
+
+def a_second_daemon_is_refused():
+    with live.Czd() as czd:
+        second = subprocess.run(czd.arguments, capture_output=True, text=True, timeout=20, check=False)
+        check(second.returncode == 3 and "another czd runs" in second.stderr, f"{second.returncode} {second.stderr}")
+        check(czd.request("version")["pid"], "the first one suffered")
+
+
+def wrong_configuration_is_explained():
+    for text, want in (("tick: soon\n", ":1:"), ("zones:\n  - match: x\n    clas: lc\n", ":3:"), ("tick: [\n", "czd.yaml:")):
+        czd = live.Czd(text)
+        try:
+            done = subprocess.run(czd.arguments, capture_output=True, text=True, timeout=20, check=False)
+            check(done.returncode == 2 and want in done.stderr, f"{text!r}: {done.returncode} {done.stderr}")
+        finally:
+            czd.undo()
+    missing = subprocess.run([live.program("czd"), "--config", "/nonexistent/czd.yaml"], capture_output=True, text=True, timeout=20, check=False)
+    check(missing.returncode == 2 and "nonexistent" in missing.stderr, f"{missing.stderr}")
+
+
+def reload_keeps_the_old_when_wrong():
+    with live.Czd(FAST) as czd, Group(f"{NAME}-ruled"):
+        live.wait_for(lambda: f"/{NAME}-ruled" in paths(czd), 10, "the zone")
+        live.write(czd.config, FAST + f"zones: [{{match: /{NAME}-ruled, class: be}}]\n")
+        czd.keeper.send_signal(signal.SIGHUP)
+        live.wait_for(lambda: czd.request("inspect", zone=f"/{NAME}-ruled")["class"] == "be", 5, "the new rule")
+        live.write(czd.config, "zones: [{match: 3}\n")
+        czd.keeper.send_signal(signal.SIGHUP)
+        live.wait_for(lambda: "old configuration" in live.read(czd.log), 5, "the complaint")
+        check(czd.request("inspect", zone=f"/{NAME}-ruled")["class"] == "be", "the old rule is gone")
+
+
+def odd_names():
+    odd = f"{NAME}-\x1b[31mred\tx\x7f\udcff"
+    with live.Czd(FAST) as czd, Group(odd, names=("cpu", "cpuacct", "unified")):
+        rows = live.wait_for(lambda: [r for r in czd.request("list", all=True)["zones"] if "red" in r["name"]], 10, "the odd zone")
+        check("\x1b" not in rows[0]["name"] and "\t" not in rows[0]["name"], f"raw: {rows[0]['name']!r}")
+        out = czd.czctl("list", "--all").stdout
+        check("\x1b" not in out, "an escape sequence reaches the terminal")
+
+
+def zones_that_come_and_go():
+    with scene(hog=False) as (czd, victim, be):
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            groups = [Group(f"{NAME}-churn{i}", names=("cpu", "cpuacct", "unified")) for i in range(50)]
+            for group in groups:
+                group.remove()
+        live.wait_for(lambda: not any("churn" in p for p in paths(czd)), 10, "the last of them is forgotten")
+        check(czd.request("findings", all=True) is not None and czd.keeper.poll() is None, "czd died")
+
+
+def clients_that_never_read():
+    with live.Czd(FAST) as czd:
+        silent = []
+        try:
+            for _ in range(100):
+                s = socket.socket(socket.AF_UNIX)
+                s.settimeout(5)
+                s.connect(czd.socket_path)
+                with contextlib.suppress(OSError):
+                    s.sendall(b'{"verb":"list","args":{"all":true}}\n' * 20)
+                silent.append(s)
+            live.wait_for(lambda: czd_answers(czd), 5, "a place for somebody who does read")
+        finally:
+            for s in silent:
+                s.close()
+        live.wait_for(lambda: czd.request("doctor")["self"], 5, "czd answers after they left")
+
+
+def requests_that_make_no_sense():
+    with live.Czd(FAST) as czd:
+        for text in (b"nonsense\n", b"{}\n", b'{"verb":3}\n', b'{"verb":"why","args":[]}\n', b"\x00\xff\n", b"x" * 70000 + b"\n",
+                     b'{"verb":"list","verb":"top"}\n', b"[" * 5000 + b"\n"):
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(5)
+                s.connect(czd.socket_path)
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    s.sendall(text)
+                with contextlib.suppress(ConnectionResetError):
+                    answer = s.recv(65536)
+                    check(json.loads(answer)["ok"] is False, f"{text[:20]!r} was accepted: {answer[:100]!r}")
+        for verb, arguments in (("nosuch", {}), ("why", {}), ("why", {"zone": 7}), ("why", {"zone": "nosuchzone"}), ("approve", {"seq": -1}),
+                                ("try", {"for_ns": 0}), ("mode", {"mode": "panic"}), ("protect", {"zone": "/", "class": "royal"}),
+                                ("protect", {"zone": "/", "class": "be"}), ("protect", {"zone": "/", "slo": "wait.p99=fast"})):
+            check(refused(czd, verb, **arguments), verb)
+
+
+def unprivileged_peers_only_read():
+    with live.Czd(FAST) as czd:
+        os.chmod(czd.folder, 0o755)
+        os.chmod(czd.socket_path, 0o666)
+        program = ("import json,socket,sys;s=socket.socket(socket.AF_UNIX);s.connect(sys.argv[1]);"
+                   "s.sendall(json.dumps({'verb':sys.argv[2],'args':{'mode':'enforce'}}).encode()+b'\\n');print(s.recv(65536).decode())")
+        for verb, ok in (("version", True), ("mode", False), ("undo", False)):
+            done = subprocess.run(["/usr/bin/python3", "-c", program, czd.socket_path, verb], capture_output=True, text=True, timeout=10,
+                                  check=False, user=NOBODY, group=NOBODY, extra_groups=[])
+            check(json.loads(done.stdout)["ok"] is ok, f"{verb} as nobody: {done.stdout} {done.stderr}")
+
+
+def feeds_are_verified():
+    with scene(hog=False) as (czd, victim, be):
+        os.chmod(czd.folder, 0o755)
+        feed = os.path.join(czd.run_dir, "feed.sock")
+        program = ("import socket,sys;s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM);"
+                   "s.sendto(sys.argv[2].encode(),sys.argv[1])")
+        line = f"v1 /{NAME}-lc latency_ns 5000000 100"
+
+        def send(group, text, uid):
+            def enter():
+                for path in group.paths:
+                    live.write(os.path.join(path, "cgroup.procs"), "0")
+                os.setgroups([])
+                os.setgid(uid)
+                os.setuid(uid)
+            subprocess.run(["/usr/bin/python3", "-c", program, feed, text], timeout=10, check=True, preexec_fn=enter)
+
+        def counts():
+            me = czd.request("doctor")["self"]
+            return me["feed_total"], me["feed_refused_total"]
+        send(victim, line, NOBODY)
+        live.wait_for(lambda: counts() == (1, 0), 5, "a feed from inside is taken")
+        send(be, line, NOBODY)
+        live.wait_for(lambda: counts() == (1, 1), 5, "a feed from a foreign cgroup is refused")
+        send(be, line, 0)
+        live.wait_for(lambda: counts() == (2, 1), 5, "root may feed any zone")
+        send(victim, "v1 nonsense\n\nv2 x latency_ns 1", NOBODY)
+        live.wait_for(lambda: counts() == (2, 3), 5, "nonsense is counted")
+
+
+def without_bpf():
+    with scene(arguments=("--no-bpf",)) as (czd, victim, be):
+        ledger = next(p for p in czd.request("probes")["probes"] if p["name"] == "ledger")
+        check(not ledger["on"] and ledger["why_off"], f"{ledger}")
+        row = live.wait_for(lambda: r if (r := czd.request("inspect", zone=f"/{NAME}-lc"))["wait_ppm"] else None, 10, "an estimate")
+        check(row["ledger"]["estimated"], "not marked as an estimate")
+        czd.request("mode", mode="enforce")
+        time.sleep(2)
+        why = czd.request("why", zone=f"/{NAME}-lc")
+        check(not why["finding"] or not why["finding"]["culprits"], "somebody is blamed without evidence")
+        check(not open_actions(czd), "acted without evidence")
+
+
+def without_bpf_permission():
+    """As without_bpf, but the kernel says no: capabilities for BPF are dropped."""
+    if subprocess.run(["setpriv", "--version"], capture_output=True, check=False).returncode:
+        print("  skip: no setpriv")
+        return
+    czd = live.Czd(FAST)
+    drop = "-bpf,-perfmon,-sys_admin"
+    czd.arguments = ["setpriv", f"--bounding-set={drop}", f"--inh-caps={drop}", *czd.arguments]
+    with czd:
+        ledger = next(p for p in czd.request("probes")["probes"] if p["name"] == "ledger")
+        check(not ledger["on"] and "permission" in ledger["why_off"].lower() or "permitted" in ledger["why_off"].lower(),
+              f"why it is off: {ledger['why_off']}")
+
+
+def without_file_descriptors():
+    czd = live.Czd(FAST)
+    groups = []
+    try:
+        before = czd.arguments
+        czd.arguments = ["prlimit", "--nofile=64:64", *before]
+        for i in range(100):
+            groups.append(Group(f"{NAME}-fd{i}", names=("cpu", "cpuacct")))
+        with czd:
+            live.wait_for(lambda: sum("-fd" in p for p in paths(czd)) == 100, 10, "all zones")
+            live.wait_for(lambda: czd.request("doctor")["self"]["ticks_total"] > 3, 10, "ticks")
+    finally:
+        for group in groups:
+            group.remove()
+
+
+def in_a_run_dir(options, fill):
+    """A czd whose run directory is a tiny tmpfs of its own, then full or read-only."""
+    czd = live.Czd(FAST)
+    script = ('mount --make-rprivate / && mount -t tmpfs -o size=16k,nr_inodes=20 none "$0" && '
+              + ('dd if=/dev/zero of="$0/full" bs=4k count=100 2>/dev/null; ' if fill else "") + 'exec "$@"')
+    czd.arguments = ["unshare", "--mount", "sh", "-c", script, czd.run_dir, *czd.arguments, *options]
+    return czd
+
+
+def a_full_run_directory():
+    """Nothing can be journalled, so nothing is changed; observing goes on. The socket lives in the worker's mount namespace."""
+    czd = in_a_run_dir((), True)
+    with contextlib.ExitStack() as stack:
+        with open(czd.log, "ab") as log:
+            czd.keeper = subprocess.Popen(czd.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=live.die_with_parent)
+        stack.callback(czd.stop)
+        pid = czd.keeper.pid
+        czd.socket_path = f"/proc/{pid}/root{czd.run_dir}/czd.sock"
+        victim, be = stack.enter_context(Group(f"{NAME}-lc")), stack.enter_context(Group(f"{NAME}-be"))
+
+        def ready():
+            try:
+                return {f"/{NAME}-lc", f"/{NAME}-be"} <= paths(czd)
+            except OSError:
+                return False
+        live.wait_for(ready, 15, f"czd on a full run directory: {czd.log_tail()}")
+        czd.request("protect", zone=f"/{NAME}-lc", slo="wait.p99=500us")
+        czd.request("protect", zone=f"/{NAME}-be", **{"class": "be"})
+        czd.request("mode", mode="enforce")
+        victim.start(work("sine", "--period", "4s", "--min", "40%", "--max", "70%"), cpu=CPU)
+        be.start(work("hog", "--threads", "1"), cpu=CPU)
+        why = live.wait_for(lambda: w if (w := czd.request("why", zone=f"/{NAME}-lc"))["finding"] else None, 20, "a finding")
+        check(why["finding"]["cause"] == "neighbour", "observing does not go on")
+        time.sleep(2)
+        check(idle_of(be) == "0", "a knob was changed without a journal")
+        check("cannot_enforce" in czd.request("doctor"), "it does not say so")
+
+
+def keeper_and_worker_watch_each_other():
+    with scene() as (czd, victim, be):
+        before = be.knobs()
+        czd.request("mode", mode="enforce")
+        live.wait_for(lambda: idle_of(be) == "1", 10, "an action")
+        worker = czd.worker_pid()
+        os.kill(worker, signal.SIGKILL)
+        live.wait_for(lambda: czd_answers(czd) not in (None, worker), 10, "a new worker")
+        live.wait_for(lambda: live.differences({k: v for k, v in before.items()}, be.knobs()) == [], 5, "the keeper's undo")
+        czd.request("mode", mode="enforce")
+        live.wait_for(lambda: idle_of(be) == "1", 10, "an action of the new worker")
+        czd.keeper.kill()
+        czd.keeper.wait()
+        live.wait_for(lambda: live.differences(before, be.knobs()) == [], 10, "the orphaned worker undoes and ends")
+
+
+def czd_answers(czd):
+    try:
+        return czd.worker_pid()
+    except (OSError, live.RequestError):
+        return None
+
+
+def events_are_followed():
+    with scene() as (czd, victim, be), socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20)
+        s.connect(czd.socket_path)
+        s.sendall(b'{"id":9,"verb":"events","args":{"follow":true}}\n')
+        text = ""
+        czd.request("mode", mode="enforce")
+        while "cpu.idle" not in text:
+            data = s.recv(65536).decode()
+            check(data, "connection closed")
+            text += data
+        check(all(json.loads(line)["id"] == 9 for line in text.splitlines()[:3]), "wrong id")
+
+
+TESTS = (from_harm_to_unchanged, approve_one_proposal, try_ends_by_itself, stop_puts_back, knob_changed_by_somebody_else,
+         only_best_effort_is_touched, run_makes_a_zone_and_removes_it, protect_survives_a_restart, recreated_is_another_zone,
+         a_second_daemon_is_refused, wrong_configuration_is_explained, reload_keeps_the_old_when_wrong, odd_names,
+         zones_that_come_and_go, clients_that_never_read, requests_that_make_no_sense, unprivileged_peers_only_read,
+         feeds_are_verified, without_bpf, without_bpf_permission, without_file_descriptors, a_full_run_directory,
+         keeper_and_worker_watch_each_other, events_are_followed)
+
+
+def main():
+    live.need_root()
+    live.raise_on_signals()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    failed = 0
+    for test in [t for t in TESTS if len(sys.argv) < 2 or t.__name__ in sys.argv[1:]]:
+        start = time.monotonic()
+        try:
+            test()
+            print(f"ok   {test.__name__} ({time.monotonic() - start:.1f} s)", flush=True)
+        except (AssertionError, TimeoutError, live.RequestError, RuntimeError, OSError, subprocess.SubprocessError) as error:
+            failed += 1
+            print(f"FAIL {test.__name__}: {type(error).__name__}: {error}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
