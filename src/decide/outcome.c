@@ -50,12 +50,14 @@ void outcome_before(struct action *a, struct trial *t, const struct contest *c, 
 		measure_add(&t->before, c->s, l, target);
 	a->before_wait_p99_ns = t->before.wait_p99_ns;
 	a->before_share_ppm = share_ppm(t->before.foreign_ns, t->before.window_ns);
+	a->before_behind_ppm = share_ppm(t->before.part_ns, t->before.window_ns);
 	if (c->event) {
 		a->before_wait_p99_ns = max_u64(a->before_wait_p99_ns, c->event->foreign_ns);
 		a->before_share_ppm =
 		    share_ppm(c->event->foreign_ns, since_ns(c->event->now_ns, c->event->since_ns));
 		if (a->before_share_ppm > PPM)
 			a->before_share_ppm = PPM;
+		a->before_behind_ppm = a->before_share_ppm;
 	}
 }
 
@@ -113,6 +115,7 @@ static void conclude(struct decide *d, size_t i, enum outcome outcome)
 	a->outcome = outcome;
 	a->after_wait_p99_ns = t->after.wait_p99_ns;
 	a->after_share_ppm = share_ppm(t->after.foreign_ns, t->after.window_ns);
+	a->after_behind_ppm = share_ppm(t->after.part_ns, t->after.window_ns);
 	if (outcome == OUTCOME_NO_HELP) {
 		action_want_undo(d, i, "did not help");
 		return;

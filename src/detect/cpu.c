@@ -231,10 +231,9 @@ static void explain(const struct watch *w, uint32_t bit, const struct snapshot *
 	f->wait_p99_ns = cur->wait_p99_ns;
 	f->feed_p99_ns = cur->feed_p99_ns;
 	f->baseline_share_ppm = baseline_mean_ppm(&w->foreign);
+	f->nr_culprits = 0;
 	if (f->cause == CAUSE_NEIGHBOUR)
 		culprits_name(w, bit, s, zone, &e, f);
-	else
-		f->nr_culprits = 0;
 }
 
 const struct detector detector_cpu = {

@@ -13,7 +13,6 @@
 #define ANCESTORS_MAX 256
 #define DOMINANT_PPM  400000 /* a leaf with so much of the neighbours' part stands for itself */
 #define SUBTREE_PPM   800000
-#define NAMED_MIN_PPM 10000
 
 struct leaf {
 	uint64_t id, ns;
@@ -134,13 +133,21 @@ static void fold_into(struct leaves *l, const struct snapshot *s, uint32_t subtr
 	qsort(l->items, l->nr, sizeof(l->items[0]), leaf_by_ns);
 }
 
-/* A zone that went away keeps the name it had when it was last blamed. */
-struct names {
-	size_t nr;
-	struct culprit items[FINDING_CULPRITS_MAX];
-};
+void names_remember(struct watch *w, const struct zone_view *z)
+{
+	struct remembered *r = NULL;
 
-static void name_of(const struct leaf *leaf, const struct snapshot *s, const struct names *old,
+	for (size_t i = 0; i < NAMES_KEPT && !r; i++)
+		if (w->names[i].id == z->id)
+			r = &w->names[i];
+	if (!r)
+		r = &w->names[w->next_name++ % NAMES_KEPT];
+	r->id = z->id;
+	r->class = z->class;
+	str_copy(r->name, sizeof(r->name), z->name);
+}
+
+static void name_of(const struct leaf *leaf, const struct snapshot *s, const struct watch *w,
 		    struct culprit *ret)
 {
 	if (leaf->zone != NO_ZONE) {
@@ -149,22 +156,20 @@ static void name_of(const struct leaf *leaf, const struct snapshot *s, const str
 		return;
 	}
 	str_copy(ret->name, sizeof(ret->name), "(gone)");
-	for (size_t i = 0; i < old->nr; i++)
-		if (old->items[i].zone_id == leaf->id) {
-			str_copy(ret->name, sizeof(ret->name), old->items[i].name);
-			ret->class = old->items[i].class;
+	for (size_t i = 0; i < NAMES_KEPT; i++)
+		if (w->names[i].id == leaf->id) {
+			str_copy(ret->name, sizeof(ret->name), w->names[i].name);
+			ret->class = w->names[i].class;
 		}
 }
 
 void culprits_name(const struct watch *w, uint32_t bit, const struct snapshot *s, uint32_t victim,
 		   const struct evidence *e, struct finding *f)
 {
-	struct names old = {.nr = f->nr_culprits};
 	uint64_t total = e->cause_ns[CAUSE_NEIGHBOUR];
 	struct leaves l;
 	uint32_t subtree = NO_ZONE;
 
-	memcpy(old.items, f->culprits, sizeof(old.items));
 	leaves_collect(w, bit, s, &l);
 	if (l.nr && share_ppm(l.items[0].ns, total) < DOMINANT_PPM)
 		subtree = common_subtree(&l, s, victim, total);
@@ -179,7 +184,7 @@ void culprits_name(const struct watch *w, uint32_t bit, const struct snapshot *s
 		if (c.share_ppm < NAMED_MIN_PPM)
 			break;
 		str_copy(c.comm, sizeof(c.comm), l.items[i].comm);
-		name_of(&l.items[i], s, &old, &c);
+		name_of(&l.items[i], s, w, &c);
 		f->culprits[f->nr_culprits++] = c;
 	}
 }

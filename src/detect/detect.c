@@ -67,7 +67,8 @@ static struct watch *watch_get(struct detect *d, uint64_t zone_id)
 	return w;
 }
 
-static void window_parts(struct window *win, const struct ledger_view *l)
+static void window_parts(struct watch *w, struct window *win, const struct snapshot *s,
+			 const struct ledger_view *l)
 {
 	for (size_t i = 0; i < l->nr_parts && win->nr_parts < PARTS_KEPT; i++) {
 		const struct ledger_part *p = &l->parts[i];
@@ -79,6 +80,8 @@ static void window_parts(struct window *win, const struct ledger_view *l)
 		    .zone_id = p->culprit_id, .ns = p->ns, .pid = p->pid, .cpu = p->cpu};
 		str_copy(kept->comm, sizeof(kept->comm), p->comm);
 		win->nr_parts++;
+		if (p->zone < s->nr_zones && share_ppm(p->ns, l->wait_ns) >= NAMED_MIN_PPM)
+			names_remember(w, &s->zones[p->zone]);
 	}
 }
 
@@ -109,7 +112,7 @@ static struct window *watch_push(struct watch *w, const struct snapshot *s,
 		memset(win->cause_ns, 0, sizeof(win->cause_ns));
 		win->cause_ns[CAUSE_UNKNOWN] = l->wait_ns;
 	}
-	window_parts(win, l);
+	window_parts(w, win, s, l);
 	return win;
 }
 

@@ -13,6 +13,8 @@
 #define PPM		  1000000u
 #define RING_WINDOWS	  10
 #define PARTS_KEPT	  24 /* a window; the smaller rest of the neighbours stays unnamed */
+#define NAMES_KEPT	  16
+#define NAMED_MIN_PPM	  10000 /* of the waiting: smaller culprits are not named */
 #define WATCHES_MAX	  256
 #define DETECTORS_MAX	  8
 #define WAITS_JUDGEABLE	  20	 /* fewer: a percentile says nothing */
@@ -63,6 +65,12 @@ struct track {
 	struct finding finding;
 };
 
+struct remembered {
+	uint64_t id;
+	enum zone_class class;
+	char name[ZONE_NAME_MAX];
+};
+
 struct watch {
 	uint64_t zone_id, seen_seq;
 	struct window ring[RING_WINDOWS];
@@ -70,6 +78,8 @@ struct watch {
 	struct baseline foreign, robbed;
 	struct level normal[CAUSE_NR]; /* waiting by cause in harmless windows */
 	struct track tracks[DETECTORS_MAX];
+	struct remembered names[NAMES_KEPT]; /* of the larger neighbours */
+	size_t next_name;
 };
 /* The i-th newest window, 0 the latest; NULL when there are not so many. */
 const struct window *watch_window(const struct watch *w, size_t i);
@@ -100,7 +110,8 @@ struct evidence {
 bool is_evidence(const struct watch *w, uint32_t bit, const struct window *win);
 void evidence_sum(const struct watch *w, uint32_t bit, struct evidence *ret);
 void evidence_shares(const struct evidence *e, uint32_t ret_ppm[CAUSE_NR]);
-/* f's culprits are renewed; names of zones gone since are taken from the old ones. */
+/* Zones that went away keep the name under which they were last seen running. */
+void names_remember(struct watch *w, const struct zone_view *z);
 void culprits_name(const struct watch *w, uint32_t bit, const struct snapshot *s, uint32_t victim,
 		   const struct evidence *e, struct finding *f);
 

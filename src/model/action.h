@@ -58,6 +58,7 @@ struct action {
 	uint64_t lease_end_ns;	/* undone by itself then */
 	uint64_t before_wait_p99_ns, after_wait_p99_ns; /* of the victim */
 	uint32_t before_share_ppm, after_share_ppm;	/* foreign wait share of the victim */
+	uint32_t before_behind_ppm, after_behind_ppm;	/* the part of it behind the target: this is judged */
 	uint32_t bystanders;	/* non-BE zones in the target's subtree (0, or it is not chosen) */
 	bool fast;		/* taken on the fast path */
 };

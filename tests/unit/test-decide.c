@@ -149,6 +149,8 @@ static void test_fast_path_idles_at_once(void **state)
 	assert_int_equal(a->state, ACTION_KEPT);
 	assert_int_equal(a->outcome, OUTCOME_HELPED);
 	assert_int_equal(a->after_share_ppm, 1000);
+	assert_int_equal(a->before_behind_ppm, PPM);
+	assert_int_equal(a->after_behind_ppm, 1000);
 }
 
 static void test_observe_only_remembers(void **state)
