@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -99,6 +100,10 @@ GOLDEN_CASES = {
     "check-absent": "check /nonexistent.yaml",
     "not-utf8": b"why \xff",
 }
+
+
+class Skip(Exception):
+    pass
 
 
 def czctl(*args, env=None, **more):
@@ -386,6 +391,18 @@ def test_a_stale_socket():
     os.unlink(SOCKET)
 
 
+def test_not_allowed_to_look():
+    if os.geteuid() != 0:
+        raise Skip("only root can be somebody else")
+    copy = shutil.copy(CZCTL, os.path.join(SCRATCH.name, "czctl"))
+    os.chmod(SCRATCH.name, 0o755)
+    with czd():
+        os.chmod(SOCKET, 0o660)
+        result = subprocess.run([copy, "list"], env=ENV, check=False, capture_output=True, timeout=20,
+                                user=65534, group=65534, extra_groups=[], cwd="/")
+    told(result, 5, b"Use sudo, or join the group 'cz'.")
+
+
 def timed(limit_s, *args):
     start = time.monotonic()
     result = czctl(*args)
@@ -582,6 +599,8 @@ def main():
         try:
             function()
             state, why = "ok", ""
+        except Skip as reason:
+            state, why = "skip", f" - {reason}"
         except (AssertionError, OSError, ValueError, subprocess.SubprocessError, TimeoutError) as error:
             state, why, failed = "FAIL", " - " + str(error).replace("\n", "\\n"), failed + 1
         print(f"case {state} {name} {time.monotonic() - start:.2f}{why}", flush=True)
