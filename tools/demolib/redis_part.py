@@ -19,8 +19,8 @@ OTHER_MAX, STEAL_MAX, LAG_MAX_US = 0.012, 0.015, 200
 WARMUP_S = 1.0
 RECOVERED_FACTOR, RECOVERED_STEPS, STEP_S = 3, 5, 0.01
 
-FILTER_TEXT = (f"A run is quiet if others used less than {OTHER_MAX:.1%} of either CPU, steal was "
-               f"below {STEAL_MAX:.1%} and the generator's own lag p99 below {LAG_MAX_US} us.")
+FILTER_TEXT = (f"A run is quiet if others used less than 1.2 % of either CPU, steal was "
+               f"below 1.5 % and the generator's own lag p99 below {LAG_MAX_US} us.")
 
 
 def free_port():
@@ -39,9 +39,11 @@ class RedisPart:
         self.rounds_max = 3 if stage.quick else 9
         self.nr_trials = 5 if stage.quick else 10
 
-    # How long it will take, for the progress lines.
-    def seconds(self, rounds):
-        return rounds * len(CONDITIONS) * (self.measure_s + WARMUP_S + 1) + self.nr_trials * 1.8 + 3
+    def round_seconds(self):
+        return len(CONDITIONS) * (self.measure_s + WARMUP_S + 0.6)
+
+    def trial_seconds(self):
+        return self.nr_trials * 1.6 + 2
 
     def set_up(self):
         if not shutil.which("redis-server"):
@@ -57,8 +59,12 @@ class RedisPart:
         fill = self.load(1, "--rate", "1000", "--fill", "--wait-ready", "10s")
         self.control.processes.finish(fill, 30)
 
+    @property
+    def zone(self):
+        return "cz-" + self.redis.demo_name
+
     def tear_down(self):
-        if self.redis:
+        if self.redis and self.redis.poll() is None:
             self.control.processes.stop(self.redis)
         if self.dir:
             shutil.rmtree(self.dir, ignore_errors=True)
@@ -71,13 +77,14 @@ class RedisPart:
                                 keep_output=True)
 
     def run(self, deadline_s):
-        """Rounds of all conditions, until each has enough quiet runs or the time is over."""
+        """Rounds of all conditions, until each has enough quiet runs or the time is over; then the
+        reaction. deadline_s: when all that shall be done, on the monotonic clock."""
         self.stage.screen.say(FILTER_TEXT)
         for number in range(1, self.rounds_max + 1):
             for condition in CONDITIONS:
                 self.measure(condition, number)
             enough = all(len(self.quiet(c)) >= self.want for c in CONDITIONS)
-            over = time.monotonic() + self.seconds(1) - self.nr_trials * 1.8 > deadline_s
+            over = time.monotonic() + self.round_seconds() + self.trial_seconds() > deadline_s
             if number >= self.want and (enough or over):
                 break
         self.react()
@@ -101,7 +108,7 @@ class RedisPart:
             got = json.loads(self.control.processes.finish(load, 30))
             run = self.judge(condition, number, got)
             if condition == "enforce":
-                run["action"] = stage.action_on(hog.demo_name)
+                run["action"] = stage.action_on(hog)
         finally:
             if hog:
                 stage.stop_hog(hog)
@@ -111,14 +118,14 @@ class RedisPart:
 
     def ask_why(self, hog):
         """Evidence while it hurts: kept from the first run that has a culprit."""
-        why = self.control.call("why", "demo-redis")
+        why = self.control.call("why", self.zone)
         finding = why.get("finding") or {}
         if finding.get("culprits") and (self.why is None or not self.why["finding"]):
-            self.why, self.why_text = why, self.control.text("why", "demo-redis")
+            self.why, self.why_text = why, self.control.text("why", self.zone)
         self.why = self.why or why
         first = (finding.get("culprits") or [{}])[0]
         self.last_culprit = {"zone": first.get("zone"), "share_ppm": first.get("share_ppm"),
-                             "right": hog.demo_name in (first.get("zone") or "")}
+                             "right": self.stage.is_zone(first.get("zone"), hog)}
 
     def judge(self, condition, number, got):
         start = got["start_mono_ns"]
@@ -152,7 +159,7 @@ class RedisPart:
         for number in range(self.nr_trials):
             hog = stage.start_hog(exact=True)
             stage.run_for(time.monotonic_ns() + int(0.8e9))
-            action = stage.action_on(hog.demo_name)
+            action = stage.action_on(hog)
             result = stage.stop_hog(hog)
             self.trials.append(self.trial(action, hog, result))
             took = self.trials[-1]["reaction_ms"]
@@ -217,15 +224,23 @@ class RedisPart:
         alone, observe, enforce = (out[c]["p99_us"] for c in ("alone", "observe", "enforce"))
         harm = observe - alone
         out["harm_removed"] = (observe - enforce) / harm if harm > 0 else None
-        times = [t["reaction_ms"] for t in self.trials if t["reaction_ms"] is not None]
-        out["reaction_ms"] = {"median": median(times), "max": max(times, default=None),
-                              "trials": len(self.trials), "acted": len(times),
-                              "plausible": sum(t["plausible"] for t in self.trials)}
+        out["reaction_ms"] = self.reaction()
         out["recover_ms"] = median(t["recover_ms"] for t in self.trials)
         out["be_share_of_leftover"] = self.typical("enforce", "be_share_of_leftover")
-        named = [r["culprit"] for r in self.runs if r.get("culprit")]
-        out["culprit"] = named[-1]["zone"] if named else None
-        out["culprit_right"] = bool(named) and all(c["right"] for c in named)
+        return out | self.culprit()
+
+    def reaction(self):
+        """Over the trials and the runs under enforcement: in each a new hog started."""
+        actions = [t["action"] for t in self.trials]
+        actions += [r["action"] for r in self.runs if r["condition"] == "enforce"]
+        times = [(a["written_ns"] - a["onset_ns"]) / 1e6 for a in actions if a]
+        return {"median": median(times), "max": max(times, default=None), "trials": len(actions),
+                "acted": len(times), "plausible": sum(t["plausible"] for t in self.trials)}
+
+    def culprit(self):
+        """Of the runs used: next to a busy stranger, naming the stranger is right."""
+        named = [r["culprit"] for r in self.used("observe")]
+        wrong = [c["zone"] for c in named if not c["right"]]
         shares = [c["share_ppm"] for c in named if c["right"] and c["share_ppm"] is not None]
-        out["culprit_share"] = median(shares) / 1e6 if shares else None
-        return out
+        return {"culprit": wrong[0] if wrong else named[-1]["zone"], "culprit_right": not wrong,
+                "culprit_share": median(shares) / 1e6 if shares else None}

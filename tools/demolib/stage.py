@@ -26,38 +26,39 @@ class Stage:
         self.screen, self.quick = screen, quick
         self.processes = control.processes
         self.stress_ng = shutil.which("stress-ng")
-        self.hogs = 0
+        self.count = 0
 
     @property
     def hog_name(self):
         return "stress-ng --cpu 1" if self.stress_ng else "cz-work hog"
 
     def enter(self, name, zone_class, command, cpu, slo=None, keep_output=False):
-        """Start a command in a zone and follow the zone's CPU time."""
+        """Start a command in a new zone NAME-1, NAME-2 .. and follow the CPU time of all of them.
+        Each is a zone of its own: nothing learned about one helps with the next."""
+        self.count += 1
+        zone = f"{name}-{self.count}"
         spawned_ns = time.monotonic_ns()
-        process = self.control.run(name, zone_class, command, slo, keep_output)
+        process = self.control.run(zone, zone_class, command, slo, keep_output)
 
         def in_zone():
             if process.poll() is not None:
-                raise Failed(f"{name} did not start; " + self.processes.log_hint(process))
+                raise Failed(f"{zone} did not start; " + self.processes.log_hint(process))
             directory = self.machine.dir_of(process.pid)
             return directory if directory and "/cz-" in directory else None
-        directory = wait_for(in_zone, 10, f"{name} to be in its zone")
-        self.sampler.add(name.rstrip("0123456789-"), directory, cpu)
+        directory = wait_for(in_zone, 10, f"{zone} to be in its zone")
+        self.sampler.add(name, directory, cpu)
         process.demo_start_ns = spawned_ns
         process.demo_dir = directory
         return process
 
     def start_hog(self, exact=False):
         """A best-effort CPU hog next to the victim. exact: one that knows its first instant."""
-        self.hogs += 1
         if self.stress_ng and not exact:
             command = [self.stress_ng, "--cpu", "1", "--taskset", str(WORK_CPU)]
         else:
             command = [self.control.program("cz-work"), "hog", "--cpu", str(WORK_CPU), "-q",
                        "-o", "json"]
-        # Each is a zone of its own: nothing learned about one helps with the next.
-        return self.enter(f"demo-hog-{self.hogs}", "be", command, WORK_CPU, keep_output=exact)
+        return self.enter("demo-hog", "be", command, WORK_CPU, keep_output=exact)
 
     def stop_hog(self, hog):
         """Ends it; its result, if it is one that has any."""
@@ -69,10 +70,15 @@ class Stage:
     def mode(self, mode):
         self.control.call("mode", mode)
 
-    def action_on(self, zone):
+    @staticmethod
+    def is_zone(name, process):
+        """Is this name, as czd shows it, the zone of a process started here?"""
+        return (name or "").rpartition("/")[2].removeprefix("cz-") == process.demo_name
+
+    def action_on(self, process):
         """The first action on a zone: the one that stopped the harm."""
         actions = self.control.call("actions", "--all")["actions"]
-        mine = [a for a in actions if a["target"] and zone in a["target"] and a["written_ns"]]
+        mine = [a for a in actions if self.is_zone(a["target"], process) and a["written_ns"]]
         return min(mine, key=lambda a: a["written_ns"], default=None)
 
     def run_for(self, until_ns):

@@ -51,4 +51,6 @@ def failures(result):
         reasons.append("the sine stayed flattened under control")
     if not result["host_unchanged"]:
         reasons.append("the host was not left as it was found")
+    if reasons and not any(redis[c]["quiet_runs"] for c in ("alone", "observe", "enforce")):
+        reasons.append("not one run was quiet: other work on this machine may be the reason")
     return reasons
