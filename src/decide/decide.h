@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Findings + policy -> what to do: pure, no I/O, no clock; the same calls in the same order give the
- * same plan (replay). Owns the state of every action: ladder, outcome, cool-down, lease, recovery.
+ * Findings + policy -> what to do: pure, no I/O, no clock; the same calls in the same order give
+ * the same plan (replay). Owns the state of every action: ladder, outcome, cool-down, lease,
+ * recovery.
  */
 #pragma once
 #include <stdbool.h>
@@ -15,7 +16,7 @@
 enum step_kind { STEP_APPLY, STEP_UNDO };
 struct step {
 	enum step_kind kind;
-	struct action action;	/* STEP_APPLY: to be applied; STEP_UNDO: action.seq */
+	struct action action; /* STEP_APPLY: to be applied; STEP_UNDO: action.seq */
 };
 #define STEPS_MAX 64
 struct plan {
@@ -27,18 +28,25 @@ struct decide;
 must_check int decide_new(const struct config *cfg, uint64_t first_seq, struct decide **ret);
 void decide_free(struct decide *d);
 
-/* The slow path, once a tick: opens, measures, keeps, reverts, recovers. It may be called again with
- * the same snapshot (after a change of mode, an approval, an undo): nothing is measured twice. */
-void decide_tick(struct decide *d, const struct snapshot *s, const struct finding_set *f, struct plan *ret);
+/* The slow path, once a tick: opens, measures, keeps, reverts, recovers. It may be called again
+ * with the same snapshot (after a change of mode, an approval, an undo): nothing is measured twice.
+ */
+void decide_tick(struct decide *d, const struct snapshot *s, const struct finding_set *f,
+		 struct plan *ret);
 /* The fast path: one event, the latest snapshot. At most one apply. */
-void decide_fast(struct decide *d, const struct snapshot *s, const struct fast_event *e, struct plan *ret);
+void decide_fast(struct decide *d, const struct snapshot *s, const struct fast_event *e,
+		 struct plan *ret);
 /* What became of a step: err 0 or actuate's -Exxx; from: the canonical old value; when written. */
-void decide_result(struct decide *d, uint64_t seq, enum step_kind kind, int err, const char *from, uint64_t written_ns);
+void decide_result(struct decide *d, uint64_t seq, enum step_kind kind, int err, const char *from,
+		   uint64_t written_ns);
 
-/* Mode: for all (victim 0) or one victim. until_ns 0: for good; else falls back by itself and undoes. */
+/* Mode: for all (victim 0) or one victim. until_ns 0: for good; else falls back by itself and
+ * undoes. */
 void decide_set_mode(struct decide *d, enum guard_mode mode, uint64_t victim_id, uint64_t until_ns);
-enum guard_mode decide_mode(const struct decide *d, uint64_t victim_id, uint64_t now_ns, uint64_t *ret_until_ns);
-/* Approve a proposal: it is applied with the next tick. -ENOENT no such action, -EALREADY not a proposal. */
+enum guard_mode decide_mode(const struct decide *d, uint64_t victim_id, uint64_t now_ns,
+			    uint64_t *ret_until_ns);
+/* Approve a proposal: it is applied with the next tick. -ENOENT no such action, -EALREADY not a
+ * proposal. */
 must_check int decide_approve(struct decide *d, uint64_t seq, uint64_t now_ns);
 /* Undo by hand, all (seq 0) or one: the steps come with the next plan; for one lease nothing new is
  * tried on those pairs. -ENOENT no such action, -EALREADY it holds no knob (any more). */
@@ -46,8 +54,8 @@ must_check int decide_undo(struct decide *d, uint64_t seq, uint64_t now_ns);
 void decide_zone_gone(struct decide *d, uint64_t zone_id);
 
 /* The actuator can (again) or cannot apply. A result of -EROFS says `false` by itself; after
- * actuator_retry() succeeded the daemon says `true` (as does setting the mode to enforce). While false
- * only undo steps are planned. */
+ * actuator_retry() succeeded the daemon says `true` (as does setting the mode to enforce). While
+ * false only undo steps are planned. */
 void decide_can_apply(struct decide *d, bool can);
 
 /* All actions known, oldest first; settled ones are kept up to a bound (256). Valid until the next

@@ -10,10 +10,12 @@
  *    "use": [[ZONE, NS], ...],
  *    "ledgers": [{"zone": ZONE, "waits": N, "p50": NS, "p99": NS, "max": NS, "feed": [N, P50, P99],
  *                 "parts": [["neighbour", ID, NS, PID, CPU, "COMM"], ["self", NS], ...]}, ...]}
- *   {"event": {"now": NS, "since": NS, "foreign": NS, "victim": ID, "culprit": ID, "cpu": N, "pid": N, "comm": TEXT}}
+ *   {"event": {"now": NS, "since": NS, "foreign": NS, "victim": ID, "culprit": ID, "cpu": N, "pid":
+ * N, "comm": TEXT}}
  *   {"mode": "enforce", "victim": ID, "until": NS, "now": NS}      victim, until optional
  *   {"approve": SEQ, "now": NS}   {"undo": SEQ, "now": NS}   {"gone": ID}
- *   {"result": "EBUSY", "knob": "cpu.idle", "step": "apply"}       of the following such steps; "OK" again
+ *   {"result": "EBUSY", "knob": "cpu.idle", "step": "apply"}       of the following such steps;
+ * "OK" again
  *
  * ZONE is an index into the latest "zones" (parents first); a line without "zones", "online" or
  * "cores" keeps those of the line before, with "use" for the CPU time of the zones listed (0 for
@@ -42,18 +44,19 @@ struct record {
 	struct fast_event event;
 	enum guard_mode mode;
 	uint64_t until_ns;
-	uint64_t id;	   /* mode: victim or 0; gone: zone; approve, undo: seq */
-	enum knob knob;	   /* result */
+	uint64_t id;	/* mode: victim or 0; gone: zone; approve, undo: seq */
+	enum knob knob; /* result */
 	bool result_is_undo;
-	int result;	   /* 0 or -Exxx */
+	int result; /* 0 or -Exxx */
 };
 
 struct record_reader;
 must_check int record_reader_new(struct record_reader **ret);
 void record_reader_free(struct record_reader *r);
-/* One line. -EINVAL with a sentence, -ENOMEM; the reader stays usable. The snapshot returned before is
- * void in any case. */
-must_check int record_read(struct record_reader *r, const char *line, struct record *ret, struct error *reterr);
+/* One line. -EINVAL with a sentence, -ENOMEM; the reader stays usable. The snapshot returned before
+ * is void in any case. */
+must_check int record_read(struct record_reader *r, const char *line, struct record *ret,
+			   struct error *reterr);
 
 /* Lines without the newline; the caller frees. NULL: no memory. with_zones: the tree too, as the
  * first line must have it and every line after the tree, a class or an SLO changed. */
