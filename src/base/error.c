@@ -34,7 +34,8 @@ int error_errno(struct error *reterr, int code, const char *fmt, ...)
 	set_msg(reterr, code, fmt, ap);
 	va_end(ap);
 	n = strlen(reterr->msg);
-	snprintf(reterr->msg + n, sizeof(reterr->msg) - n, ": %s", strerror(code < 0 ? -code : code));
+	snprintf(reterr->msg + n, sizeof(reterr->msg) - n, ": %s",
+		 strerror(code < 0 ? -code : code));
 	return code;
 }
 

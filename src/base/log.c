@@ -11,8 +11,8 @@ static const struct {
 	const char *name;
 	enum log_level level;
 } names[] = {
-	{"error", LOG_LEVEL_ERROR}, {"warn", LOG_LEVEL_WARN},	{"notice", LOG_LEVEL_NOTICE},
-	{"info", LOG_LEVEL_INFO},   {"debug", LOG_LEVEL_DEBUG},
+    {"error", LOG_LEVEL_ERROR}, {"warn", LOG_LEVEL_WARN},   {"notice", LOG_LEVEL_NOTICE},
+    {"info", LOG_LEVEL_INFO},	{"debug", LOG_LEVEL_DEBUG},
 };
 
 void log_set_level(enum log_level level)
