@@ -145,7 +145,7 @@ int proc_pid_stat_parse(const char *text, struct proc_pid_stat *ret)
 	int ppid;
 	size_t n;
 
-	if (!open || !close || close < open)
+	if (!open || !close || close < open || !strchr(close, '\n'))
 		return -EINVAL;
 	if (sscanf(close + 1, " %*c %d %*d %*d %*d %*d %u", &ppid, &flags) != 2)
 		return -EINVAL;

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/* probes/ on captured machines: the values, the fd budget, zones that come and go in mid-tick. */
+#include "test.h"
+#include "fixture.h"
+
+#include <sys/resource.h>
+
+#include "base/cleanup.h"
+#include "probes/probe.h"
+#include "zones/zones.h"
+
+struct world {
+	struct kernel k;
+	struct cgroup_fs fs;
+	struct config cfg;
+	struct zones *zs;
+	struct probes *p;
+	uint64_t now_ns;
+};
+
+static void on_add(const struct zone *z, void *arg)
+{
+	struct world *w = arg;
+
+	assert_int_equal(probes_zone_add(w->p, z->id, z->parent ? z->parent->id : 0, z->path), 0);
+}
+
+static void on_remove(const struct zone *z, void *arg)
+{
+	probes_zone_remove(((struct world *)arg)->p, z->id);
+}
+
+static void begin(struct world *w, const char *fixture, uint32_t fd_budget)
+{
+	struct zones_events ev = {.on_add = on_add, .on_remove = on_remove, .arg = w};
+	struct probes_options o = {.fd_budget = fd_budget};
+
+	*w = (struct world){.now_ns = 1000000000};
+	config_defaults(&w->cfg);
+	fixture_open(fixture, &w->k, &w->fs);
+	assert_int_equal(probes_new(&w->k, &w->fs, &o, &w->p), 0);
+	assert_int_equal(zones_new(&w->k, &w->fs, &w->cfg, &ev, &w->zs, NULL), 0);
+	while (zones_process(w->zs, 1, NULL))
+		;
+}
+
+static void tick(struct world *w)
+{
+	w->now_ns += 1000000000;
+	probes_tick_begin(w->p, w->now_ns);
+	while (probes_tick_step(w->p, NULL))
+		;
+}
+
+static void end(struct world *w)
+{
+	zones_free(w->zs);
+	probes_free(w->p);
+	fixture_close(&w->k, &w->fs);
+}
+
+static uint64_t id_of(const struct world *w, const char *path)
+{
+	const struct zone *z = zones_by_path(w->zs, path);
+
+	assert_non_null(z);
+	return z->id;
+}
+
+static uint64_t value(const struct world *w, const char *path, enum zone_metric m)
+{
+	const struct zone_row *row = probes_row(w->p, id_of(w, path));
+
+	assert_non_null(row);
+	if (!(row->valid & 1u << m))
+		fail_msg("%s: %s is not known", path, zone_metrics[m].name);
+	return row->value[m];
+}
+
+static bool knows(const struct world *w, const char *path, enum zone_metric m)
+{
+	return probes_row(w->p, id_of(w, path))->valid & 1u << m;
+}
+
+#define BATCH "/system.slice/batch.service"
+
+static void test_v2(void **state)
+{
+	struct probes_stats st;
+	struct world w;
+
+	begin(&w, "v2", 1000);
+	probes_zone_interest(w.p, id_of(&w, BATCH), PROBE_BE);
+	tick(&w);
+	assert_int_equal(value(&w, BATCH, ZM_CPU_USAGE_NS), 3003714000);
+	assert_int_equal(value(&w, BATCH, ZM_CPU_PERIODS), 150);
+	assert_int_equal(value(&w, BATCH, ZM_CPU_THROTTLED), 149);
+	assert_int_equal(value(&w, BATCH, ZM_CPU_THROTTLED_NS), 9647520000);
+	assert_true(probes_row(w.p, id_of(&w, BATCH))->own_quota);
+	assert_int_equal(value(&w, BATCH, ZM_PSI_CPU_SOME_NS), 10041714000);
+	assert_int_equal(value(&w, BATCH, ZM_TASKS), 1);
+	assert_false(probes_row(w.p, id_of(&w, "/system.slice"))->own_quota);
+	assert_true(knows(&w, BATCH, ZM_PSI_IO_FULL_NS) && knows(&w, BATCH, ZM_MEM_BYTES));
+	assert_false(knows(&w, "/", ZM_MEM_BYTES));
+	/* nothing was protected, and nothing ran in the pod: not read */
+	assert_false(knows(&w, BATCH, ZM_RUN_DELAY_NS));
+	assert_false(knows(&w, "/kubepods/burstable", ZM_PSI_CPU_SOME_NS));
+	assert_int_equal(value(&w, "/kubepods/burstable", ZM_CPU_USAGE_NS), 0);
+	assert_true(probes_host(w.p)->valid == (1u << HM_NR) - 1);
+	assert_int_equal(probes_host(w.p)->value[HM_MEM_TOTAL_BYTES], 987252ull * 1024);
+	probes_stats(w.p, &st);
+	assert_int_equal(st.zones, 13);
+	assert_true(st.active > 3 && st.active < 13);
+	assert_int_equal(st.errors_total, 0);
+	assert_int_equal(st.fd_shortage_total, 0);
+	end(&w);
+}
+
+static void test_v1(void **state)
+{
+	static const char *const fixtures[] = {"v1", "hybrid"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(fixtures); i++) {
+		struct probe_status st[16];
+		struct world w;
+		size_t n;
+
+		begin(&w, fixtures[i], 1000);
+		tick(&w);
+		assert_int_equal(value(&w, BATCH, ZM_CPU_USAGE_NS), 931537602);
+		assert_int_equal(value(&w, BATCH, ZM_CPU_THROTTLED), 16);
+		assert_int_equal(value(&w, BATCH, ZM_CPU_THROTTLED_NS), 241211375);
+		assert_int_equal(value(&w, BATCH, ZM_MEM_BYTES), 167936);
+		/* PSI is v2's: of a v1 host there is the host's only, and it is said why */
+		assert_int_equal(knows(&w, BATCH, ZM_PSI_CPU_SOME_NS), i == 1);
+		n = probes_status(w.p, st, ARRAY_SIZE(st));
+		for (size_t s = 0; s < n; s++)
+			if (!strcmp(st[s].name, "psi")) {
+				assert_int_equal(st[s].on, i == 1);
+				assert_int_equal(!!strstr(st[s].why, "no cgroup v2 hierarchy"),
+						 i == 0);
+			} else {
+				assert_true(st[s].on && !st[s].why[0]);
+			}
+		end(&w);
+	}
+}
+
+/* Zones that did not run are not read, nor what is below them. */
+static void test_idle_not_read(void **state)
+{
+	struct probes_stats before, after;
+	struct world w;
+
+	begin(&w, "v2", 1000);
+	for (int i = 0; i < 3; i++)
+		tick(&w);
+	probes_stats(w.p, &before);
+	tick(&w);
+	probes_stats(w.p, &after);
+	/* a captured machine stands still: the root tells it for all */
+	assert_int_equal(after.reads_total - before.reads_total, 1);
+	assert_int_equal(after.opens_total, before.opens_total);
+	assert_int_equal(after.active, 0);
+	/* a protected zone is read all the same */
+	probes_zone_interest(w.p, id_of(&w, BATCH), PROBE_PROTECTED);
+	tick(&w);
+	probes_stats(w.p, &before);
+	assert_true(before.reads_total - after.reads_total > 4);
+	assert_true(knows(&w, BATCH, ZM_RUN_DELAY_NS));
+	probes_zone_interest(w.p, id_of(&w, BATCH), PROBE_NORMAL);
+	end(&w);
+}
+
+static void test_budget(void **state)
+{
+	static const uint32_t budgets[] = {0, 1, 5, 13, 20};
+
+	for (size_t i = 0; i < ARRAY_SIZE(budgets); i++) {
+		unsigned int fds = count_fds();
+		struct probes_stats st;
+		struct world w;
+
+		begin(&w, "v2", budgets[i]);
+		for (int t = 0; t < 12; t++) {
+			tick(&w);
+			probes_stats(w.p, &st);
+			assert_in_range(st.fds_kept, 0, budgets[i]);
+		}
+		assert_int_equal(value(&w, BATCH, ZM_CPU_USAGE_NS), 3003714000);
+		assert_int_equal(value(&w, BATCH, ZM_PSI_CPU_SOME_NS), 10041714000);
+		assert_int_equal(st.errors_total, 0);
+		end(&w);
+		assert_int_equal(count_fds(), fds);
+	}
+}
+
+/* The process runs out of fds: what can't be kept is read by turns, and nothing fails. */
+static void test_no_fds(void **state)
+{
+	struct rlimit before, few;
+	struct probes_stats st;
+	struct world w;
+
+	begin(&w, "v2", 1000);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = count_fds() + 3;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	for (int t = 0; t < 10; t++)
+		tick(&w);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	probes_stats(w.p, &st);
+	assert_true(st.fd_shortage_total > 0 && st.fd_budget < 1000);
+	assert_int_equal(st.errors_total, 0);
+	assert_int_equal(value(&w, BATCH, ZM_CPU_USAGE_NS), 3003714000);
+	assert_int_equal(value(&w, "/", ZM_CPU_USAGE_NS), 5296261000);
+	end(&w);
+}
+
+static bool over_at_once(void *arg)
+{
+	++*(unsigned int *)arg;
+	return true;
+}
+
+/* Zones go away, come and are renamed between any two units of a tick. */
+static void test_changes_in_mid_tick(void **state)
+{
+	for (unsigned int at = 0; at < 60; at++) {
+		unsigned int units = 0;
+		struct slice slice = {over_at_once, &units};
+		struct world w;
+		uint64_t id;
+
+		begin(&w, "v2", 1000);
+		id = id_of(&w, BATCH);
+		probes_zone_interest(w.p, id, PROBE_PROTECTED);
+		probes_tick_begin(w.p, 1);
+		while (probes_tick_step(w.p, &slice))
+			if (units == at) {
+				probes_zone_remove(w.p, id);
+				probes_zone_remove(w.p, id_of(&w, "/docker"));
+				probes_zone_rename(w.p, id_of(&w, "/system.slice"), "/docker");
+				assert_int_equal(
+				    probes_zone_add(w.p, 1, id_of(&w, "/machine"), "/gone"), 0);
+				assert_int_equal(probes_zone_add(w.p, 1, 0, "/gone"), -EEXIST);
+				assert_int_equal(probes_zone_add(w.p, 2, 3, "/x"), -ENOENT);
+			}
+		assert_true(units > 40);
+		if (at > 0 && at < 40)
+			assert_null(probes_row(w.p, id));
+		tick(&w);
+		end(&w);
+	}
+}
+
+/* A tick that was not finished: the next begins where it stopped. */
+static void test_late(void **state)
+{
+	unsigned int units = 0;
+	struct slice slice = {over_at_once, &units};
+	struct probes_stats st;
+	struct world w;
+
+	begin(&w, "v2", 1000);
+	probes_tick_begin(w.p, 1);
+	for (int i = 0; i < 5; i++)
+		assert_true(probes_tick_step(w.p, &slice));
+	tick(&w);
+	probes_stats(w.p, &st);
+	assert_int_equal(st.late_ticks_total, 1);
+	zones_for_each(w.zs, z) assert_true(probes_row(w.p, z->id)->valid & 1u << ZM_CPU_USAGE_NS);
+	end(&w);
+}
+
+static void test_switch(void **state)
+{
+	struct probe_status st[16];
+	struct world w;
+	size_t n;
+
+	begin(&w, "v1", 1000);
+	tick(&w);
+	assert_true(knows(&w, BATCH, ZM_MEM_BYTES));
+	assert_int_equal(probes_switch(w.p, "memory", false, "for a test"), 0);
+	assert_false(knows(&w, BATCH, ZM_MEM_BYTES));
+	n = probes_status(w.p, st, ARRAY_SIZE(st));
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(st[i].name, "memory"))
+			assert_true(!st[i].on && !strcmp(st[i].why, "for a test"));
+	assert_int_equal(probes_switch(w.p, "memory", true, NULL), 0);
+	assert_int_equal(probes_switch(w.p, "psi", true, NULL), -EOPNOTSUPP);
+	assert_int_equal(probes_switch(w.p, "none", true, NULL), -ENOENT);
+	end(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_v2),
+	    cmocka_unit_test(test_v1),
+	    cmocka_unit_test(test_idle_not_read),
+	    cmocka_unit_test(test_budget),
+	    cmocka_unit_test(test_no_fds),
+	    cmocka_unit_test(test_changes_in_mid_tick),
+	    cmocka_unit_test(test_late),
+	    cmocka_unit_test(test_switch),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
