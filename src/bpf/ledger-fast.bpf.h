@@ -91,6 +91,22 @@ __noinline int overlap_begin(u32 cpu, u32 v, u64 now)
 	return 0;
 }
 
+extern struct task_struct *bpf_task_from_pid(s32 pid) __ksym __weak;
+extern void bpf_task_release(struct task_struct *p) __ksym __weak;
+
+static __always_inline void comm_of(s32 pid, char *comm)
+{
+	struct task_struct *p;
+
+	if (!bpf_ksym_exists(bpf_task_from_pid) || !bpf_ksym_exists(bpf_task_release))
+		return;
+	p = bpf_task_from_pid(pid);
+	if (!p)
+		return;
+	bpf_probe_read_kernel_str(comm, LEDGER_COMM, p->comm);
+	bpf_task_release(p);
+}
+
 static __always_inline void event_emit(struct pair *pair, struct ledger_cpu *cs, u32 cpu, u32 v,
 				       u64 mono_ns, u64 foreign_ns)
 {
@@ -113,8 +129,10 @@ static __always_inline void event_emit(struct pair *pair, struct ledger_cpu *cs,
 	__builtin_memset(e->comm, 0, sizeof(e->comm));
 	if ((u32)bpf_get_current_pid_tgid() == (u32)e->pid)
 		bpf_get_current_comm(e->comm, sizeof(e->comm));
-	else if (info)
+	else if (info && info->pid == e->pid)
 		__builtin_memcpy(e->comm, info->comm, sizeof(e->comm));
+	else
+		comm_of(e->pid, e->comm);
 	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP);
 }
 
@@ -126,7 +144,7 @@ static int on_timer(void *map, u32 *key, struct pair *pair)
 	u64 now, foreign, total, thr = threshold_ns[v & (LEDGER_NR_VICTIMS - 1)];
 	bool overlapping;
 
-	if (!cs || !victim_id[v & (LEDGER_NR_VICTIMS - 1)]) {
+	if (!cs || !thr || !victim_id[v & (LEDGER_NR_VICTIMS - 1)]) {
 		pair->armed = 0;
 		return 0;
 	}

@@ -3,6 +3,7 @@
 #pragma once
 #include "ledger-wait.bpf.h"
 
+#define LATE_COUNTED_NS 10000 /* smaller ones come with migrations: two clocks */
 #define FRACTION_BITS 16
 #define FRACTION_ONE  (1ull << FRACTION_BITS)
 
@@ -159,16 +160,49 @@ static __always_inline void runner_set(struct ledger_cpu *cs, struct task_struct
 	}
 }
 
-/* Its switch-in was not seen either: if it is still counted as waiting, it stopped at `start`. */
-static __always_inline void missed_in(struct task_struct *prev, u64 start)
+/*
+ * What the kernel says a task has waited, less what was accounted: its wake-up or switch-in was not
+ * seen (threads exist that run with tracing off, and an interrupt in one may wake anybody), or there
+ * was no storage. `recent`: that much of it lies in the stretch that ends now.
+ */
+static __noinline void wait_late(struct segment *s, u32 v, u64 ns, u64 recent)
 {
-	struct task_state *st;
+	struct ledger_cpu *cs = cpu_state(s->cpu);
 
-	if (!prev->pid || victim_of(prev) == LEDGER_VICTIM_NONE)
+	if (!cs || v >= LEDGER_NR_VICTIMS)
+		return;
+	if (recent > ns)
+		recent = ns;
+	charge(v, s->victim == v ? SLOT_SELF : s->slot, recent);
+	charge(v, SLOT_UNKNOWN, ns - recent);
+	cs->wait_ns[v] += ns;
+	if (ns > LATE_COUNTED_NS)
+		count(COUNTER_LATE_WAITS);
+}
+
+/* prev was switched in unseen: if it is still counted as waiting, it stopped at `start`. */
+static __always_inline void missed_in(struct segment *s, struct task_struct *prev, u64 start)
+{
+	u32 v = prev->pid ? victim_of(prev) : LEDGER_VICTIM_NONE;
+	struct task_state *st;
+	u64 old, total;
+	s64 lost;
+
+	if (v == LEDGER_VICTIM_NONE)
 		return;
 	st = bpf_task_storage_get(&tasks, prev, NULL, 0);
-	if (st && st->where && task_out(st, start))
+	if (!st)
+		return;
+	old = st->where ? task_out(st, start) : 0;
+	if (old)
 		count(COUNTER_STALE_WAITERS);
+	if (!track_kernel)
+		return;
+	total = kernel_waited(prev, start);
+	lost = total - st->seen_ns - (old ? where_elapsed(old, start) : 0);
+	st->seen_ns = total;
+	if (lost > 0)
+		wait_late(s, v, lost, 0);
 }
 
 /* How long prev has run, switched in unseen. */
@@ -203,7 +237,7 @@ static __always_inline void pay(struct ledger_cpu *cs, u32 cpu, struct task_stru
 		if (ran > s.len)
 			ran = s.len;
 		s.now = now - ran;
-		missed_in(prev, s.now);
+		missed_in(&s, prev, s.now);
 		s.len -= ran;
 		flush(&s, mask);
 		runner_set(cs, prev, zone_of(prev));

@@ -31,6 +31,7 @@ struct cfs_rq___self {
 /* Set by user space before loading. */
 const volatile u32 max_slots = SLOT_FIRST;
 const volatile u32 max_cpus = 1;
+const volatile bool track_kernel; /* run_delay exists, and every move of a task is seen */
 const volatile bool may_create_storage; /* creating is safe under the runqueue lock */
 
 u64 victim_id[LEDGER_NR_VICTIMS]; /* 0: free */
@@ -42,10 +43,15 @@ u32 cache_gen = 1;
 u32 nr_victims;
 u32 next_slot = SLOT_FIRST;
 
-/* A waiting task of a protected zone: start (48 bits) | cpu + 1 (10) | victim (6); 0: not counted.
- * One word, so that whoever exchanges it owns taking the waiter out. */
+/*
+ * A task of a protected zone. where: it waits since start (48 bits) | cpu + 1 (10) | victim (6); 0: it
+ * is not counted as waiting. One word, so that whoever exchanges it owns taking the waiter out.
+ * seen_ns: how much of the kernel's run_delay is accounted for, while `tracked`.
+ */
 struct task_state {
 	u64 where;
+	u64 seen_ns;
+	u64 tracked; /* it is in a protected zone, without a break */
 };
 
 struct {

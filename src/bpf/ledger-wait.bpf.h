@@ -102,12 +102,28 @@ static __always_inline void task_move(struct task_state *st, u64 old, u32 cpu, u
 		waiter_out(cpu, v, now);
 }
 
-static __always_inline struct task_state *state_of(struct task_struct *p, bool create)
+/* The kernel's run_delay, the wait under way included; 0 where it keeps none. */
+static __always_inline u64 kernel_waited(struct task_struct *p, u64 now)
+{
+	u64 since;
+
+	if (!bpf_core_field_exists(p->sched_info.last_queued))
+		return 0;
+	since = p->sched_info.last_queued;
+	return p->sched_info.run_delay + (since && now > since ? now - since : 0);
+}
+
+static __always_inline struct task_state *state_of(struct task_struct *p, bool create, u64 now)
 {
 	struct task_state *st = bpf_task_storage_get(&tasks, p, NULL, 0);
 
-	if (!st && create)
+	if (!st && create) {
 		st = bpf_task_storage_get(&tasks, p, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		if (st) {
+			st->seen_ns = kernel_waited(p, now);
+			st->tracked = 1;
+		}
+	}
 	if (!st)
 		count(COUNTER_STORAGE_FAILED);
 	return st;

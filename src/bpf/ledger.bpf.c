@@ -26,7 +26,7 @@ static __always_inline void switch_out(struct task_struct *prev, u32 cpu, u64 no
 	v = victim_of(prev);
 	if (v == LEDGER_VICTIM_NONE)
 		return;
-	st = state_of(prev, may_create_storage);
+	st = state_of(prev, may_create_storage, now);
 	if (!st)
 		return;
 	throttle_note(prev, cpu, v, now);
@@ -60,40 +60,31 @@ static __always_inline void wait_record(u32 v, u64 ns)
 		__sync_fetch_and_add(bucket, 1);
 }
 
-/*
- * Switched in, but not counted: its wake-up was not seen (some threads run with tracing off, and an
- * interrupt in them may wake anybody), or it had no storage. The kernel knows since when it waited.
- * What lies in the stretch just ended is its runner's; what came before is unknown.
- */
-static __noinline void wait_late(struct ledger_cpu *cs, struct segment *s, u32 v, u64 since)
-{
-	u64 ns = s->now - since, known = s->now - cs->last_clock;
-
-	if (!since || (s64)ns <= 0 || v >= LEDGER_NR_VICTIMS)
-		return;
-	if (known > ns)
-		known = ns;
-	charge(v, s->victim == v ? SLOT_SELF : s->slot, known);
-	charge(v, SLOT_UNKNOWN, ns - known);
-	cs->wait_ns[v] += ns;
-	count(COUNTER_LATE_WAITS);
-	wait_record(v, ns);
-}
-
-static __always_inline void switch_in(struct ledger_cpu *cs, struct segment *s,
-				      struct task_struct *next, u32 v)
+static __always_inline void switch_in(struct segment *s, struct task_struct *next, u32 v, u64 last)
 {
 	struct task_state *st;
-	u64 old;
+	u64 old, total, waited = 0;
+	s64 lost;
 
 	if (v == LEDGER_VICTIM_NONE && s->now >= lookup_all_until)
 		return;
 	st = bpf_task_storage_get(&tasks, next, NULL, 0);
 	old = st && st->where ? task_out(st, s->now) : 0;
-	if (old)
-		wait_record(where_victim(old), where_elapsed(old, s->now));
-	else if (v != LEDGER_VICTIM_NONE && bpf_core_field_exists(next->sched_info.last_queued))
-		wait_late(cs, s, v, next->sched_info.last_queued);
+	if (old) {
+		waited = where_elapsed(old, s->now);
+		wait_record(where_victim(old), waited);
+	}
+	if (v == LEDGER_VICTIM_NONE || !track_kernel)
+		return;
+	total = kernel_waited(next, s->now);
+	lost = total - (st ? st->seen_ns : next->sched_info.run_delay) - waited;
+	if (st)
+		st->seen_ns = total;
+	if (lost > 0) {
+		wait_late(s, v, lost, old ? 0 : s->now - last);
+		if (!old)
+			wait_record(v, lost);
+	}
 }
 
 SEC("tp_btf/sched_switch")
@@ -115,6 +106,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	rq = next->se.cfs_rq->rq;
 	now = rq->clock;
 	before.now = now;
+	before.cpu = cpu;
 	missed = prev->pid != cs->run_pid;
 	if (missed) {
 		if (cs->run_pid == -1) /* the first switch seen here */
@@ -128,11 +120,12 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	before.victim = cs->run_victim;
 	/* Whoever waits from here on does not overlap with prev any more. */
 	cs->run_slot = SLOT_UNKNOWN;
+	cs->run_pid = next->pid; /* before its word is taken: see rehome() */
 	if (preempt || prev_state == TASK_RUNNING)
 		switch_out(prev, cpu, now);
 	if (next->pid && !(next->flags & PF_KTHREAD)) {
 		word = zone_of(next);
-		switch_in(cs, &before, next, WORD_VICTIM(word));
+		switch_in(&before, next, WORD_VICTIM(word), cs->last_clock);
 	}
 	runner_set(cs, next, word);
 	cs->last_clock = now;
@@ -165,11 +158,11 @@ static __always_inline int woken(struct task_struct *p)
 	v = victim_of(p);
 	if (v == LEDGER_VICTIM_NONE)
 		return 0;
-	st = state_of(p, may_create_storage);
+	now = clock_of(p);
+	st = state_of(p, may_create_storage, now);
 	if (!st || st->where) /* preempted on its way to sleep: it has been waiting all along */
 		return 0;
 	cpu = p->thread_info.cpu;
-	now = clock_of(p);
 	throttle_note(p, cpu, v, now);
 	task_in(st, cpu, v, now);
 	return 0;
@@ -210,7 +203,7 @@ SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
 	if (nr_victims && victim_of(child) != LEDGER_VICTIM_NONE)
-		state_of(child, true);
+		state_of(child, true, 0);
 	return 0;
 }
 
@@ -227,15 +220,18 @@ static __always_inline bool task_waits(struct task_struct *p)
 static __always_inline void rehome(struct task_struct *p)
 {
 	u32 v = victim_of(p), cpu;
+	struct ledger_cpu *cs;
 	struct task_state *st;
 	u64 old, now;
 
-	st = bpf_task_storage_get(&tasks, p, NULL,
-				  v == LEDGER_VICTIM_NONE ? 0 : BPF_LOCAL_STORAGE_GET_F_CREATE);
+	now = clock_of(p);
+	st = v == LEDGER_VICTIM_NONE ? bpf_task_storage_get(&tasks, p, NULL, 0) : state_of(p, true, now);
 	if (!st)
 		return;
-	now = clock_of(p);
 	old = st->where;
+	if (!st->tracked)
+		st->seen_ns = kernel_waited(p, now);
+	st->tracked = v != LEDGER_VICTIM_NONE;
 	if (old) {
 		if (p->on_cpu) /* runs, unseen: its next switch-out sets that right */
 			return;
@@ -250,12 +246,13 @@ static __always_inline void rehome(struct task_struct *p)
 	if (v == LEDGER_VICTIM_NONE || !task_waits(p))
 		return;
 	cpu = p->thread_info.cpu;
+	cs = cpu_state(cpu);
 	throttle_note(p, cpu, v, now);
-	if (!waiter_in(cpu, v, now))
+	if (!cs || !waiter_in(cpu, v, now))
 		return;
 	if (__sync_val_compare_and_swap(&st->where, 0, where_pack(now, cpu, v)) != 0)
 		waiter_out(cpu, v, now);
-	else if (!task_waits(p) || p->thread_info.cpu != cpu)
+	else if (cs->run_pid == p->pid || !task_waits(p) || p->thread_info.cpu != cpu)
 		task_out(st, now);
 }
 

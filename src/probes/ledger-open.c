@@ -131,6 +131,10 @@ static int load(struct ledger *l, struct error *reterr)
 	l->throttle_exact = has_field(btf, "cfs_rq", "throttled_clock_self");
 	l->skel->rodata->max_slots = l->max_slots;
 	l->skel->rodata->max_cpus = l->nr_cpus;
+	/* Without the thread iterator, threads may change their zone unseen. */
+	l->skel->rodata->track_kernel =
+		has_field(btf, "sched_info", "last_queued") &&
+		btf__find_by_name_kind(btf, "bpf_iter_task_new", BTF_KIND_FUNC) > 0;
 	/* Kernels whose task storage has an allocator of its own never wake anybody in it. */
 	l->skel->rodata->may_create_storage = has_field(btf, "bpf_local_storage_map", "bpf_ma");
 	r = size_maps(l);

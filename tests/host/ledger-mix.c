@@ -2,174 +2,23 @@
 #include "ledger-mix.h"
 #include <fcntl.h>
 #include <math.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/io.h"
-#include "base/parse.h"
-#include "base/str.h"
+#include "bpf/audit.h"
+#include "ledger-load.h"
 
-#define NS_PER_MS  1000000ull
-#define NS_PER_SEC 1000000000ull
-#define CHILDREN_MAX 64
-#define GROUPS_MAX 16
-#define MIX_CPU (env.nr_cpus - 1)
-
-static struct env {
-	bool v1;
-	int nr_cpus;
-	char base[128]; /* "/sys/fs/cgroup/cpu/cz-test-ledger-PID" */
-	char groups[GROUPS_MAX][32];
-	int nr_groups;
-	int go[2];
-	pid_t children[CHILDREN_MAX];
-	int nr_children;
-} env;
-
-/* ---- loads: run in the child, until killed ---- */
-
-static void spin_until(uint64_t end_ns)
-{
-	while (clock_mono_ns() < end_ns)
-		;
-}
-
-static void sleep_ns(uint64_t ns)
-{
-	struct timespec t = {.tv_sec = ns / NS_PER_SEC, .tv_nsec = ns % NS_PER_SEC};
-
-	nanosleep(&t, NULL);
-}
-
-static void load_spin(void)
-{
-	for (;;)
-		spin_until(clock_mono_ns() + NS_PER_SEC);
-}
-
-/* Busy 2 ms, asleep 4 ms. */
-static void load_burst(void)
-{
-	for (;;) {
-		spin_until(clock_mono_ns() + 2 * NS_PER_MS);
-		sleep_ns(4 * NS_PER_MS);
-	}
-}
-
-/* Demand follows a sine of 1 s between 5 and 95 %, in slots of 5 ms. */
-static void load_sine(void)
-{
-	for (;;) {
-		uint64_t now = clock_mono_ns(), slot = 5 * NS_PER_MS;
-		double phase = (double)(now % NS_PER_SEC) / NS_PER_SEC * 2 * 3.14159265358979;
-		uint64_t busy = (uint64_t)((double)slot * (0.5 + 0.45 * sin(phase)));
-
-		spin_until(now + busy);
-		sleep_ns(slot - busy);
-	}
-}
-
-static void load_sleeper(void)
-{
-	for (;;)
-		sleep_ns(NS_PER_MS / 2);
-}
-
-/* Two threads of control that wake each other all the time. */
-static void load_pipe(void)
-{
-	int there[2], back[2];
-	char c = 0;
-
-	if (pipe(there) || pipe(back))
-		_exit(1);
-	if (!fork()) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		while (read(there[0], &c, 1) == 1 && write(back[1], &c, 1) == 1)
-			;
-		_exit(0);
-	}
-	while (write(there[1], &c, 1) == 1 && read(back[0], &c, 1) == 1)
-		;
-}
-
-static void load_switch(void)
-{
-	execlp("stress-ng", "stress-ng", "-q", "--switch", "4", NULL);
-}
-
-static void load_messaging(void)
-{
-	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-
-	dup2(null, 1);
-	dup2(null, 2);
-	execlp("perf", "perf", "bench", "sched", "messaging", "-g", "4", "-l", "100000", NULL);
-}
-
-static const struct {
-	const char *name;
-	void (*run)(void);
-} loads[] = {
-	{"spin", load_spin},	   {"burst", load_burst},   {"sine", load_sine},
-	{"sleeper", load_sleeper}, {"pipe", load_pipe},	    {"switch", load_switch},
-	{"messaging", load_messaging},
-};
-
-/* ---- groups ---- */
-
-static void group_path(char *buf, size_t size, const char *name)
-{
-	snprintf(buf, size, "%s%s%s", env.base, *name ? "/" : "", name);
-}
-
-int mix_group_write(const char *name, const char *file, const char *text)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s%s%s/%s", env.base, *name ? "/" : "", name, file);
-	return write_file_at(AT_FDCWD, path, text);
-}
-
-static int group_make(const char *name)
-{
-	char path[256];
-
-	for (int i = 0; i < env.nr_groups; i++)
-		if (!strcmp(env.groups[i], name))
-			return 0;
-	if (env.nr_groups == GROUPS_MAX)
-		return -ENOSPC;
-	group_path(path, sizeof(path), name);
-	if (mkdir(path, 0755) && errno != EEXIST)
-		return -errno;
-	snprintf(env.groups[env.nr_groups++], sizeof(env.groups[0]), "%s", name);
-	return 0;
-}
-
-uint64_t mix_group_id(const char *name)
-{
-	char path[256];
-	struct stat st;
-
-	group_path(path, sizeof(path), name);
-	return !group_make(name) && !stat(path, &st) ? st.st_ino : 0;
-}
+#define MIX_CPU (mix_env.nr_cpus - 1)
 
 static void set_quota(const char *name, int percent)
 {
 	char text[64];
 
-	if (env.v1) {
+	if (mix_env.v1) {
 		mix_group_write(name, "cpu.cfs_period_us", "100000");
 		snprintf(text, sizeof(text), "%d", percent ? percent * 1000 : -1);
 		mix_group_write(name, "cpu.cfs_quota_us", text);
@@ -183,141 +32,21 @@ static void set_shares(const char *name, int shares)
 {
 	char text[32];
 
-	snprintf(text, sizeof(text), "%d", shares ? shares : env.v1 ? 1024 : 100);
-	mix_group_write(name, env.v1 ? "cpu.shares" : "cpu.weight", text);
+	snprintf(text, sizeof(text), "%d", shares ? shares : mix_env.v1 ? 1024 : 100);
+	mix_group_write(name, mix_env.v1 ? "cpu.shares" : "cpu.weight", text);
 }
 
 /* Time throttled of the group's own queues; UINT64_MAX where the kernel does not tell. */
 static uint64_t throttled_local_ns(const char *name)
 {
 	char path[256], text[512];
-	const char *field = env.v1 ? "throttled_time " : "throttled_usec ";
+	const char *field = mix_env.v1 ? "throttled_time " : "throttled_usec ";
 	char *at;
 
-	snprintf(path, sizeof(path), "%s/%s/cpu.stat.local", env.base, name);
+	snprintf(path, sizeof(path), "%s/%s/cpu.stat.local", mix_env.base, name);
 	if (read_file_at(AT_FDCWD, path, text, sizeof(text)) < 0 || !(at = strstr(text, field)))
 		return UINT64_MAX;
-	return strtoull(at + strlen(field), NULL, 10) * (env.v1 ? 1 : 1000);
-}
-
-void mix_join(int pid, const char *name)
-{
-	char text[16];
-
-	snprintf(text, sizeof(text), "%d", pid);
-	(void)!mix_group_write(name, "cgroup.procs", text);
-}
-
-/* ---- children ---- */
-
-static void pin(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	sched_setaffinity(0, sizeof(set), &set);
-}
-
-static void child(const char *group, const char *load, int cpu)
-{
-	char c;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	setpgid(0, 0);
-	close(env.go[1]);
-	mix_join(getpid(), group);
-	if (cpu >= 0)
-		pin(cpu);
-	(void)!read(env.go[0], &c, 1); /* until mix_go() closes the other end */
-	for (size_t i = 0; i < ARRAY_SIZE(loads); i++)
-		if (!strcmp(loads[i].name, load))
-			loads[i].run();
-	_exit(127);
-}
-
-static bool is_asleep(pid_t pid)
-{
-	char path[64], text[512];
-	const char *state;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (read_file_at(AT_FDCWD, path, text, sizeof(text)) < 0)
-		return true;
-	state = strrchr(text, ')');
-	return state && state[1] && state[2] == 'S';
-}
-
-int mix_spawn(const char *name, const char *load, int cpu)
-{
-	pid_t pid;
-
-	if (group_make(name) || env.nr_children == CHILDREN_MAX)
-		return -ENOSPC;
-	if (env.go[1] < 0 && pipe2(env.go, O_CLOEXEC))
-		return -errno;
-	fflush(NULL);
-	pid = fork();
-	if (!pid)
-		child(name, load, cpu);
-	if (pid > 0)
-		env.children[env.nr_children++] = pid;
-	return pid;
-}
-
-/* All of them are in their groups and blocked: nothing has been waited for in them yet. */
-static void children_settle(void)
-{
-	for (int i = 0; i < env.nr_children; i++)
-		for (int n = 0; n < 2000 && !is_asleep(env.children[i]); n++)
-			sleep_ns(NS_PER_MS);
-	sleep_ns(20 * NS_PER_MS);
-}
-
-void mix_go(void)
-{
-	close_fd(&env.go[1]);
-	close_fd(&env.go[0]);
-}
-
-static bool group_is_empty(const char *name)
-{
-	char path[256], text[64];
-
-	group_path(path, sizeof(path), name);
-	snprintf(path + strlen(path), sizeof(path) - strlen(path), "/cgroup.procs");
-	return read_file_at(AT_FDCWD, path, text, sizeof(text)) == 0; /* -E2BIG: very many */
-}
-
-static void group_kill(const char *name)
-{
-	char path[256], line[32];
-	FILE *f;
-
-	group_path(path, sizeof(path), name);
-	snprintf(path + strlen(path), sizeof(path) - strlen(path), "/cgroup.procs");
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (atoi(line) > 1)
-			kill(atoi(line), SIGKILL);
-	if (f)
-		fclose(f);
-}
-
-void mix_kill_all(void)
-{
-	mix_go();
-	for (int i = 0; i < env.nr_children; i++)
-		kill(env.children[i], SIGKILL);
-	for (int i = 0; i < env.nr_children; i++)
-		waitpid(env.children[i], NULL, 0);
-	env.nr_children = 0;
-	for (int i = 0; i < env.nr_groups; i++) {
-		for (int n = 0; n < 3000 && *env.groups[i] && !group_is_empty(env.groups[i]); n++) {
-			group_kill(env.groups[i]);
-			sleep_ns(NS_PER_MS);
-		}
-	}
+	return strtoull(at + strlen(field), NULL, 10) * (mix_env.v1 ? 1 : 1000);
 }
 
 /* ---- the mixes ---- */
@@ -329,14 +58,14 @@ static void move_tasks(void *arg, uint64_t elapsed_ns)
 {
 	unsigned int n = (unsigned int)(elapsed_ns / NS_PER_MS);
 
-	mix_join(env.children[n % 2], group_names[n / 2 % 2 ? GROUP_VICTIM : GROUP_VICTIM_2]);
+	mix_join(mix_env.children[n % 2], group_names[n / 2 % 2 ? GROUP_VICTIM : GROUP_VICTIM_2]);
 }
 
 static void cpu_set_online(bool online)
 {
 	char path[64];
 
-	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/online", env.nr_cpus - 1);
+	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/online", mix_env.nr_cpus - 1);
 	(void)!write_file_at(AT_FDCWD, path, online ? "1" : "0");
 }
 
@@ -354,7 +83,7 @@ static void hotplug(void *arg, uint64_t elapsed_ns)
 const struct mix mixes[] = {
 	{.name = "sine+hog", .seconds = 3, .max_records = M, .victim = "sine", .nr_victims = 1, .nr_hogs = 1},
 	{.name = "4waiters+hog", .seconds = 3, .max_records = M, .victim = "burst", .nr_victims = 4, .nr_hogs = 1},
-	{.name = "two-hogs", .seconds = 3, .max_records = M, .victim = "burst", .nr_victims = 1, .nr_hogs = 2,
+	{.name = "two-hogs", .seconds = 3, .max_records = M, .victim = "spin", .nr_victims = 1, .nr_hogs = 2,
 	 .hog_shares = {717, 307}},
 	{.name = "switch", .seconds = 1, .max_records = 12 * M, .program = "stress-ng", .victim = "switch",
 	 .nr_victims = 1, .nr_hogs = 1},
@@ -403,7 +132,7 @@ static int mix_prepare(const struct mix *m)
 	for (int i = 0; i < m->nr_hogs; i++)
 		if (mix_spawn(group_names[GROUP_HOG_A + i], "spin", migrates ? -1 : MIX_CPU) < 0)
 			return -EAGAIN;
-	children_settle();
+	mix_children_settle();
 	return 0;
 }
 
@@ -414,8 +143,8 @@ static void mix_play(const struct mix *m, int seconds)
 	mix_go();
 	while ((now = clock_mono_ns()) < start + (uint64_t)seconds * NS_PER_SEC) {
 		if (m->disturb)
-			m->disturb(&env, now - start);
-		sleep_ns(m->disturb ? NS_PER_MS : 10 * NS_PER_MS);
+			m->disturb(&mix_env, now - start);
+		mix_sleep_ns(m->disturb ? NS_PER_MS : 10 * NS_PER_MS);
 	}
 	if (m->disturb == hotplug)
 		cpu_set_online(true);
@@ -517,7 +246,7 @@ static uint32_t leaked(struct ledger *l, const uint64_t *victims, size_t nr)
 	for (size_t v = 0; v < nr; v++) {
 		if (ledger_read(l, victims[v], &a, NULL, 0))
 			continue;
-		sleep_ns(100 * NS_PER_MS);
+		mix_sleep_ns(100 * NS_PER_MS);
 		n += !ledger_read(l, victims[v], &b, NULL, 0) && b.wait_ns != a.wait_ns;
 	}
 	return n;
@@ -565,6 +294,15 @@ static int mix_measure(const struct mix *m, int seconds, struct ledger *l, struc
 	return 0;
 }
 
+/* At most a tenth of the memory: small guests are slow, too. */
+static uint32_t log_size(const struct mix *m)
+{
+	uint64_t fit = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 10 /
+		       sizeof(struct audit_record);
+
+	return fit < m->max_records ? (uint32_t)fit : m->max_records;
+}
+
 int mix_run(const struct mix *m, int seconds, struct mix_result *ret, struct error *reterr)
 {
 	struct ledger_options o = {.max_zones = 1024};
@@ -577,7 +315,7 @@ int mix_run(const struct mix *m, int seconds, struct mix_result *ret, struct err
 		return error_set(reterr, -ENOENT, "%s is not installed", m->program);
 	r = ledger_open(&o, &l, reterr);
 	if (!r)
-		r = audit_open(m->max_records, &a, reterr);
+		r = audit_open(log_size(m), &a, reterr);
 	if (!r)
 		r = mix_prepare(m);
 	if (!r)
@@ -588,33 +326,4 @@ int mix_run(const struct mix *m, int seconds, struct mix_result *ret, struct err
 	if (!r)
 		*ret = res;
 	return r;
-}
-
-int mix_open(struct error *reterr)
-{
-	env = (struct env){.go = {-1, -1}, .nr_cpus = (int)sysconf(_SC_NPROCESSORS_CONF)};
-	env.v1 = !access("/sys/fs/cgroup/cpu/cpu.shares", F_OK);
-	snprintf(env.base, sizeof(env.base), "/sys/fs/cgroup%s/cz-test-ledger-%d", env.v1 ? "/cpu" : "",
-		 getpid());
-	if (geteuid())
-		return error_set(reterr, -EPERM, "needs root");
-	if (!env.v1)
-		(void)!write_file_at(AT_FDCWD, "/sys/fs/cgroup/cgroup.subtree_control", "+cpu");
-	if (group_make(""))
-		return error_errno(reterr, -EOPNOTSUPP, "make %s", env.base);
-	if (!env.v1)
-		(void)!mix_group_write("", "cgroup.subtree_control", "+cpu");
-	return 0;
-}
-
-void mix_close(void)
-{
-	char path[256];
-
-	mix_kill_all();
-	for (int i = env.nr_groups - 1; i >= 0; i--) {
-		group_path(path, sizeof(path), env.groups[i]);
-		rmdir(path);
-	}
-	env.nr_groups = 0;
 }
