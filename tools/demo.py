@@ -23,7 +23,7 @@ import time
 from demolib import redis_part, report, sine_part, verdict
 from demolib.control import Control, Failed, Processes
 from demolib.machine import Machine, Sampler, knob_changes
-from demolib.screen import Screen
+from demolib.screen import Screen, percent
 from demolib.stage import LOAD_CPU, Stage
 
 LIMIT_S, QUICK_LIMIT_S = 460, 112
@@ -79,8 +79,18 @@ class Demo:
         self.sampler = Sampler(self.machine, self.control.czd.pid)
         self.sampler.start()
         stage = Stage(self.control, self.machine, self.sampler, self.screen, self.args.quick)
+        self.warn_if_busy(time.monotonic_ns())
         self.redis, self.sine = redis_part.RedisPart(stage), sine_part.SinePart(stage)
         self.redis.set_up()
+
+    def warn_if_busy(self, start_ns):
+        """Better said now than after minutes of runs that nobody can use."""
+        self.screen.say("Looking for a second at what else runs here ...")
+        time.sleep(1.2)
+        other = max(self.sampler.window(start_ns, time.monotonic_ns())["other"])
+        if other > redis_part.OTHER_MAX:
+            self.screen.say(f"warning: other work uses {percent(other)} of a CPU. Runs will not be "
+                            "quiet, and the numbers will say little.")
 
     def perform(self):
         start = time.monotonic()

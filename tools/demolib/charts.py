@@ -138,14 +138,15 @@ def curves(intervals, title):
 
 
 def moments(events, end_ms):
-    """[(ms, title)] on one line, labels on alternating sides."""
-    left, right, y, height = 20, WIDTH - 20, 60, 112
+    """[(ms, title)] on one line; each label has a height of its own, so that none covers another."""
+    left, right, y, height = 20, WIDTH - 20, 74, 148
+    heights = (-22, 22, -46, 46)
     parts = [line(left, y, right, y, "mark")]
     for number, (ms, title) in enumerate(events):
         x = left + (right - left) * max(0, min(1, ms / end_ms))
         anchor = "start" if x < WIDTH / 3 else "end" if x > WIDTH * 2 / 3 else "middle"
-        up = number % 2 == 0
+        away = heights[number % len(heights)]
         parts += [f'<circle cx="{x:.1f}" cy="{y}" r="5" class="p99"/>',
-                  line(x, y, x, y - 22 if up else y + 22, "mark"),
-                  text(x, y - 28 if up else y + 36, f"{title}, {ms:.2f} ms", anchor)]
+                  line(x, y, x, y + away, "mark"),
+                  text(x, y + away + (14 if away > 0 else -6), f"{title}, {ms:.2f} ms", anchor)]
     return svg(height, parts, "One reaction")

@@ -16,7 +16,8 @@ margin:2em auto;padding:0 16px}
 h1{font-size:1.5em;margin-bottom:.2em}h2{font-size:1.15em;margin-top:2em}
 table{border-collapse:collapse;width:100%;font-size:.93em;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.25em .6em .25em 0;border-bottom:1px solid var(--rule);
-vertical-align:top}th{color:var(--dim);font-weight:500}td.n,th.n{text-align:right}
+vertical-align:top}th{color:var(--dim);font-weight:500}td.n,th.n{text-align:right;white-space:nowrap}
+.name{white-space:nowrap}
 .lead{font-size:1.1em}.dim{color:var(--dim)}.ok{color:var(--good)}.no{color:var(--bad);
 font-weight:600}pre{background:var(--card);padding:12px;overflow-x:auto;font-size:.85em}
 .scroll{overflow-x:auto}svg{width:100%;height:auto;font:12px system-ui,sans-serif}
@@ -42,6 +43,10 @@ def table(head, rows, numeric=()):
     lines += ["<tr>" + "".join(cell("td", c, v) for c, v in enumerate(row)) + "</tr>"
               for row in rows]
     return '<div class="scroll"><table>' + "".join(lines) + "</table></div>"
+
+
+def name(words):
+    return f'<span class="name">{esc(words)}</span>'
 
 
 def mark(met):
@@ -107,7 +112,7 @@ def ledger_section(redis_state):
         return "<h2>The wait ledger</h2><p>czd gave none.</p>"
     colours = {"neighbour": "be", "self": "lc", "kernel": "kernel"}
     bar = [(part_name(p), p["share_ppm"] / 1e6, colours.get(p["cause"], "other")) for p in parts]
-    rows = [(esc(part_name(p)), esc(p["cause"]), percent(p["share_ppm"] / 1e6),
+    rows = [(name(part_name(p)), esc(p["cause"]), percent(p["share_ppm"] / 1e6),
              esc("-" if p.get("cpu") is None else p["cpu"]),
              esc(p.get("cmdline") or p.get("comm") or "-")) for p in parts]
     said = f"<pre>{esc(redis_state.why_text)}</pre>" if redis_state.why_text else ""
@@ -143,7 +148,7 @@ def action_section(redis):
         if before is None or after is None:
             return "-"
         return f"{charts.micro(before / 1e3)} to {charts.micro(after / 1e3)}"
-    rows = [(esc(where), esc(a["target"]), esc(f"{a['knob']} {a['from']} to {a['to']}"),
+    rows = [(name(where), name(a["target"]), name(f"{a['knob']} {a['from']} to {a['to']}"),
              esc(a["reason"]), f"{(a['written_ns'] - a['onset_ns']) / 1e6:.2f} ms",
              esc(effect(a)), esc(a["state"])) for where, a in actions]
     reaction = redis["reaction_ms"]
