@@ -97,22 +97,15 @@ static void plan_approved(struct decide *d, struct plan *plan)
 	}
 }
 
-/* Harm seen now counts against what was in force during the whole window, not against a knob
- * turned since: until that has had its window, wait. */
+/* A knob was turned and has not had its window yet: harm seen now says nothing about it. */
 static bool base_is_settling(const struct decide *d, const struct contest *c)
 {
 	uint64_t id = c->s->zones[c->base].id;
 
-	for (size_t i = 0; i < d->nr_actions; i++) {
-		const struct action *a = &d->actions[i];
-
-		if (a->target_id != id)
-			continue;
-		if (d->trials[i].phase != PHASE_RESTING || a->state == ACTION_APPLIED)
+	for (size_t i = 0; i < d->nr_actions; i++)
+		if (d->actions[i].target_id == id &&
+		    (d->trials[i].phase != PHASE_RESTING || d->actions[i].state == ACTION_APPLIED))
 			return true;
-		if (a->state == ACTION_KEPT && a->written_ns + c->s->window_ns > c->s->now_ns)
-			return true;
-	}
 	return false;
 }
 

@@ -254,6 +254,19 @@ static void test_bystander_without_work_is_none(void **state)
 	assert_int_equal(action_nr(lab, 1)->target_id, world_id(slice));
 }
 
+/* A zone just born, of which nothing has been read yet, may well be at work. */
+static void test_unknown_zone_is_a_bystander(void **state)
+{
+	struct lab *lab = *state;
+	uint32_t slice = world_add(&lab->w, 0, "slice", CLASS_BE);
+	uint32_t job = world_add(&lab->w, slice, "slice/job", CLASS_BE);
+	uint32_t born = world_add(&lab->w, slice, "slice/new", CLASS_NORMAL);
+
+	lab->w.zones[born].delta_valid = 0;
+	second_by(lab, job, 240 * MSEC);
+	assert_int_equal(action_nr(lab, 1)->target_id, world_id(job));
+}
+
 static void test_bystander_moving_in_ends_it(void **state)
 {
 	struct lab *lab = *state;
@@ -326,6 +339,41 @@ static void test_cooldown(void **state)
 	}
 	assert_true(next_ns >= undone_ns + lab->w.cfg.guard.cooldown_ns);
 	assert_int_equal(event_by(lab, lab->hog)->nr, 0); /* idle did not help: not again */
+}
+
+static void test_fast_path_does_not_repeat_what_did_not_help(void **state)
+{
+	struct lab *lab = *state;
+
+	for (int i = 0; i < 3; i++)
+		harm(lab);
+	assert_int_equal(action_nr(lab, 1)->outcome, OUTCOME_NO_HELP);
+	for (int i = 0; i < 10; i++)
+		calm(lab); /* the cool-down is long over */
+	assert_int_equal(event_by(lab, lab->hog)->nr, 0);
+}
+
+/* The victim waits on three of four CPUs: one would remain, so exclusion is no option. */
+static void test_half_of_the_cpus_remain(void **state)
+{
+	struct lab *lab = *state;
+	struct contest c;
+	struct action a;
+
+	lab->w.s.cpus.nr_cpus = 4;
+	cpuset_add(&lab->w.s.cpus.online, 2);
+	cpuset_add(&lab->w.s.cpus.online, 3);
+	calm(lab);
+	assert_null(contest_init(&c, lab->d, &lab->w.s, world_id(lab->lc), world_id(lab->hog)));
+	c.finding = &lab->f.items[0];
+	c.culprit = &c.finding->culprits[0];
+	for (int cpu = 2; cpu < 4; cpu++) {
+		assert_true(rung_build(lab->d, &c, RUNG_CPUSET, &a));
+		world_part(&lab->w, &lab->w.ledgers[0], CAUSE_NEIGHBOUR, lab->hog, MSEC);
+		lab->w.parts[0][lab->w.ledgers[0].nr_parts - 1].cpu = cpu;
+	}
+	assert_string_equal(a.to, "0,3");
+	assert_false(rung_build(lab->d, &c, RUNG_CPUSET, &a));
 }
 
 static void test_smt_siblings_go_too(void **state)
@@ -610,8 +658,12 @@ static void test_shared_target_waits(void **state)
 	assert_int_equal(event_by(lab, lab->hog)->nr, 1);
 	lab->lc = web;
 	assert_int_equal(harm(lab)->nr, 0);
-	lab->lc = redis;
 	assert_int_equal(lab->d->nr_actions, 1);
+	for (lab->lc = redis; action_nr(lab, 1)->state != ACTION_KEPT;)
+		calm(lab);
+	lab->lc = web; /* the idle class is in force already, and web is still hurt */
+	assert_int_equal(harm(lab)->nr, 1);
+	assert_int_equal(action_nr(lab, 2)->knob, KNOB_CPU_WEIGHT);
 }
 
 static void test_stopped_culprit_is_left_alone(void **state)
@@ -746,10 +798,13 @@ int main(void)
 	    LAB(test_contender_is_the_target),
 	    LAB(test_bystanders_spare_the_slice),
 	    LAB(test_bystander_without_work_is_none),
+	    LAB(test_unknown_zone_is_a_bystander),
 	    LAB(test_bystander_moving_in_ends_it),
 	    LAB(test_ladder_climbs_and_reverts),
 	    LAB(test_freeze_and_caps_only_when_allowed),
 	    LAB(test_cooldown),
+	    LAB(test_fast_path_does_not_repeat_what_did_not_help),
+	    LAB(test_half_of_the_cpus_remain),
 	    LAB(test_smt_siblings_go_too),
 	    LAB(test_no_cpu_left_skips_cpuset),
 	    LAB(test_budget),
