@@ -111,8 +111,10 @@ class Soak:
             raise RuntimeError(f"czd ended by itself:\n{self.czd.log_tail()}")
         victims = [self.czd.keeper.pid, worker] if both else [worker]
         self.held += bool(self.changed())
-        for pid in victims:
-            os.kill(pid, signal.SIGKILL)
+        # stopped first, or the worker would see the keeper's end and undo by itself
+        for number in (signal.SIGSTOP, signal.SIGKILL) if both else (signal.SIGKILL,):
+            for pid in victims:
+                os.kill(pid, number)
         self.hog_signal(signal.SIGSTOP)
         self.kills += 1
         if both:
