@@ -15,7 +15,7 @@ static json_t *row_again(const struct api_call *c, uint64_t id, struct error *re
 {
 	const struct zone *z;
 
-	if (pipeline_fresh(c->d) < 0)
+	if (publish_fresh(c->d) < 0)
 		return NULL;
 	z = zones_by_id(c->d->zones, id);
 	if (!z) {

@@ -274,9 +274,9 @@ static json_t *shape_self(const struct daemon *d)
 
 	probes_stats(d->probes, &ps);
 	zones_stats(d->zones, &zs);
-	return json_pack("{s:I,s:o,s:I,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "cpu_ppm", (json_int_t)d->self.cpu_ppm, "rss_bytes", shape_known(rss, rss),
+	return json_pack("{s:I,s:o,s:I,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "cpu_ppm", (json_int_t)d->self.cpu_ppm, "rss_bytes", shape_known(rss, rss),
 			 "loop_delay_max_ns", (json_int_t)d->self.loop_delay_max_ns, "priority", d->self.priority ? d->self.priority : "normal",
-			 "ticks_total", (json_int_t)d->self.ticks_total, "late_ticks_total", (json_int_t)d->self.late_ticks_total, "fast_events_total",
+			 "ticks_total", (json_int_t)d->self.ticks_total, "late_ticks_total", (json_int_t)d->self.late_ticks_total, "ledger_cost_ppm", (json_int_t)d->self.ledger_cost_ppm, "fast_events_total",
 			 (json_int_t)d->self.fast_events_total, "zones", (json_int_t)zs.count, "fds_kept", (json_int_t)ps.fds_kept, "fd_shortage_total",
 			 (json_int_t)ps.fd_shortage_total, "feed_total", (json_int_t)d->self.feed_total, "feed_refused_total",
 			 (json_int_t)d->self.feed_refused_total, "degraded", zs.degraded ? json_string(zs.degraded) : json_null());

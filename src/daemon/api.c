@@ -79,7 +79,7 @@ json_t *api_handle(const struct peer *p, const char *verb, const json_t *args, v
 			error_set(reterr, -EPERM, "'%s' changes things: only root and group cz-admin may", verb);
 			return NULL;
 		}
-		if (pipeline_fresh(c.d) < 0)
+		if (publish_fresh(c.d) < 0)
 			return NULL;
 		return verbs[i].fn(&c, reterr);
 	}

@@ -41,6 +41,7 @@ struct self_stats {
 	uint64_t loop_delay_max_ns; /* a slice that ran later than asked for */
 	uint64_t feed_total, feed_refused_total;
 	uint64_t cpu_ns_at_tick, cpu_ppm; /* own CPU over the last tick */
+	uint64_t ledger_cost_ppm;   /* of all CPUs, when last measured */
 	const char *priority;	    /* "fifo 1", "nice -20", "normal" */
 };
 
@@ -61,6 +62,8 @@ struct daemon {
 	struct ledger *ledger;	    /* NULL: off, see ledger_why_off */
 	sd_event_source *ledger_source;
 	char ledger_why_off[600];
+	bool ledger_measuring;
+	uint64_t ledger_cost_before_ns, ledger_retry_ns;
 	struct victims victims;
 	struct actuator *actuator;  /* NULL: only with a captured root */
 	struct baseline *baseline;
@@ -102,14 +105,22 @@ must_check int daemon_listen(struct daemon *d, struct error *reterr);
 must_check int pipeline_init(struct daemon *d, struct error *reterr);
 void pipeline_done(struct daemon *d);
 void pipeline_tick(struct daemon *d);		 /* a full tick: timer */
-void pipeline_fast(struct daemon *d);		 /* the ledger has events */
 void pipeline_zones(struct daemon *d);		 /* the tree has changed */
+bool pipeline_follow_zones(struct daemon *d);	 /* one slice of that and nothing else; true: more to do */
+
+/* publish.c */
+void publish_all(struct daemon *d);		 /* a new snapshot from what was read */
+must_check int publish_tree(struct daemon *d, bool fresh); /* only the zones: with new readings, or the latest known */
 /* Before anybody looks at d->snap: views borrow from zones, so they are laid out anew once zones
  * came, went or changed class. Cheap when nothing did. -ENOMEM. */
-must_check int pipeline_fresh(struct daemon *d);
-/* Where the ledger stands; opens it, or closes it with the reason. */
-void pipeline_ledger_open(struct daemon *d);
-void pipeline_ledger_close(struct daemon *d, const char *why);
+must_check int publish_fresh(struct daemon *d);
+uint32_t publish_index_of(const struct daemon *d, uint64_t zone_id); /* NO_ZONE */
+
+/* watch-ledger.c */
+void watch_ledger_open(struct daemon *d);	 /* or says why not */
+void watch_ledger_close(struct daemon *d, const char *why);
+void watch_ledger_events(struct daemon *d);	 /* the fast path */
+void watch_ledger_cost(struct daemon *d);
 
 /* enforce.c: plans -> actuator, and the news about actions */
 void enforce_plan(struct daemon *d, const struct plan *p);

@@ -47,9 +47,19 @@ void enforce_plan(struct daemon *d, const struct plan *p)
 }
 
 static const char *const state_texts[] = {
-	[ACTION_PROPOSED] = "proposed (mode is observe)", [ACTION_APPLIED] = "applied, measuring its effect", [ACTION_KEPT] = "kept: it helped",
-	[ACTION_REVERTED] = "reverted",			  [ACTION_FAILED] = "failed, nothing changed",	      [ACTION_LOST] = "given up: changed by somebody else, or the zone is gone",
+	[ACTION_PROPOSED] = "proposed (mode is observe)",
+	[ACTION_APPLIED] = "applied, measuring its effect",
+	[ACTION_KEPT] = "kept",
+	[ACTION_REVERTED] = "reverted",
+	[ACTION_FAILED] = "failed, nothing changed",
+	[ACTION_LOST] = "given up",
 	[ACTION_EXPIRED] = "no longer needed",
+};
+static const char *const outcome_texts[] = {
+	[OUTCOME_PENDING] = "",
+	[OUTCOME_HELPED] = ", it helped",
+	[OUTCOME_NO_HELP] = ", it did not help",
+	[OUTCOME_UNMEASURED] = ", its effect could not be measured",
 };
 
 /* One event for each action whose state is news. */
@@ -67,7 +77,8 @@ void enforce_announce(struct daemon *d)
 			continue;
 		if (hash_put(&d->action_states, a->seq, (void *)((uintptr_t)a->state + 1)) < 0)
 			continue;
-		events_add(&d->events, clock_real_ns(), EVENT_ACTION, a->target_name, a->seq, "%s %s -> %s on %s for %s: %s", knob_name(a->knob),
-			   a->from[0] ? a->from : "?", a->to, a->target_name, a->victim_name, state_texts[a->state]);
+		events_add(&d->events, clock_real_ns(), EVENT_ACTION, a->target_name, a->seq, "%s %s -> %s on %s for %s: %s%s%s%s", knob_name(a->knob),
+			   a->from[0] ? a->from : "?", a->to, a->target_name, a->victim_name, state_texts[a->state], outcome_texts[a->outcome],
+			   a->ended[0] ? ": " : "", a->ended);
 	}
 }

@@ -131,174 +131,6 @@ static void take_in_new(struct daemon *d)
 	d->nr_new = 0;
 }
 
-/* The snapshot */
-
-static int reserve_views(struct daemon *d, int which, size_t n)
-{
-	struct zone_view *grown;
-	size_t cap = n + n / 4 + 64;
-
-	if (d->views_cap[which] >= n)
-		return 0;
-	grown = realloc(d->views[which], cap * sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	d->views[which] = grown;
-	d->views_cap[which] = cap;
-	return 0;
-}
-
-static void view_values(const struct daemon *d, struct zone_view *v, const struct zone_view *before)
-{
-	const struct zone_row *row = probes_row(d->probes, v->id);
-
-	if (!row)
-		return;
-	v->valid = row->valid;
-	v->has_quota |= row->own_quota;
-	memcpy(v->value, row->value, sizeof(v->value));
-	if (!before)
-		return;
-	for (int m = 0; m < ZM_NR; m++) {
-		uint32_t bit = 1u << m;
-
-		if (zone_metrics[m].kind != METRIC_COUNTER || !(row->valid & before->valid & bit))
-			continue;
-		if (v->value[m] < before->value[m])
-			continue; /* a counter that fell is another counter */
-		v->delta[m] = v->value[m] - before->value[m];
-		v->delta_valid |= bit;
-	}
-}
-
-static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *v, const struct zone_view *views, const struct zone_view *before, bool fresh)
-{
-	*v = (struct zone_view){
-		.id = z->id,
-		.parent = z->parent ? z->parent->index : NO_ZONE,
-		.depth = z->depth,
-		.name = z->name,
-		.path = z->path,
-		.kind = z->kind,
-		.class = z->class,
-		.class_is_own = z->class_is_own,
-		.off_limits = z->off_limits_why != NULL,
-		.off_limits_why = z->off_limits_why,
-		.slo = z->slo,
-		.first_seen_ns = z->first_seen_ns,
-		.has_quota = z->parent && views[z->parent->index].has_quota,
-	};
-	if (fresh) {
-		view_values(d, v, before);
-	} else if (before) {
-		v->valid = before->valid;
-		v->delta_valid = before->delta_valid;
-		v->has_quota |= before->has_quota;
-		memcpy(v->value, before->value, sizeof(v->value));
-		memcpy(v->delta, before->delta, sizeof(v->delta));
-	}
-}
-
-/* Lay out the views anew: with fresh readings (a tick) or with the latest known (the tree changed). */
-static int build_views(struct daemon *d, bool fresh)
-{
-	int back = !d->front;
-	const struct zone_view *old = d->views[d->front];
-	struct zone_view *views;
-	uint32_t i = 0;
-
-	if (reserve_views(d, back, zones_count(d->zones)) < 0)
-		return -ENOMEM;
-	views = d->views[back];
-	zones_for_each(d->zones, cz)
-	{
-		struct zone *z = (struct zone *)cz; /* index is ours */
-		bool known = z->index < d->snap.nr_zones && old && old[z->index].id == z->id;
-		const struct zone_view *before = known ? &old[z->index] : NULL;
-
-		z->index = i;
-		view_fill(d, z, &views[i++], views, before, fresh);
-	}
-	d->front = back;
-	d->snap.zones = views;
-	d->snap.nr_zones = i;
-	d->tree_dirty = false;
-	return 0;
-}
-
-static uint32_t index_of(const struct daemon *d, uint64_t id)
-{
-	const struct zone *z = zones_by_id(d->zones, id);
-
-	return z ? z->index : NO_ZONE;
-}
-
-/* Point the ledger views at the zones of this layout. */
-static void link_ledgers(struct daemon *d)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < d->victims.nr; i++) {
-		struct victim *vi = d->victims.items[i];
-
-		vi->view.zone = index_of(d, vi->zone_id);
-		for (size_t p = 0; p < vi->view.nr_parts; p++) {
-			if (vi->parts[p].culprit_id)
-				vi->parts[p].zone = index_of(d, vi->parts[p].culprit_id);
-		}
-		if (vi->view.zone != NO_ZONE)
-			d->ledgers[n++] = vi->view;
-	}
-	d->snap.ledgers = d->ledgers;
-	d->snap.nr_ledgers = n;
-}
-
-int pipeline_fresh(struct daemon *d)
-{
-	int r = d->tree_dirty ? build_views(d, false) : 0;
-
-	if (r == 0)
-		link_ledgers(d);
-	return r;
-}
-
-static void publish_host(struct daemon *d)
-{
-	const struct host_row *h = probes_host(d->probes);
-
-	d->snap.host_valid = h->valid;
-	memcpy(d->snap.host_value, h->value, sizeof(h->value));
-	memset(d->snap.host_delta, 0, sizeof(d->snap.host_delta));
-	for (int m = 0; m < HM_NR; m++) {
-		bool both = h->valid & d->host_before.valid & (1u << m);
-
-		if (both && host_metrics[m].kind == METRIC_COUNTER && h->value[m] >= d->host_before.value[m])
-			d->snap.host_delta[m] = h->value[m] - d->host_before.value[m];
-	}
-	d->host_before = *h;
-}
-
-static void publish(struct daemon *d)
-{
-	uint64_t now_ns = clock_mono_ns();
-
-	d->snap.window_ns = d->snap.now_ns ? now_ns - d->snap.now_ns : 0;
-	d->snap.now_ns = now_ns;
-	d->snap.seq++;
-	if (build_views(d, true) < 0)
-		return; /* no memory: the previous snapshot stays */
-	for (size_t i = 0; i < d->victims.nr; i++) {
-		struct victim *vi = d->victims.items[i];
-		uint32_t z = index_of(d, vi->zone_id);
-		const struct zone_view *v = z == NO_ZONE ? NULL : &d->snap.zones[z];
-		bool known = v && (v->delta_valid & (1u << ZM_RUN_DELAY_NS));
-
-		victim_read(&d->victims, vi, d->ledger, d->snap.window_ns, known ? v->delta[ZM_RUN_DELAY_NS] : UINT64_MAX);
-	}
-	link_ledgers(d);
-	publish_host(d);
-}
-
 /* Findings */
 
 static void note_closed(struct daemon *d, const struct finding *f)
@@ -357,81 +189,6 @@ static void look_and_decide(struct daemon *d)
 	enforce_announce(d);
 }
 
-/* The ledger */
-
-static void on_fast_event(const struct fast_event *e, void *arg)
-{
-	struct daemon *d = arg;
-
-	d->self.fast_events_total++;
-	if (index_of(d, e->culprit_id) == NO_ZONE) {
-		/* Too new to be known: take the tree in first. */
-		struct slice sl = slice_start(d);
-
-		if (zones_process(d->zones, clock_mono_ns(), &sl))
-			slice_again(d);
-		take_in_new(d);
-	}
-	if (pipeline_fresh(d) < 0)
-		return; /* events go on as long as the harm does */
-	decide_fast(d->decide, &d->snap, e, &d->plan);
-	enforce_plan(d, &d->plan);
-}
-
-void pipeline_fast(struct daemon *d)
-{
-	uint64_t before = d->self.fast_applied_total;
-
-	ledger_drain(d->ledger, on_fast_event, d);
-	if (d->self.fast_applied_total != before)
-		enforce_announce(d);
-}
-
-static int on_ledger_fd(sd_event_source *src, int fd, uint32_t revents, void *arg)
-{
-	pipeline_fast(arg);
-	return 0;
-}
-
-void pipeline_ledger_open(struct daemon *d)
-{
-	struct ledger_options o = {.max_zones = d->cfg.ledger.max_zones, .fast_threshold_ns = d->cfg.guard.fast_threshold_ns};
-	struct error e = {0};
-	int r;
-
-	if (d->ledger)
-		return;
-	if (d->opt->no_bpf || !d->cfg.ledger.enabled || d->kernel.captured) {
-		pipeline_ledger_close(d, d->opt->no_bpf ? "switched off by --no-bpf" : "switched off in the configuration");
-		return;
-	}
-	r = ledger_open(&o, &d->ledger, &e);
-	if (r == 0)
-		r = sd_event_add_io(d->loop, &d->ledger_source, ledger_event_fd(d->ledger), EPOLLIN, on_ledger_fd, d);
-	if (r < 0) {
-		pipeline_ledger_close(d, e.code ? e.msg : strerror(-r));
-		return;
-	}
-	sd_event_source_set_priority(d->ledger_source, SD_EVENT_PRIORITY_IMPORTANT);
-	d->ledger_why_off[0] = 0;
-	victims_rebind(&d->victims, d->ledger);
-	if (probes_switch(d->probes, "run_delay", false, "the wait ledger measures it") < 0)
-		log_debug("run_delay probe could not be switched off");
-}
-
-void pipeline_ledger_close(struct daemon *d, const char *why)
-{
-	snprintf(d->ledger_why_off, sizeof(d->ledger_why_off), "%s", why);
-	log_notice("wait ledger is off: %s. Waiting is estimated from run delay; nobody can be named.", why);
-	events_add(&d->events, clock_real_ns(), EVENT_LEDGER, NULL, 0, "wait ledger is off: %s", why);
-	d->ledger_source = sd_event_source_disable_unref(d->ledger_source);
-	ledger_close(d->ledger);
-	d->ledger = NULL;
-	victims_rebind(&d->victims, NULL);
-	if (probes_switch(d->probes, "run_delay", true, "") < 0)
-		log_warn("run delay cannot be read either: waiting is not known on this host");
-}
-
 /* Ticks */
 
 /* CPUs go offline and come back; a CPU set must not name one that is gone. */
@@ -456,12 +213,14 @@ static void housekeeping(struct daemon *d)
 	d->self.cpu_ns_at_tick = cpu_ns;
 	d->self.ticks_total++;
 	made_reap(d);
+	watch_ledger_cost(d);
 	if (d->self.ticks_total % CPUS_EVERY == 0)
 		refresh_cpus(d);
 	if ((!d->server || d->feed_fd < 0) && daemon_listen(d, &e) == 0)
 		log_notice("listening in %s now", d->opt->run_dir);
 	if (d->actuator && !actuator_can_apply(d->actuator, NULL) && actuator_retry(d->actuator, NULL) == 0)
 		log_notice("the journal can be written again: enforcing is possible");
+	decide_can_apply(d->decide, d->actuator && actuator_can_apply(d->actuator, NULL));
 }
 
 static void step_tick(struct daemon *d)
@@ -478,7 +237,7 @@ static void step_tick(struct daemon *d)
 		return;
 	}
 	d->tick_running = false;
-	publish(d);
+	publish_all(d);
 	look_and_decide(d);
 	housekeeping(d);
 	pipeline_zones(d);
@@ -493,6 +252,17 @@ void pipeline_tick(struct daemon *d)
 	d->tick_running = true;
 	probes_tick_begin(d->probes, clock_mono_ns());
 	step_tick(d);
+}
+
+bool pipeline_follow_zones(struct daemon *d)
+{
+	struct slice s = slice_start(d);
+	bool more = zones_process(d->zones, clock_mono_ns(), &s);
+
+	take_in_new(d);
+	if (more)
+		slice_again(d);
+	return more;
 }
 
 /* Between ticks: follow the tree, and note the knobs of new zones as found. */
@@ -564,11 +334,11 @@ int pipeline_init(struct daemon *d, struct error *reterr)
 	r = zones_new(&d->kernel, &d->fs, &d->cfg, &ev, &d->zones, reterr);
 	if (r < 0)
 		return r;
-	pipeline_ledger_open(d);
+	watch_ledger_open(d);
 	while (zones_process(d->zones, now_ns, NULL))
 		;
 	take_in_new(d);
-	r = build_views(d, false);
+	r = publish_tree(d, false);
 	if (r == 0)
 		r = sd_event_add_time(d->loop, &d->tick_timer, CLOCK_MONOTONIC, now_ns / 1000, 1, on_tick, d);
 	if (r >= 0)

@@ -208,7 +208,7 @@ json_t *shape_action(const struct daemon *d, const struct action *a)
 {
 	bool measured = a->outcome == OUTCOME_HELPED || a->outcome == OUTCOME_NO_HELP;
 
-	return json_pack("{s:I,s:I,s:s,s:o,s:s,s:s,s:o,s:s,s:s,s:s,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:I}", "seq",
+	return json_pack("{s:I,s:I,s:s,s:o,s:s,s:s,s:o,s:s,s:s,s:s,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:I,s:I,s:o,s:s}", "seq",
 			 (json_int_t)a->seq, "finding", (json_int_t)a->finding_seq, "victim", a->victim_name, "culprit", name_of(d, a->culprit_id),
 			 "target", a->target_name, "knob", knob_name(a->knob), "from", a->from[0] ? json_string(a->from) : json_null(), "to", a->to,
 			 "reason", a->reason, "expect", a->expect, "state", action_state_name(a->state), "outcome", outcome_name(a->outcome), "fast",
@@ -218,7 +218,8 @@ json_t *shape_action(const struct daemon *d, const struct action *a)
 			 shape_known(a->written_ns && a->onset_ns, a->written_ns - a->onset_ns), "before_wait_p99_ns",
 			 shape_known(a->before_wait_p99_ns, a->before_wait_p99_ns), "after_wait_p99_ns", shape_known(measured, a->after_wait_p99_ns),
 			 "before_share_ppm", (json_int_t)a->before_share_ppm, "after_share_ppm", shape_known(measured, a->after_share_ppm),
-			 "bystanders", (json_int_t)a->bystanders);
+			 "bystanders", (json_int_t)a->bystanders, "before_behind_ppm", (json_int_t)a->before_behind_ppm, "after_behind_ppm",
+			 shape_known(measured, a->after_behind_ppm), "ended", a->ended);
 }
 
 json_t *shape_event(const struct event *e)

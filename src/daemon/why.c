@@ -151,7 +151,10 @@ static json_t *notes(const struct why *y)
 {
 	struct ledger_health h;
 	json_t *list = json_array();
-	const char *cannot;
+	const char *cannot, *held_back = decide_note(y->d->decide, y->v->id);
+
+	if (y->f && held_back[0])
+		add_text(list, "nothing (more) is done: %.200s", held_back);
 
 	if (!y->d->ledger) {
 		add_text(list, "nobody can be named: the wait ledger is off (%.150s)", y->d->ledger_why_off);

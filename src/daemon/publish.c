@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/* The snapshot: zones, readings and ledger windows laid out for everybody else to look at. */
+#include "daemon/daemon.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/clock.h"
+
+static int reserve_views(struct daemon *d, int which, size_t n)
+{
+	struct zone_view *grown;
+	size_t cap = n + n / 4 + 64;
+
+	if (d->views_cap[which] >= n)
+		return 0;
+	grown = realloc(d->views[which], cap * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	d->views[which] = grown;
+	d->views_cap[which] = cap;
+	return 0;
+}
+
+static void view_values(const struct daemon *d, struct zone_view *v, const struct zone_view *before)
+{
+	const struct zone_row *row = probes_row(d->probes, v->id);
+
+	if (!row)
+		return;
+	v->valid = row->valid;
+	v->has_quota |= row->own_quota;
+	memcpy(v->value, row->value, sizeof(v->value));
+	if (!before)
+		return;
+	for (int m = 0; m < ZM_NR; m++) {
+		uint32_t bit = 1u << m;
+
+		if (zone_metrics[m].kind != METRIC_COUNTER || !(row->valid & before->valid & bit))
+			continue;
+		if (v->value[m] < before->value[m])
+			continue; /* a counter that fell is another counter */
+		v->delta[m] = v->value[m] - before->value[m];
+		v->delta_valid |= bit;
+	}
+}
+
+static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *v, const struct zone_view *views, const struct zone_view *before, bool fresh)
+{
+	*v = (struct zone_view){
+		.id = z->id,
+		.parent = z->parent ? z->parent->index : NO_ZONE,
+		.depth = z->depth,
+		.name = z->name,
+		.path = z->path,
+		.kind = z->kind,
+		.class = z->class,
+		.class_is_own = z->class_is_own,
+		.off_limits = z->off_limits_why != NULL,
+		.off_limits_why = z->off_limits_why,
+		.slo = z->slo,
+		.first_seen_ns = z->first_seen_ns,
+		.has_quota = z->parent && views[z->parent->index].has_quota,
+	};
+	if (fresh) {
+		view_values(d, v, before);
+	} else if (before) {
+		v->valid = before->valid;
+		v->delta_valid = before->delta_valid;
+		v->has_quota |= before->has_quota;
+		memcpy(v->value, before->value, sizeof(v->value));
+		memcpy(v->delta, before->delta, sizeof(v->delta));
+	}
+}
+
+/* Lay out the views anew: with fresh readings (a tick) or with the latest known (the tree changed). */
+int publish_tree(struct daemon *d, bool fresh)
+{
+	int back = !d->front;
+	const struct zone_view *old = d->views[d->front];
+	struct zone_view *views;
+	uint32_t i = 0;
+
+	if (reserve_views(d, back, zones_count(d->zones)) < 0)
+		return -ENOMEM;
+	views = d->views[back];
+	zones_for_each(d->zones, cz)
+	{
+		struct zone *z = (struct zone *)cz; /* index is ours */
+		bool known = z->index < d->snap.nr_zones && old && old[z->index].id == z->id;
+		const struct zone_view *before = known ? &old[z->index] : NULL;
+
+		z->index = i;
+		view_fill(d, z, &views[i++], views, before, fresh);
+	}
+	d->front = back;
+	d->snap.zones = views;
+	d->snap.nr_zones = i;
+	d->snap.seq++; /* a new layout: whoever indexed the old one looks again */
+	d->tree_dirty = false;
+	return 0;
+}
+
+uint32_t publish_index_of(const struct daemon *d, uint64_t id)
+{
+	const struct zone *z = zones_by_id(d->zones, id);
+
+	return z ? z->index : NO_ZONE;
+}
+
+/* Point the ledger views at the zones of this layout. */
+static void link_ledgers(struct daemon *d)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->victims.nr; i++) {
+		struct victim *vi = d->victims.items[i];
+
+		vi->view.zone = publish_index_of(d, vi->zone_id);
+		for (size_t p = 0; p < vi->view.nr_parts; p++) {
+			if (vi->parts[p].culprit_id)
+				vi->parts[p].zone = publish_index_of(d, vi->parts[p].culprit_id);
+		}
+		if (vi->view.zone != NO_ZONE)
+			d->ledgers[n++] = vi->view;
+	}
+	d->snap.ledgers = d->ledgers;
+	d->snap.nr_ledgers = n;
+}
+
+int publish_fresh(struct daemon *d)
+{
+	int r = d->tree_dirty ? publish_tree(d, false) : 0;
+
+	if (r == 0)
+		link_ledgers(d);
+	return r;
+}
+
+static void publish_host(struct daemon *d)
+{
+	const struct host_row *h = probes_host(d->probes);
+
+	d->snap.host_valid = h->valid;
+	memcpy(d->snap.host_value, h->value, sizeof(h->value));
+	memset(d->snap.host_delta, 0, sizeof(d->snap.host_delta));
+	for (int m = 0; m < HM_NR; m++) {
+		bool both = h->valid & d->host_before.valid & (1u << m);
+
+		if (both && host_metrics[m].kind == METRIC_COUNTER && h->value[m] >= d->host_before.value[m])
+			d->snap.host_delta[m] = h->value[m] - d->host_before.value[m];
+	}
+	d->host_before = *h;
+}
+
+void publish_all(struct daemon *d)
+{
+	uint64_t now_ns = clock_mono_ns();
+
+	d->snap.window_ns = d->snap.now_ns ? now_ns - d->snap.now_ns : 0;
+	d->snap.now_ns = now_ns;
+	if (publish_tree(d, true) < 0)
+		return; /* no memory: the previous snapshot stays */
+	for (size_t i = 0; i < d->victims.nr; i++) {
+		struct victim *vi = d->victims.items[i];
+		uint32_t z = publish_index_of(d, vi->zone_id);
+		const struct zone_view *v = z == NO_ZONE ? NULL : &d->snap.zones[z];
+		bool known = v && (v->delta_valid & (1u << ZM_RUN_DELAY_NS));
+
+		victim_read(&d->victims, vi, d->ledger, d->snap.window_ns, known ? v->delta[ZM_RUN_DELAY_NS] : UINT64_MAX);
+	}
+	link_ledgers(d);
+	publish_host(d);
+}
