@@ -25,14 +25,14 @@ static int put(struct desired *ds, const char *path, enum zone_class class, cons
 			return -ENOMEM;
 		ds->items = grown;
 		z = &grown[ds->nr];
-		z->path = strdup(path);
+		*z = (struct desired_zone){.path = strdup(path)};
 		if (!z->path)
 			return -ENOMEM;
 		ds->nr++;
 	}
 	z->class = class;
 	z->slo = slo ? *slo : (struct slo){0};
-	z->made = made;
+	z->made |= made; /* protecting what czd made leaves it czd's to remove */
 	return 0;
 }
 

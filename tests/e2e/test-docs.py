@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 300
-"""Every command that README.md and docs/*.md show runs: the lines that begin with "$ " or "# " in
-blocks marked ```console, in order, page by page, against a czd in a scratch directory. A command has
-to end 0, or with what a comment behind it says: "$ czctl inspect reids   # exit 4".
-
-Beforehand there are the zones that the pages talk about: what ZONES lists, each with a task in it.
-Commands in EXCEPT are not run, each for the reason given there; an exception that no page uses any
-more fails the test, so the table stays true."""
+"""Every command that README.md and docs/*.md show runs, page by page and in order, against a czd in a
+scratch directory: the lines that begin with "$ " or "# " in blocks marked ```console, each on its own,
+and blocks marked ```sh as a whole, for what stays in the background. A command has to end 0, or with
+what a comment behind it says: "$ czctl inspect reids   # exit 4". Commands in EXCEPT are not run, each
+for the reason given there."""
+import contextlib
 import glob
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import live  # noqa: E402
@@ -27,61 +29,95 @@ EXCEPT = {
     r"(sudo )?apt(-get)? .*": "changes the machine",
     r"(sudo )?(meson|ninja) .*": "builds, or installs to the machine",
 }
-# name below the root of each hierarchy: the task that runs in it
-ZONES = {
-    "cz-redis": ["sleep", "1000"],
-    "cz-batch": ["sleep", "1000"],
-}
 COMMENT = re.compile(r"\s+# (.*)$")
 SECONDS = 30
 
 
 class Command:
-    def __init__(self, page, line, text):
-        comment = COMMENT.search(text)
+    """One command, or a block of them."""
+
+    def __init__(self, page, line, text, block=False):
+        comment = None if block else COMMENT.search(text)
         self.where = f"{os.path.relpath(page, live.TOP)}:{line}"
-        self.text = COMMENT.sub("", text).strip()
+        self.text = text if block else COMMENT.sub("", text).strip()
+        self.block = block
         expected = re.search(r"\bexit (\d+)", comment.group(1)) if comment else None
         self.expected = int(expected.group(1)) if expected else 0
 
     def exception(self):
-        return next((pattern for pattern in EXCEPT if re.fullmatch(pattern, self.text)), None)
+        return any(re.fullmatch(pattern, self.text) for pattern in EXCEPT)
+
+
+def blocks_of(page):
+    """(language, number of its first line, lines) of each fenced block."""
+    language, start, lines = None, 0, []
+    with open(page, encoding="utf-8") as text:
+        for number, line in enumerate(text, 1):
+            fence = line.lstrip().startswith("```")
+            if fence and language is None:
+                language, start, lines = line.strip()[3:], number + 1, []
+            elif fence:
+                yield language, start, lines
+                language = None
+            else:
+                lines.append(line.rstrip("\n"))
 
 
 def commands_of(page):
     """The commands of a page; one that ends with a backslash goes on in the next line."""
-    inside, pending, start = False, "", 0
-    with open(page, encoding="utf-8") as text:
-        for number, line in enumerate(text, 1):
-            line = line.rstrip("\n")
-            if line.lstrip().startswith("```"):
-                inside = not inside and line.strip() == "```console"
-                continue
+    for language, start, lines in blocks_of(page):
+        if language == "sh":
+            yield Command(page, start, "\n".join(lines), block=True)
+        pending = ""
+        for number, line in enumerate(lines if language == "console" else [], start):
             found = re.match(r"\s*[$#] (.*)", line)
-            if not inside or not (pending or found):
-                continue
-            if not pending:
-                start, line = number, found.group(1)
-            pending += line.strip()
-            if pending.endswith("\\"):
-                pending = pending[:-1]
-                continue
-            yield Command(page, start, pending)
-            pending = ""
+            if pending or found:
+                pending += line.strip() if pending else found.group(1)
+                if pending.endswith("\\"):
+                    pending = pending[:-1]
+                else:
+                    yield Command(page, number, pending)
+                    pending = ""
 
 
-def run(command, environment):
-    """None when it did what it should, else what went wrong."""
-    text = re.sub(r"^sudo ", "", command.text)
-    try:
-        done = subprocess.run(["bash", "-c", text], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=SECONDS, cwd=live.TOP, env=environment, check=False)
-    except subprocess.TimeoutExpired:
-        return f"no end after {SECONDS} s"
-    if done.returncode == command.expected:
-        return None
-    output = (done.stdout + done.stderr).strip().splitlines()[-5:]
-    return "\n      ".join([f"exit {done.returncode}, expected {command.expected}"] + output)
+class Shell:
+    """Runs commands; what a block leaves in the background ends with it."""
+
+    def __init__(self, environment):
+        self.environment, self.sessions = environment, []
+
+    def run(self, command):
+        """None when it did what it should, else what went wrong."""
+        with tempfile.TemporaryFile("w+", errors="replace") as out:
+            child = subprocess.Popen(["bash", "-c", re.sub(r"^sudo ", "", command.text)], stdin=subprocess.DEVNULL,
+                                     stdout=out, stderr=subprocess.STDOUT, cwd=live.TOP, env=self.environment,
+                                     start_new_session=True)
+            self.sessions.append(child.pid)
+            try:
+                status = child.wait(SECONDS)
+            except subprocess.TimeoutExpired:
+                return f"no end after {SECONDS} s"
+            if command.block:
+                time.sleep(2)  # for what is started in it
+            if status == command.expected:
+                return None
+            out.seek(0)
+            return "\n      ".join([f"exit {status}, expected {command.expected}"] + out.read().splitlines()[-5:])
+
+    def end(self):
+        for session in self.sessions:
+            try:
+                os.killpg(session, signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+
+
+def zones_made(czd):
+    """The zones of czctl run, by the names that the pages give them."""
+    with contextlib.suppress(OSError, live.RequestError):
+        return [zone["path"] for zone in czd.request("list", all=True)["zones"] if zone["path"].startswith("/cz-")
+                and os.path.basename(zone["path"]) in ("cz-redis", "cz-batch")]
+    return []
 
 
 def main():
@@ -92,26 +128,20 @@ def main():
         return 1
     live.need_root()
     live.raise_on_signals()
-    used, failed, ran = set(), 0, 0
-    groups = []
-    try:
-        for name, task in ZONES.items():
-            groups.append(live.Group(name))
-            groups[-1].start(task)
-        with live.Czd() as czd:
-            environment = dict(os.environ, CZ_SOCKET=czd.socket_path, PATH=f"{live.BIN}:{os.environ['PATH']}")
+    failed = ran = 0
+    with live.Czd() as czd:
+        shell = Shell(dict(os.environ, CZ_SOCKET=czd.socket_path, PATH=f"{live.BIN}:{os.environ['PATH']}"))
+        try:
             for command in commands:
-                exception = command.exception()
-                if exception:
-                    used.add(exception)
+                if command.exception():
                     continue
                 ran += 1
-                wrong = run(command, environment)
+                wrong = shell.run(command)
                 print(f"{'FAIL' if wrong else 'ok'} {command.where}: {command.text}" + (f"\n      {wrong}" if wrong else ""))
                 failed += bool(wrong)
-    finally:
-        for group in groups:
-            group.remove()
+        finally:
+            shell.end()
+            live.wait_for(lambda: not zones_made(czd), 10, "the zones that were made are removed")
     print(f"{len(commands)} commands shown, {ran} run, {failed} failed")
     return 1 if failed or not ran else 0
 
