@@ -63,7 +63,7 @@ static __always_inline void window_begin(struct pair *pair, u64 clock, u64 mono_
 	pair->window_ns = window_ns;
 }
 
-/* A foreign zone runs on `cpu` and a task of victim v waits there: from now on this is timed. */
+/* A foreign zone runs on `cpu` (run_slot) and a task of victim v waits there: from now on it is timed. */
 __noinline int overlap_begin(u32 cpu, u32 v, u64 now)
 {
 	struct ledger_cpu *cs = cpu_state(cpu);

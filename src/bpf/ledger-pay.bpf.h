@@ -11,7 +11,8 @@
 struct segment {
 	u64 now, len;
 	u64 host_fraction, irq_fraction; /* of len, in 2^-16 */
-	u32 cpu, slot, victim, pad;
+	u32 cpu, slot, victim;
+	u32 leaving; /* this victim has one waiter that ends now */
 };
 
 /* Values of De Bruijn's multiplication: index of the lowest set bit. */
@@ -87,27 +88,33 @@ __noinline int flush_one(struct segment *s, u32 v)
 	}
 	ns = (s64)((waiters * s->now - (x >> LEDGER_WAITERS_BITS)) << LEDGER_WAITERS_BITS) >>
 	     LEDGER_WAITERS_BITS;
-	if (ns <= 0) {
-		if (ns < 0 && waiters)
+	if (ns < 0) {
+		if (waiters)
 			count(COUNTER_CLOCK_BACKWARDS);
-		return 0;
+		ns = 0;
 	}
-	__sync_fetch_and_add(&cs->x[v], (u64)ns << LEDGER_WAITERS_BITS);
+	x = (u64)ns << LEDGER_WAITERS_BITS;
+	if (s->leaving == v)
+		x -= (s->now << LEDGER_WAITERS_BITS) + 1;
+	if (x)
+		__sync_fetch_and_add(&cs->x[v], x);
+	if (!ns)
+		return 0;
 	cs->wait_ns[v] += ns;
 	if (cs->throttle_mask & bit) {
 		part = share(ns, throttled_fraction(s, v));
-		charge(v, SLOT_THROTTLED, part);
+		charge(cs, v, SLOT_THROTTLED, part);
 		ns -= part;
 	}
 	if (s->host_fraction | s->irq_fraction) {
 		u64 irq = share(ns, s->irq_fraction);
 
 		part = share(ns, s->host_fraction);
-		charge(v, SLOT_HOST, part);
-		charge(v, SLOT_KERNEL, irq);
+		charge(cs, v, SLOT_HOST, part);
+		charge(cs, v, SLOT_KERNEL, irq);
 		ns -= part + irq;
 	}
-	charge(v, s->victim == v ? SLOT_SELF : s->slot, ns);
+	charge(cs, v, s->victim == v ? SLOT_SELF : s->slot, ns);
 	return 0;
 }
 
@@ -120,9 +127,8 @@ static __always_inline void flush(struct segment *s, u64 mask)
 }
 
 /* Who ran is shown with its command: kept fresh at the cost of one comparison. */
-static __always_inline void slot_note(struct ledger_cpu *cs, u32 cpu, struct task_struct *p)
+static __always_inline void slot_note(u32 slot, u32 cpu, struct task_struct *p)
 {
-	u32 slot = cs->run_slot;
 	struct ledger_slot_info *info = bpf_map_lookup_elem(&slot_info, &slot);
 
 	if (!info || info->pid == p->pid)
@@ -146,20 +152,6 @@ static __always_inline u64 irq_clock(struct rq *rq)
 	return bpf_core_field_exists(r->prev_irq_time) ? r->prev_irq_time : 0;
 }
 
-static __always_inline void runner_set(struct ledger_cpu *cs, struct task_struct *p, u64 word)
-{
-	cs->run_pid = p->pid;
-	cs->run_victim = LEDGER_VICTIM_NONE;
-	if (!p->pid) {
-		cs->run_slot = SLOT_IDLE;
-	} else if (p->flags & PF_KTHREAD) {
-		cs->run_slot = SLOT_KERNEL;
-	} else {
-		cs->run_slot = WORD_SLOT(word);
-		cs->run_victim = WORD_VICTIM(word);
-	}
-}
-
 /*
  * What the kernel says a task has waited, less what was accounted: its wake-up or switch-in was not
  * seen (threads exist that run with tracing off, and an interrupt in one may wake anybody), or there
@@ -173,8 +165,8 @@ static __noinline void wait_late(struct segment *s, u32 v, u64 ns, u64 recent)
 		return;
 	if (recent > ns)
 		recent = ns;
-	charge(v, s->victim == v ? SLOT_SELF : s->slot, recent);
-	charge(v, SLOT_UNKNOWN, ns - recent);
+	charge(cs, v, s->victim == v ? SLOT_SELF : s->slot, recent);
+	charge(cs, v, SLOT_UNKNOWN, ns - recent);
 	cs->wait_ns[v] += ns;
 	if (ns > LATE_COUNTED_NS)
 		count(COUNTER_LATE_WAITS);
@@ -213,40 +205,47 @@ static __always_inline u64 ran_since(struct task_struct *prev, u64 now)
 	return prev->se.sum_exec_runtime - prev->se.prev_sum_exec_runtime;
 }
 
-/* Pay all waiters for the stretch that ends now. `missed`: prev is not who was seen switching in; it
- * ran at most what the scheduler accounts to it, the rest belongs to the one seen. */
-static __always_inline void pay(struct ledger_cpu *cs, u32 cpu, struct task_struct *prev,
-				struct rq *rq, u64 now, bool missed)
+static __noinline void split(struct segment *s, u64 host, u64 irq)
 {
-	struct segment s = {.now = now, .len = now - cs->last_clock, .cpu = cpu};
+	s->host_fraction = fraction_of(host, s->len);
+	s->irq_fraction = fraction_of(irq, s->len);
+	if (s->host_fraction + s->irq_fraction > FRACTION_ONE)
+		s->irq_fraction = FRACTION_ONE - s->host_fraction;
+}
+
+/* prev is not who was seen switching in: it has run for a part of the stretch, which becomes *s; the
+ * rest belongs to the one seen, and is paid here. */
+static __noinline void pay_missed(struct ledger_cpu *cs, struct segment *s, struct task_struct *prev)
+{
+	u64 now = s->now, ran = ran_since(prev, now), mask;
+	u32 leaving = s->leaving;
+
+	if (ran > s->len)
+		ran = s->len;
+	s->now = now - ran;
+	s->leaving = LEDGER_VICTIM_NONE;
+	missed_in(s, prev, s->now);
+	s->len -= ran;
+	mask = cs->mask;
+	flush(s, mask);
+	runner_of(prev, &s->slot, &s->victim);
+	s->now = now;
+	s->len = ran;
+	s->leaving = leaving;
+}
+
+/* Pay all waiters for the stretch that ends now. */
+static __always_inline void pay(struct ledger_cpu *cs, struct segment *s, struct task_struct *prev,
+				struct rq *rq, bool missed)
+{
 	u64 host = steal_clock(rq) - cs->last_steal;
 	u64 irq = irq_clock(rq) - cs->last_irq + cs->irq_ns;
-	u64 mask = cs->mask;
 
-	if (host | irq) {
-		s.host_fraction = fraction_of(host, s.len);
-		s.irq_fraction = fraction_of(irq, s.len);
-		if (s.host_fraction + s.irq_fraction > FRACTION_ONE)
-			s.irq_fraction = FRACTION_ONE - s.host_fraction;
-	}
-	s.slot = cs->run_slot;
-	s.victim = cs->run_victim;
-	if (missed) {
-		u64 ran = ran_since(prev, now);
-
-		if (ran > s.len)
-			ran = s.len;
-		s.now = now - ran;
-		missed_in(&s, prev, s.now);
-		s.len -= ran;
-		flush(&s, mask);
-		runner_set(cs, prev, zone_of(prev));
-		s.now = now;
-		s.len = ran;
-		s.slot = cs->run_slot;
-		s.victim = cs->run_victim;
-	}
-	flush(&s, mask);
-	if (s.slot >= SLOT_FIRST)
-		slot_note(cs, cpu, prev);
+	if (host | irq)
+		split(s, host, irq);
+	if (missed)
+		pay_missed(cs, s, prev);
+	flush(s, cs->mask);
+	if (s->slot >= SLOT_FIRST)
+		slot_note(s->slot, s->cpu, prev);
 }

@@ -157,11 +157,19 @@ static __always_inline struct pair *pair_state(u32 cpu, u32 v)
 	return bpf_map_lookup_elem(&pairs, &key);
 }
 
-static __always_inline void charge(u32 v, u32 slot, u64 ns)
+/* By the CPU itself: only zones' cells are shared with others. */
+static __always_inline void charge(struct ledger_cpu *cs, u32 v, u32 slot, u64 ns)
 {
 	u32 key = v * max_slots + slot;
-	u64 *cell = bpf_map_lookup_elem(&cells, &key);
+	u64 *cell;
 
-	if (cell && ns)
+	if (!ns)
+		return;
+	if (slot < SLOT_FIRST) {
+		cs->own_ns[slot][v & (LEDGER_NR_VICTIMS - 1)] += ns;
+		return;
+	}
+	cell = bpf_map_lookup_elem(&cells, &key);
+	if (cell)
 		__sync_fetch_and_add(cell, ns);
 }

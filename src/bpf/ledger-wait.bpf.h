@@ -64,6 +64,22 @@ static __always_inline void waiter_out(u32 cpu, u32 v, u64 now)
 		__sync_fetch_and_add(&cs->x[v], -((now << LEDGER_WAITERS_BITS) + 1));
 }
 
+static __always_inline void runner_of(struct task_struct *p, u32 *slot, u32 *victim)
+{
+	u64 word;
+
+	*victim = LEDGER_VICTIM_NONE;
+	if (!p->pid) {
+		*slot = SLOT_IDLE;
+	} else if (p->flags & PF_KTHREAD) {
+		*slot = SLOT_KERNEL;
+	} else {
+		word = zone_of(p);
+		*victim = WORD_VICTIM(word);
+		*slot = WORD_SLOT(word);
+	}
+}
+
 /* The caller knows that p is not counted, and nobody else changes it (runqueue lock). In first, then
  * published: a concurrent mover may count it twice for a moment, never less than not at all. */
 static __always_inline void task_in(struct task_state *st, u32 cpu, u32 v, u64 now)

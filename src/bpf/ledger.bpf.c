@@ -60,81 +60,48 @@ static __always_inline void wait_record(u32 v, u64 ns)
 		__sync_fetch_and_add(bucket, 1);
 }
 
-static __always_inline void switch_in(struct segment *s, struct task_struct *next, u32 v, u64 last)
+/* next no longer waits: its wait is paid together with all others'. */
+static __always_inline u64 wait_end(struct segment *s, struct task_state *st)
 {
-	struct task_state *st;
-	u64 old, total, waited = 0;
-	s64 lost;
+	u64 old = st && st->where ? __sync_lock_test_and_set(&st->where, 0) : 0;
 
-	if (v == LEDGER_VICTIM_NONE && s->now >= lookup_all_until)
-		return;
-	st = bpf_task_storage_get(&tasks, next, NULL, 0);
-	old = st && st->where ? task_out(st, s->now) : 0;
-	if (old) {
-		waited = where_elapsed(old, s->now);
-		wait_record(where_victim(old), waited);
-	}
-	if (v == LEDGER_VICTIM_NONE || !track_kernel)
-		return;
-	total = kernel_waited(next, s->now);
-	lost = total - (st ? st->seen_ns : next->sched_info.run_delay) - waited;
-	if (st)
-		st->seen_ns = total;
-	if (lost > 0) {
-		wait_late(s, v, lost, old ? 0 : s->now - last);
-		if (!old)
-			wait_record(v, lost);
-	}
+	if (!old)
+		return 0;
+	if (where_cpu(old) == s->cpu)
+		s->leaving = where_victim(old);
+	else
+		waiter_out(where_cpu(old), where_victim(old), s->now);
+	wait_record(where_victim(old), where_elapsed(old, s->now));
+	return old;
 }
 
-SEC("tp_btf/sched_switch")
-int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
-	     unsigned int prev_state)
+/* What the kernel says next has waited beyond what was counted. */
+static __always_inline void wait_check(struct segment *s, struct task_struct *next,
+				       struct task_state *st, u32 v, u64 old, u64 last)
 {
-	u32 cpu = bpf_get_smp_processor_id();
-	struct segment before = {};
-	struct ledger_cpu *cs;
-	struct rq *rq;
-	u64 now, word = 0, mask;
-	bool missed;
+	u64 total = kernel_waited(next, s->now), seen = next->sched_info.run_delay;
+	s64 lost;
 
-	if (!nr_victims)
-		return 0;
-	cs = cpu_state(cpu);
-	if (!cs)
-		return 0;
-	rq = next->se.cfs_rq->rq;
-	now = rq->clock;
-	before.now = now;
-	before.cpu = cpu;
-	missed = prev->pid != cs->run_pid;
-	if (missed) {
-		if (cs->run_pid == -1) /* the first switch seen here */
-			missed = false;
-		else
-			count(COUNTER_MISSED_SWITCHES);
+	barrier_var(seen); /* else one load is made of two kinds of pointers */
+	if (st) {
+		seen = st->seen_ns;
+		st->seen_ns = total;
 	}
-	if (cs->mask)
-		pay(cs, cpu, prev, rq, now, missed);
-	before.slot = cs->run_slot;
-	before.victim = cs->run_victim;
-	/* Whoever waits from here on does not overlap with prev any more. */
-	cs->run_slot = SLOT_UNKNOWN;
-	cs->run_pid = next->pid; /* before its word is taken: see rehome() */
-	if (preempt || prev_state == TASK_RUNNING)
-		switch_out(prev, cpu, now);
-	if (next->pid && !(next->flags & PF_KTHREAD)) {
-		word = zone_of(next);
-		switch_in(&before, next, WORD_VICTIM(word), cs->last_clock);
-	}
-	runner_set(cs, next, word);
-	cs->last_clock = now;
-	cs->last_steal = steal_clock(rq);
-	cs->last_irq = irq_clock(rq);
-	cs->irq_ns = 0;
-	mask = cs->mask;
-	if (!mask || cs->run_slot < SLOT_FIRST)
-		return 0;
+	lost = total - seen;
+	if (old)
+		lost -= where_elapsed(old, s->now);
+	if (lost <= 0)
+		return;
+	wait_late(s, v, lost, old ? 0 : s->now - last);
+	if (!old)
+		wait_record(v, lost);
+}
+
+/* From now on next, of a foreign zone, runs beside those who wait here. */
+static __always_inline void overlaps_begin(struct ledger_cpu *cs, u32 cpu, u64 now)
+{
+	u64 mask = cs->mask;
+
 	if (cs->run_victim < LEDGER_NR_VICTIMS)
 		mask &= ~(1ull << cs->run_victim);
 	for (int i = 0; i < LEDGER_NR_VICTIMS && mask; i++) {
@@ -144,7 +111,91 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 			overlap_begin(cpu, v, now);
 		mask &= mask - 1;
 	}
+}
+
+/* Somebody waits here: pay, then see who waits on. */
+static __always_inline void switch_busy(struct ledger_cpu *cs, struct segment *s, struct rq *rq,
+					struct task_struct *prev, struct task_struct *next, bool waits,
+					bool missed)
+{
+	struct task_state *st = NULL;
+	u64 old = 0, last = cs->last_clock;
+	u32 v;
+
+	s->slot = cs->run_slot;
+	s->victim = cs->run_victim;
+	if (s->slot == SLOT_LAZY) {
+		if (missed)
+			s->slot = SLOT_UNKNOWN;
+		else
+			runner_of(prev, &s->slot, &s->victim);
+	}
+	cs->run_pid = next->pid; /* before its word is taken: see rehome() */
+	runner_of(next, &cs->run_slot, &cs->run_victim);
+	v = cs->run_victim;
+	if (v != LEDGER_VICTIM_NONE || s->now < lookup_all_until) {
+		st = bpf_task_storage_get(&tasks, next, NULL, 0);
+		old = wait_end(s, st);
+	}
+	if (cs->mask)
+		pay(cs, s, prev, rq, missed);
+	if (v != LEDGER_VICTIM_NONE && track_kernel)
+		wait_check(s, next, st, v, old, last);
+	if (waits)
+		switch_out(prev, s->cpu, s->now);
+	if (cs->run_slot >= SLOT_FIRST)
+		overlaps_begin(cs, s->cpu, s->now);
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
+	     unsigned int prev_state)
+{
+	struct ledger_cpu *cs;
+	bool waits, missed;
+	struct rq *rq;
+	u64 now;
+	u32 cpu;
+
+	if (!nr_victims)
+		return 0;
+	cpu = bpf_get_smp_processor_id();
+	cs = cpu_state(cpu);
+	if (!cs)
+		return 0;
+	rq = next->se.cfs_rq->rq;
+	now = rq->clock;
+	missed = prev->pid != cs->run_pid && cs->run_pid != -1;
+	if (missed)
+		count(COUNTER_MISSED_SWITCHES);
+	waits = (preempt || prev_state == TASK_RUNNING) && prev->pid;
+	if (cs->mask || (waits && victim_of(prev) != LEDGER_VICTIM_NONE)) {
+		struct segment s = {
+			.now = now,
+			.len = now - cs->last_clock,
+			.cpu = cpu,
+			.leaving = LEDGER_VICTIM_NONE,
+		};
+
+		switch_busy(cs, &s, rq, prev, next, waits, missed);
+	} else {
+		cs->run_slot = SLOT_LAZY;
+		cs->run_pid = next->pid;
+	}
+	cs->last_clock = now;
+	cs->last_steal = steal_clock(rq);
+	cs->last_irq = irq_clock(rq);
+	cs->irq_ns = 0;
 	return 0;
+}
+
+/* Who runs while p begins to wait: not looked for before. Under the CPU's lock. */
+static __always_inline void runner_find(u32 cpu, struct task_struct *curr)
+{
+	struct ledger_cpu *cs = cpu_state(cpu);
+
+	if (cs && cs->run_slot == SLOT_LAZY && curr->pid == cs->run_pid)
+		runner_of(curr, &cs->run_slot, &cs->run_victim);
 }
 
 static __always_inline int woken(struct task_struct *p)
@@ -164,6 +215,7 @@ static __always_inline int woken(struct task_struct *p)
 		return 0;
 	cpu = p->thread_info.cpu;
 	throttle_note(p, cpu, v, now);
+	runner_find(cpu, p->se.cfs_rq->rq->curr);
 	task_in(st, cpu, v, now);
 	return 0;
 }
@@ -263,7 +315,7 @@ static __always_inline void runner_seed(struct task_struct *p)
 
 	if (!cs || __sync_val_compare_and_swap(&cs->run_pid, -1, p->pid) != -1)
 		return;
-	runner_set(cs, p, zone_of(p));
+	runner_of(p, &cs->run_slot, &cs->run_victim);
 	if (!p->on_cpu)
 		cs->run_slot = SLOT_UNKNOWN;
 }

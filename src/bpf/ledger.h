@@ -31,6 +31,7 @@ enum ledger_slot {
 	SLOT_THROTTLED,
 	SLOT_SELF,
 	SLOT_GONE, /* user space folds recycled zones in here */
+	SLOT_LAZY, /* a CPU's runner nobody has asked for yet; never charged */
 	SLOT_FIRST = 8
 };
 
@@ -51,6 +52,7 @@ struct ledger_cpu {
 	u64 pad[6];
 	u64 x[LEDGER_NR_VICTIMS];
 	u64 wait_ns[LEDGER_NR_VICTIMS];
+	u64 own_ns[SLOT_FIRST][LEDGER_NR_VICTIMS]; /* what is not a zone's */
 };
 
 /* One culprit slot: written when the zone in it is charged. */

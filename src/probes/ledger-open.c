@@ -19,13 +19,14 @@ DEFINE_CLEANUP(struct btf *, btf__free)
 
 static int print_debug(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
-	char text[1024];
+	_cleanup_free_ char *text = NULL;
 
-	if (level == LIBBPF_DEBUG)
+	if (level == LIBBPF_DEBUG || vasprintf(&text, fmt, ap) < 0)
 		return 0;
-	vsnprintf(text, sizeof(text), fmt, ap);
-	text[strcspn(text, "\n")] = '\0';
-	log_debug("libbpf: %s", text);
+	/* The verifier's log is one message of very many lines: its end says what is wrong. */
+	for (char *line = text, *rest = text; (line = strsep(&rest, "\n"));)
+		if (*line && (!rest || strlen(rest) < 4096))
+			log_debug("libbpf: %s", line);
 	return 0;
 }
 

@@ -22,6 +22,15 @@ static uint64_t load(const uint64_t *p)
 	return __atomic_load_n(p, __ATOMIC_RELAXED);
 }
 
+static uint64_t own_ns(const struct ledger *l, int v, enum ledger_slot slot)
+{
+	uint64_t sum = load(&l->cells[(size_t)v * l->max_slots + slot]);
+
+	for (uint32_t cpu = 0; cpu < l->nr_cpus; cpu++)
+		sum += load(&l->cpus[cpu].own_ns[slot][v]);
+	return sum;
+}
+
 static int32_t busiest_cpu(const struct ledger *l, int v)
 {
 	uint64_t most = 0;
@@ -96,7 +105,7 @@ int ledger_read(struct ledger *l, uint64_t zone_id, struct ledger_totals *ret,
 		return v;
 	row = l->cells + (size_t)v * l->max_slots;
 	for (size_t i = 0; i < ARRAY_SIZE(slot_causes); i++)
-		t.cause_ns[slot_causes[i].cause] += load(&row[slot_causes[i].slot]);
+		t.cause_ns[slot_causes[i].cause] += own_ns(l, v, slot_causes[i].slot);
 	for (uint32_t s = SLOT_FIRST; s < used && s < l->max_slots; s++) {
 		uint64_t ns = load(&row[s]), out;
 		struct ledger_cell cell;

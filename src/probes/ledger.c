@@ -61,6 +61,8 @@ static void victim_clear(struct ledger *l, uint32_t v)
 		struct ledger_cpu *c = &l->cpus[cpu];
 
 		c->wait_ns[v] = 0;
+		for (int slot = 0; slot < SLOT_FIRST; slot++)
+			c->own_ns[slot][v] = 0;
 		__atomic_store_n(&c->x[v], 0, __ATOMIC_SEQ_CST);
 		__atomic_fetch_and(&c->mask, ~(1ull << v), __ATOMIC_SEQ_CST);
 		__atomic_fetch_and(&c->throttle_mask, ~(1ull << v), __ATOMIC_SEQ_CST);
