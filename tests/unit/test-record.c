@@ -149,8 +149,8 @@ static void test_refuses(void **state)
 	    "{\"zones\":[{\"id\":1}],\"ledgers\":[{\"parts\":[]}]}",
 	    "{\"zones\":[{\"id\":1}],\"ledgers\":[{\"zone\":0,\"parts\":[[\"bad luck\",1]]}]}",
 	    "{\"zones\":[{\"id\":1}],\"ledgers\":[{\"zone\":0,\"parts\":[[\"self\",-1]]}]}",
-	    "{\"zones\":[{\"id\":1}],\"ledgers\":[{\"zone\":0,\"parts\":[[\"self\","
-	    "9223372036854775807],[\"self\",9223372036854775807]]}]}",
+	    ("{\"zones\":[{\"id\":1}],\"ledgers\":[{\"zone\":0,\"parts\":[[\"self\","
+	     "9223372036854775807],[\"self\",9223372036854775807]]}]}"),
 	    "{\"zones\":[{\"id\":1}],\"online\":\"3-1\"}",
 	    "{\"zones\":[{\"id\":1}],\"online\":\"0-1\",\"cores\":[0]}",
 	    "{\"mode\":\"maybe\"}",
