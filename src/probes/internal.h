@@ -18,6 +18,9 @@ struct probe_zone {
 	uint32_t tick;		  /* in which it was visited last */
 	uint32_t active_tick;	  /* in which its CPU time last grew */
 	uint32_t usage_tick;	  /* in which its CPU time was last known */
+	uint32_t waiting_tick;	  /* in which it was left for the second round */
+	uint64_t grown_ns;	  /* its CPU time's growth since the reading before, */
+	uint64_t children_ns;	  /* and what its children read in this tick account for */
 	uint32_t refs;		  /* children: they point here */
 	uint16_t absent;	  /* bit f: it has no such file (enum cgroup_file) */
 	uint32_t slot[CGF_NR];	  /* kept-open file, or NO_SLOT */
@@ -99,7 +102,7 @@ struct probes {
 	bool running;
 	struct probe_zone *at; /* next zone to visit */
 	size_t at_probe;
-	bool wrapped;
+	bool wrapped, from_first, second_round;
 };
 
 static inline void row_set(struct zone_row *row, enum zone_metric m, uint64_t value)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which zone is read by which probe, and when: a tick cut into units of one reading. */
+/* The probes of a host and the zones they are told of. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,118 +169,6 @@ int probes_switch(struct probes *p, const char *name, bool on, const char *why)
 		return 0;
 	}
 	return -ENOENT;
-}
-
-/* A slow reading is due in its round, and at once for a zone that has never had it. */
-static bool slow_due(const struct probes *p, const struct probe *probe, const struct probe_zone *z)
-{
-	if ((p->tick + (uint32_t)z->id) % p->slow_every == 0)
-		return true;
-	return probe->metrics && !(z->row.valid & probe->metrics);
-}
-
-static bool is_due(const struct probes *p, size_t i, struct probe_zone *z)
-{
-	const struct probe *probe = probe_list[i];
-	bool lately =
-	    p->tick - z->active_tick < 2 || z->interest == PROBE_PROTECTED || !p->instances[0].on;
-
-	if (!p->instances[i].on)
-		return false;
-	switch (probe->when) {
-	case WHEN_ALWAYS:
-		return true;
-	case WHEN_ACTIVE:
-		return lately;
-	case WHEN_SLOW:
-		return lately && slow_due(p, probe, z);
-	case WHEN_PROTECTED:
-		return probe_zone_owner(p, z) != NULL;
-	case WHEN_HOST:
-		break;
-	}
-	return false;
-}
-
-static void hooks(struct probes *p, bool begin)
-{
-	for (size_t i = 0; i < probe_list_nr; i++) {
-		const struct probe *probe = probe_list[i];
-		void (*hook)(void *, struct probes *) = begin ? probe->begin : probe->end;
-
-		if (hook && p->instances[i].on)
-			hook(p->instances[i].state, p);
-	}
-}
-
-void probes_tick_begin(struct probes *p, uint64_t now_ns)
-{
-	if (p->running)
-		p->stats.late_ticks_total++;
-	p->previous_ns = p->now_ns;
-	p->now_ns = now_ns;
-	p->tick++;
-	/* what an unfinished tick did not reach comes first: at stays, else from the start */
-	if (!p->at)
-		p->at = p->first;
-	p->at_probe = 0;
-	p->wrapped = p->at == p->first;
-	p->running = true;
-	p->active_now = 0;
-	hooks(p, true);
-}
-
-static struct probe_zone *next_zone(struct probes *p)
-{
-	if (!p->at && !p->wrapped) {
-		p->wrapped = true;
-		p->at = p->first;
-	}
-	return p->at && p->at->tick != p->tick ? p->at : NULL;
-}
-
-/* One reading of one probe. */
-static void visit(struct probes *p, struct probe_zone *z)
-{
-	int r = 0;
-
-	while (p->at_probe < probe_list_nr && !is_due(p, p->at_probe, z))
-		p->at_probe++;
-	if (p->at_probe < probe_list_nr) {
-		r = probe_list[p->at_probe]->read(p->instances[p->at_probe].state, p, z);
-		if (r == -ENOENT && probe_list[p->at_probe]->when == WHEN_ALWAYS)
-			p->stats.vanished_total++;
-		else if (r < 0 && r != -ENOENT && r != -EMFILE && r != -ENFILE)
-			p->stats.errors_total++;
-		if (r != 1)
-			p->at_probe++;
-	}
-	while (p->at_probe < probe_list_nr && !is_due(p, p->at_probe, z))
-		p->at_probe++;
-	if (p->at_probe < probe_list_nr)
-		return;
-	z->tick = p->tick;
-	p->active_now += z->row.active;
-	p->at = z->next;
-	p->at_probe = 0;
-}
-
-bool probes_tick_step(struct probes *p, const struct slice *slice)
-{
-	struct probe_zone *z;
-
-	if (!p->running)
-		return false;
-	while ((z = next_zone(p))) {
-		visit(p, z);
-		if (slice_over(slice))
-			return true;
-	}
-	hooks(p, false);
-	p->running = false;
-	p->at = NULL;
-	p->stats.active = p->active_now;
-	return false;
 }
 
 const struct zone_row *probes_row(const struct probes *p, uint64_t id)

@@ -172,6 +172,129 @@ static void test_idle_not_read(void **state)
 	end(&w);
 }
 
+/* A v2 machine of our own making: /a with 20 children, whose CPU time we set. */
+static void set_usage(const char *dir, const char *zone, uint64_t us)
+{
+	char path[PATH_MAX];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/cg%s/cpu.stat", dir, zone);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	fprintf(f, "usage_usec %lu\n", (unsigned long)us);
+	fclose(f);
+}
+
+static void make_machine(const char *dir)
+{
+	char command[1024];
+
+	snprintf(command, sizeof(command),
+		 "cd %s && mkdir -p proc/self cg && echo cpu >cg/cgroup.controllers &&"
+		 "echo '1 2 0:3 / /cg rw - cgroup2 x rw' >proc/self/mountinfo &&"
+		 "for i in '' $(seq 0 19); do mkdir -p cg/a/$i; done",
+		 dir);
+	assert_int_equal(system(command), 0);
+	set_usage(dir, "", 1000);
+	set_usage(dir, "/a", 1000);
+	for (int i = 0; i < 20; i++) {
+		snprintf(command, sizeof(command), "/a/%d", i);
+		set_usage(dir, command, 0);
+	}
+}
+
+/* The children whose time is known to have grown in this tick; -1: none. */
+static int active_child(const struct world *w)
+{
+	int found = -1;
+
+	for (int i = 0; i < 20; i++) {
+		char path[16];
+
+		snprintf(path, sizeof(path), "/a/%d", i);
+		if (probes_row(w->p, id_of(w, path))->active) {
+			assert_int_equal(found, -1);
+			found = i;
+		}
+	}
+	return found;
+}
+
+static uint64_t reads(const struct world *w)
+{
+	struct probes_stats st;
+
+	probes_stats(w->p, &st);
+	return st.reads_total;
+}
+
+/*
+ * Idle zones are not read while those that run account for their parent's growth; one that wakes is
+ * seen in the same tick, and one that uses next to nothing within a slow round.
+ */
+static void test_idle_siblings(void **state)
+{
+	char dir[] = "/tmp/cz-test-probes-XXXXXX", command[64];
+	struct zones_events ev = {.on_add = on_add, .on_remove = on_remove};
+	struct probes_options o = {.fd_budget = 100, .slow_every = 5};
+	struct world w = {.now_ns = 1000000000};
+	uint64_t us = 1000, before;
+	int seen_after = 0;
+
+	assert_non_null(mkdtemp(dir));
+	make_machine(dir);
+	config_defaults(&w.cfg);
+	ev.arg = &w;
+	assert_int_equal(kernel_open(dir, &w.k, NULL), 0);
+	assert_int_equal(cgroup_fs_open(&w.k, &w.fs, NULL), 0);
+	assert_int_equal(probes_new(&w.k, &w.fs, &o, &w.p), 0);
+	assert_int_equal(probes_switch(w.p, "throttling", false, ""), 0);
+	assert_int_equal(zones_new(&w.k, &w.fs, &w.cfg, &ev, &w.zs, NULL), 0);
+	while (zones_process(w.zs, 1, NULL))
+		;
+	for (int t = 0; t < 4; t++)
+		tick(&w);
+	/* one child runs: it, its parent, the root, and a fifth of the others are read */
+	for (int t = 0; t < 10; t++) {
+		us += 10000;
+		set_usage(dir, "", us);
+		set_usage(dir, "/a", us);
+		set_usage(dir, "/a/3", us);
+		before = reads(&w);
+		tick(&w);
+		assert_int_equal(active_child(&w), 3);
+		if (t > 0)
+			assert_in_range(reads(&w) - before, 3, 3 + 19);
+		if (t > 0)
+			seen_after += (int)(reads(&w) - before - 3);
+	}
+	assert_in_range(seen_after, 1, 9 * 19 / 5 + 19);
+	/* another wakes */
+	us += 10000;
+	set_usage(dir, "", us);
+	set_usage(dir, "/a", us);
+	set_usage(dir, "/a/7", 10000);
+	tick(&w);
+	assert_int_equal(active_child(&w), 7);
+	tick(&w);
+	tick(&w);
+	/* and one that runs for 0.1 ms only */
+	set_usage(dir, "", us + 100);
+	set_usage(dir, "/a", us + 100);
+	set_usage(dir, "/a/9", 100);
+	for (seen_after = 1; seen_after <= 5; seen_after++) {
+		set_usage(dir, "", us + 100 + (uint64_t)seen_after);
+		set_usage(dir, "/a", us + 100 + (uint64_t)seen_after);
+		tick(&w);
+		if (value(&w, "/a/9", ZM_CPU_USAGE_NS) == 100000)
+			break;
+	}
+	assert_in_range(seen_after, 1, 5);
+	end(&w);
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
 static void test_budget(void **state)
 {
 	static const uint32_t budgets[] = {0, 1, 5, 13, 20};
@@ -301,6 +424,7 @@ int main(void)
 	    cmocka_unit_test(test_v2),
 	    cmocka_unit_test(test_v1),
 	    cmocka_unit_test(test_idle_not_read),
+	    cmocka_unit_test(test_idle_siblings),
 	    cmocka_unit_test(test_budget),
 	    cmocka_unit_test(test_no_fds),
 	    cmocka_unit_test(test_changes_in_mid_tick),
