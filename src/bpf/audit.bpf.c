@@ -8,6 +8,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 #include "bpf/audit.h"
+#include "task.bpf.h"
 
 #define PF_KTHREAD 0x00200000
 #define TASK_DEAD  0x00000080
@@ -190,7 +191,7 @@ static __always_inline int woken(struct task_struct *p)
 {
 	u32 zone = zone_id(p);
 
-	if (enabled && !p->on_cpu && is_watched(zone))
+	if (enabled && !task_on_cpu(p) && is_watched(zone))
 		log_task(p, zone, AUDIT_WAKE, p->thread_info.cpu, p->se.cfs_rq->rq->clock);
 	return 0;
 }
@@ -230,7 +231,7 @@ int audit_tasks(struct bpf_iter__task *ctx)
 		return 0;
 	out.pid = p->pid;
 	out.run_delay_ns = p->sched_info.run_delay;
-	out.waiting_cpu = p->on_rq == 1 && !p->on_cpu && !p->__state ? (s32)p->thread_info.cpu : -1;
+	out.waiting_cpu = task_on_rq(p) == 1 && !task_on_cpu(p) && !p->__state ? (s32)p->thread_info.cpu : -1;
 	bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
 	return 0;
 }

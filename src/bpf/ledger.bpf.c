@@ -15,6 +15,7 @@
  * quotas the one of the latest waiter's cgroup counts for all waiters of the victim on that CPU.
  */
 #include "ledger-pay.bpf.h"
+#include "task.bpf.h"
 
 static __always_inline void switch_out(struct task_struct *prev, u32 cpu, u64 now)
 {
@@ -204,7 +205,7 @@ static __always_inline int woken(struct task_struct *p)
 	u32 v, cpu;
 	u64 now;
 
-	if (!nr_victims || p->on_cpu)
+	if (!nr_victims || task_on_cpu(p))
 		return 0;
 	v = victim_of(p);
 	if (v == LEDGER_VICTIM_NONE)
@@ -264,7 +265,7 @@ static __always_inline bool task_waits(struct task_struct *p)
 {
 	if (bpf_core_field_exists(p->sched_info.last_queued) && !p->sched_info.last_queued)
 		return false;
-	return p->on_rq == 1 && !p->on_cpu && p->__state == TASK_RUNNING;
+	return task_on_rq(p) == 1 && !task_on_cpu(p) && p->__state == TASK_RUNNING;
 }
 
 /* p's zone, or what is protected, has changed: count it where it belongs now. Runs beside the
@@ -285,7 +286,7 @@ static __always_inline void rehome(struct task_struct *p)
 		st->seen_ns = kernel_waited(p, now);
 	st->tracked = v != LEDGER_VICTIM_NONE;
 	if (old) {
-		if (p->on_cpu) /* runs, unseen: its next switch-out sets that right */
+		if (task_on_cpu(p)) /* runs, unseen: its next switch-out sets that right */
 			return;
 		if (v == LEDGER_VICTIM_NONE) {
 			if (__sync_val_compare_and_swap(&st->where, old, 0) == old)
@@ -316,7 +317,7 @@ static __always_inline void runner_seed(struct task_struct *p)
 	if (!cs || __sync_val_compare_and_swap(&cs->run_pid, -1, p->pid) != -1)
 		return;
 	runner_of(p, &cs->run_slot, &cs->run_victim);
-	if (!p->on_cpu)
+	if (!task_on_cpu(p))
 		cs->run_slot = SLOT_UNKNOWN;
 }
 
@@ -328,7 +329,7 @@ int seed(struct bpf_iter__task *ctx)
 
 	if (!p)
 		return 0;
-	if (p->on_cpu)
+	if (task_on_cpu(p))
 		runner_seed(p);
 	if (!(p->flags & PF_KTHREAD))
 		rehome(p);
