@@ -23,7 +23,7 @@ struct probes;
 struct zone_row {
 	uint32_t valid; /* bit m: value[m] is known */
 	bool own_quota; /* a finite CPU quota on this very cgroup */
-	/* Used CPU since the previous tick; growth below 0.2 % of a CPU may show some ticks late. */
+	/* Used CPU since the previous tick; less than 0.2 % of a CPU may show some ticks late. */
 	bool active;
 	uint64_t value[ZM_NR];
 };
