@@ -33,7 +33,8 @@ class RedisPart:
     def __init__(self, stage):
         self.stage, self.control = stage, stage.control
         self.address, self.redis, self.dir = None, None, None
-        self.runs, self.trials, self.why, self.why_text = [], [], None, None
+        self.runs, self.trials = [], []
+        self.why, self.why_text = None, None
         self.measure_s = 3 if stage.quick else 5
         self.want = 2 if stage.quick else 5
         self.rounds_max = 3 if stage.quick else 9
@@ -97,16 +98,19 @@ class RedisPart:
         stage.mode("enforce" if condition == "enforce" else "observe")
         load = self.load(self.measure_s, "--rate", str(RATE), "--warmup", str(WARMUP_S),
                          "--seed", str(number), "--interval", "100ms")
-        hog = None
+        hog = culprit = None
         if condition in ("observe", "enforce"):
             stage.run_for(time.monotonic_ns() + int(0.3e9))
             hog = stage.start_hog()
         try:
-            stage.run_for(time.monotonic_ns() + int((self.measure_s + 0.3) * 1e9))
+            end_ns = time.monotonic_ns() + int((self.measure_s + 0.3) * 1e9)
             if condition == "observe":
-                self.ask_why(hog)
+                stage.run_for(end_ns - int(1.5e9))
+                culprit = self.ask_why(hog, end_ns)
+            stage.run_for(end_ns)
             got = json.loads(self.control.processes.finish(load, 30))
             run = self.judge(condition, number, got)
+            run["culprit"] = culprit
             if condition == "enforce":
                 run["action"] = stage.action_on(hog)
         finally:
@@ -116,16 +120,23 @@ class RedisPart:
         stage.screen.step(f"Redis {number}: {TITLES[condition]:<19} p99 {run['p99_us']:>6.0f} us"
                           + ("" if run["quiet"] else "  (not quiet: " + run["noise_why"] + ")"))
 
-    def ask_why(self, hog):
-        """Evidence while it hurts: kept from the first run that has a culprit."""
-        why = self.control.call("why", self.zone)
-        finding = why.get("finding") or {}
-        if finding.get("culprits") and (self.why is None or not self.why["finding"]):
-            self.why, self.why_text = why, self.control.text("why", self.zone)
-        self.why = self.why or why
-        first = (finding.get("culprits") or [{}])[0]
-        self.last_culprit = {"zone": first.get("zone"), "share_ppm": first.get("share_ppm"),
-                             "right": self.stage.is_zone(first.get("zone"), hog)}
+    def ask_why(self, hog, until_ns):
+        """Evidence while it hurts; the first answer that names somebody is kept for the report."""
+        while True:
+            why = self.control.call("why", self.zone)
+            finding = why.get("finding") or {}
+            culprits = finding.get("culprits") or []
+            if culprits or time.monotonic_ns() + int(0.5e9) > until_ns:
+                break
+            self.stage.run_for(time.monotonic_ns() + int(0.5e9))
+        if self.why is None or (culprits and not self.why_text):
+            self.why = why
+            self.why_text = self.control.text("why", self.zone) if culprits else None
+        first = culprits[0] if culprits else {}
+        return {"zone": first.get("zone"), "share_ppm": first.get("share_ppm"),
+                "right": self.stage.is_zone(first.get("zone"), hog),
+                "verdict": why.get("verdict"), "cause": finding.get("cause"),
+                "cause_ppm": (why.get("ledger") or {}).get("cause_ppm")}
 
     def judge(self, condition, number, got):
         start = got["start_mono_ns"]
@@ -146,8 +157,6 @@ class RedisPart:
                "length_ns": got["length_ns"], "lost": got["lost"] + got["not_sent"]}
         for name in ("p50", "p90", "p99", "p99_9", "max"):
             run[name + "_us"] = got["latency_ns"][name] / 1e3
-        if condition == "observe":
-            run["culprit"] = self.last_culprit
         return run
 
     def react(self):

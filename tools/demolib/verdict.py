@@ -42,7 +42,7 @@ def failures(result):
     redis, sine = result["redis"], result["sine"]
     reasons = []
     if not redis["culprit_right"]:
-        reasons.append(f"the culprit named was {redis['culprit']}, not the hog")
+        reasons.append(f"the culprit named was {redis['culprit'] or 'nobody'}, not the hog")
     if not redis["reaction_ms"]["acted"]:
         reasons.append("czd never acted on the hog")
     if (redis["harm_removed"] or 0) < 0.5:
