@@ -182,7 +182,7 @@ json_t *api_try(const struct api_call *c, struct error *reterr)
 json_t *api_mode(const struct api_call *c, struct error *reterr)
 {
 	struct daemon *d = c->d;
-	uint64_t victim_id, until_ns = 0;
+	uint64_t victim_id, now_ns = clock_mono_ns(), until_ns = 0;
 	const char *text;
 	enum guard_mode mode;
 
@@ -202,8 +202,9 @@ json_t *api_mode(const struct api_call *c, struct error *reterr)
 		events_add(&d->events, clock_real_ns(), EVENT_MODE, NULL, 0, "mode is now %s", text);
 		act_now(d);
 	}
-	mode = decide_mode(d->decide, victim_id, clock_mono_ns(), &until_ns);
-	return json_pack("{s:s,s:o}", "mode", guard_mode_name(mode), "until_ns", shape_known(until_ns, until_ns));
+	mode = decide_mode(d->decide, victim_id, now_ns, &until_ns);
+	return json_pack("{s:s,s:o,s:o}", "mode", guard_mode_name(mode), "until_ns", shape_known(until_ns, until_ns), "trials",
+			 shape_trials(d, now_ns));
 }
 
 static const struct action *action_by_seq(const struct daemon *d, uint64_t seq)
@@ -273,7 +274,7 @@ json_t *api_undo(const struct api_call *c, struct error *reterr)
 			open[nr_open++] = a[i].seq;
 	}
 	if (!seq)
-		decide_set_mode(d->decide, MODE_OBSERVE, 0, 0);
+		decide_observe(d->decide);
 	r = decide_undo(d->decide, seq, clock_mono_ns());
 	if (r < 0 && seq) {
 		error_set(reterr, r, r == -ENOENT ? "there is no action %llu" : "action %llu is not in force", (unsigned long long)seq);

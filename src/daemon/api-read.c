@@ -49,7 +49,8 @@ json_t *api_list(const struct api_call *c, struct error *reterr)
 		if (all || is_listed(d, &d->snap.zones[i]))
 			json_array_append_new(rows, shape_zone(d, &d->snap.zones[i]));
 	}
-	return json_pack("{s:s,s:I,s:o}", "mode", mode_text(d, 0, NULL), "zones_total", (json_int_t)d->snap.nr_zones, "zones", rows);
+	return json_pack("{s:s,s:o,s:I,s:o}", "mode", mode_text(d, 0, NULL), "trials", shape_trials(d, clock_mono_ns()), "zones_total",
+			 (json_int_t)d->snap.nr_zones, "zones", rows);
 }
 
 static uint64_t cpu_delta(const struct zone_view *v)
@@ -105,8 +106,8 @@ json_t *api_top(const struct api_call *c, struct error *reterr)
 	rows = json_array();
 	for (size_t i = 0; i < n && i < limit; i++)
 		json_array_append_new(rows, shape_zone(d, order[i]));
-	return json_pack("{s:I,s:I,s:s,s:o,s:I,s:o}", "now_ns", (json_int_t)d->snap.now_ns, "window_ns", (json_int_t)d->snap.window_ns, "mode",
-			 mode_text(d, 0, NULL), "host", shape_host(d), "zones_total", (json_int_t)d->snap.nr_zones, "zones", rows);
+	return json_pack("{s:I,s:I,s:s,s:o,s:o,s:I,s:o}", "now_ns", (json_int_t)d->snap.now_ns, "window_ns", (json_int_t)d->snap.window_ns, "mode",
+			 mode_text(d, 0, NULL), "trials", shape_trials(d, clock_mono_ns()), "host", shape_host(d), "zones_total", (json_int_t)d->snap.nr_zones, "zones", rows);
 }
 
 static json_t *shape_metrics(const struct zone_view *v)
@@ -276,7 +277,7 @@ static json_t *shape_self(const struct daemon *d)
 	zones_stats(d->zones, &zs);
 	return json_pack("{s:I,s:o,s:I,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "cpu_ppm", (json_int_t)d->self.cpu_ppm, "rss_bytes", shape_known(rss, rss),
 			 "loop_delay_max_ns", (json_int_t)d->self.loop_delay_max_ns, "priority", d->self.priority ? d->self.priority : "normal",
-			 "ticks_total", (json_int_t)d->self.ticks_total, "late_ticks_total", (json_int_t)d->self.late_ticks_total, "ledger_cost_ppm", (json_int_t)d->self.ledger_cost_ppm, "fast_events_total",
+			 "ticks_total", (json_int_t)d->self.ticks_total, "late_ticks_total", (json_int_t)d->self.late_ticks_total, "ledger_cost_ppm", (json_int_t)d->cost.ppm, "fast_events_total",
 			 (json_int_t)d->self.fast_events_total, "zones", (json_int_t)zs.count, "fds_kept", (json_int_t)ps.fds_kept, "fd_shortage_total",
 			 (json_int_t)ps.fd_shortage_total, "feed_total", (json_int_t)d->self.feed_total, "feed_refused_total",
 			 (json_int_t)d->self.feed_refused_total, "degraded", zs.degraded ? json_string(zs.degraded) : json_null());

@@ -41,8 +41,16 @@ struct self_stats {
 	uint64_t loop_delay_max_ns; /* a slice that ran later than asked for */
 	uint64_t feed_total, feed_refused_total;
 	uint64_t cpu_ns_at_tick, cpu_ppm; /* own CPU over the last tick */
-	uint64_t ledger_cost_ppm;   /* of all CPUs, when last measured */
 	const char *priority;	    /* "fifo 1", "nice -20", "normal" */
+};
+
+/* The ledger's own cost, measured now and then. */
+struct ledger_cost {
+	bool measuring;
+	uint32_t over;		    /* measurements above the budget in a row */
+	uint64_t before_ns, next_tick;
+	uint64_t ppm;		    /* of all CPUs, when last measured */
+	uint64_t retry_ns;	    /* detached until then; 0: not for its cost */
 };
 
 /* Findings that closed, newest last; the open ones are in d->findings. */
@@ -62,8 +70,7 @@ struct daemon {
 	struct ledger *ledger;	    /* NULL: off, see ledger_why_off */
 	sd_event_source *ledger_source;
 	char ledger_why_off[600];
-	bool ledger_measuring;
-	uint64_t ledger_cost_before_ns, ledger_retry_ns;
+	struct ledger_cost cost;
 	struct victims victims;
 	struct actuator *actuator;  /* NULL: only with a captured root */
 	struct baseline *baseline;
@@ -93,6 +100,7 @@ struct daemon {
 	struct hash action_states;  /* seq -> state last announced */
 	uint64_t slice_end_ns, slice_due_ns;
 	bool tick_running;
+	bool show_commands;	    /* the request at hand comes from a peer that may see command lines */
 };
 
 /* daemon.c */
@@ -106,7 +114,7 @@ must_check int pipeline_init(struct daemon *d, struct error *reterr);
 void pipeline_done(struct daemon *d);
 void pipeline_tick(struct daemon *d);		 /* a full tick: timer */
 void pipeline_zones(struct daemon *d);		 /* the tree has changed */
-bool pipeline_follow_zones(struct daemon *d);	 /* one slice of that and nothing else; true: more to do */
+void pipeline_take_in(struct daemon *d);	 /* zones just found: the class that the user asked for */
 
 /* publish.c */
 void publish_all(struct daemon *d);		 /* a new snapshot from what was read */

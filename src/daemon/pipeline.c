@@ -117,7 +117,7 @@ static void on_zone_class(const struct zone *z, void *arg)
 }
 
 /* New zones: note their knobs as found, and give them the class that the user asked for. */
-static void take_in_new(struct daemon *d)
+void pipeline_take_in(struct daemon *d)
 {
 	for (size_t i = 0; i < d->nr_new; i++) {
 		const struct zone *z = zones_by_id(d->zones, d->new_ids[i]);
@@ -231,7 +231,7 @@ static void step_tick(struct daemon *d)
 		slice_again(d);
 		return;
 	}
-	take_in_new(d);
+	pipeline_take_in(d);
 	if (probes_tick_step(d->probes, &s)) {
 		slice_again(d);
 		return;
@@ -254,24 +254,13 @@ void pipeline_tick(struct daemon *d)
 	step_tick(d);
 }
 
-bool pipeline_follow_zones(struct daemon *d)
-{
-	struct slice s = slice_start(d);
-	bool more = zones_process(d->zones, clock_mono_ns(), &s);
-
-	take_in_new(d);
-	if (more)
-		slice_again(d);
-	return more;
-}
-
 /* Between ticks: follow the tree, and note the knobs of new zones as found. */
 void pipeline_zones(struct daemon *d)
 {
 	struct slice s = slice_start(d);
 	bool more = zones_process(d->zones, clock_mono_ns(), &s);
 
-	take_in_new(d);
+	pipeline_take_in(d);
 	while (!more && d->baseline && !d->tick_running) {
 		int left = baseline_step(d->baseline, d->actuator, BASELINE_STEP);
 
@@ -337,7 +326,7 @@ int pipeline_init(struct daemon *d, struct error *reterr)
 	watch_ledger_open(d);
 	while (zones_process(d->zones, now_ns, NULL))
 		;
-	take_in_new(d);
+	pipeline_take_in(d);
 	r = publish_tree(d, false);
 	if (r == 0)
 		r = sd_event_add_time(d->loop, &d->tick_timer, CLOCK_MONOTONIC, now_ns / 1000, 1, on_tick, d);

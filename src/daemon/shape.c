@@ -109,6 +109,9 @@ static json_t *shape_command(const struct daemon *d, int32_t pid, const char *co
 {
 	char line[256];
 
+	/* Command lines may hold secrets: who may only look gets the name alone. */
+	if (!d->show_commands)
+		return json_null();
 	/* The pid may have been given away: the command line counts only if the name still fits. */
 	if (pid > 0 && comm[0]) {
 		char now[64];
@@ -226,4 +229,21 @@ json_t *shape_event(const struct event *e)
 {
 	return json_pack("{s:I,s:I,s:s,s:s,s:s,s:I}", "seq", (json_int_t)e->seq, "real_ns", (json_int_t)e->real_ns, "kind", event_kind_name(e->kind),
 			 "text", e->text, "zone", e->zone, "ref", (json_int_t)e->ref);
+}
+
+json_t *shape_trials(const struct daemon *d, uint64_t now_ns)
+{
+	struct mode_trial t[LEDGER_VICTIMS_MAX + 1];
+	size_t n = decide_trials(d->decide, now_ns, t, sizeof(t) / sizeof(t[0]));
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		const struct zone *z = t[i].victim_id ? zones_by_id(d->zones, t[i].victim_id) : NULL;
+
+		if (t[i].victim_id && !z) /* gone: nothing is done for it any more */
+			continue;
+		json_array_append_new(rows, json_pack("{s:o,s:I,s:I}", "zone", z ? json_string(d->snap.zones[z->index].name) : json_null(),
+						      "until_ns", (json_int_t)t[i].until_ns, "left_ns", (json_int_t)(t[i].until_ns - now_ns)));
+	}
+	return rows;
 }

@@ -9,8 +9,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define COST_EVERY 60	/* ticks between measurements, each one tick long */
-#define COST_FIRST 5
+#define COST_EVERY 60	   /* ticks between measurements, each one tick long */
+#define COST_EVERY_OVER 10 /* after one above the budget */
+#define COST_OVER_MAX 3	   /* in a row: not a burst but how it is here */
 #define REST_NS	   (10ull * 60 * 1000000000) /* off for so long after it cost too much */
 
 static void on_fast_event(const struct fast_event *e, void *arg)
@@ -20,7 +21,8 @@ static void on_fast_event(const struct fast_event *e, void *arg)
 	d->self.fast_events_total++;
 	if (publish_index_of(d, e->culprit_id) == NO_ZONE) {
 		/* Too new to be known: take the tree in first. */
-		pipeline_follow_zones(d);
+		zones_catch_up(d->zones, clock_mono_ns());
+		pipeline_take_in(d);
 	}
 	if (publish_fresh(d) < 0)
 		return; /* events go on as long as the harm does */
@@ -82,38 +84,53 @@ void watch_ledger_close(struct daemon *d, const char *why)
 		log_warn("run delay cannot be read either: waiting is not known on this host");
 }
 
-/* Runs once a tick. The measurement itself costs, so it lasts one tick in COST_EVERY. */
-void watch_ledger_cost(struct daemon *d)
+static void cost_begin(struct daemon *d)
 {
 	struct ledger_health h;
-	uint64_t all_ns = d->snap.window_ns * cpuset_count(&d->snap.cpus.online), ppm;
-	char why[128];
 
-	if (!d->ledger) {
-		if (d->ledger_retry_ns && d->snap.now_ns >= d->ledger_retry_ns) {
-			d->ledger_retry_ns = 0;
-			watch_ledger_open(d);
-		}
-		return;
-	}
-	if (d->self.ticks_total % COST_EVERY == COST_FIRST) {
-		ledger_health(d->ledger, &h);
-		d->ledger_cost_before_ns = h.run_time_ns_total;
-		d->ledger_measuring = ledger_measure(d->ledger, true) == 0;
-		return;
-	}
-	if (!d->ledger_measuring || !all_ns)
-		return;
-	d->ledger_measuring = false;
+	ledger_health(d->ledger, &h);
+	d->cost.before_ns = h.run_time_ns_total;
+	d->cost.measuring = ledger_measure(d->ledger, true) == 0;
+}
+
+/* The cost over the last tick, ppm of all CPUs. */
+static uint64_t cost_end(struct daemon *d)
+{
+	uint64_t all_ns = d->snap.window_ns * cpuset_count(&d->snap.cpus.online);
+	struct ledger_health h;
+
+	d->cost.measuring = false;
 	ledger_health(d->ledger, &h);
 	if (ledger_measure(d->ledger, false) < 0)
 		log_debug("BPF statistics could not be switched off");
-	ppm = (h.run_time_ns_total - d->ledger_cost_before_ns) * 1000000 / all_ns;
-	d->self.ledger_cost_ppm = ppm;
-	if (ppm <= d->cfg.ledger.budget_ppm)
+	return all_ns ? (h.run_time_ns_total - d->cost.before_ns) * 1000000 / all_ns : 0;
+}
+
+static void cost_judge(struct daemon *d)
+{
+	uint64_t ppm = cost_end(d);
+	bool over = ppm > d->cfg.ledger.budget_ppm;
+	char why[128];
+
+	d->cost.ppm = ppm;
+	d->cost.over = over ? d->cost.over + 1 : 0;
+	d->cost.next_tick = d->self.ticks_total + (over ? COST_EVERY_OVER : COST_EVERY);
+	if (d->cost.over < COST_OVER_MAX)
 		return;
-	snprintf(why, sizeof(why), "it cost %.2f %% of the CPUs, its budget is %.2f %%; back in 10 minutes", (double)ppm / 1e4,
+	snprintf(why, sizeof(why), "it costs %.2f %% of the CPUs, its budget is %.2f %%; tried again in 10 minutes", (double)ppm / 1e4,
 		 (double)d->cfg.ledger.budget_ppm / 1e4);
 	watch_ledger_close(d, why);
-	d->ledger_retry_ns = d->snap.now_ns + REST_NS;
+	d->cost = (struct ledger_cost){.ppm = ppm, .retry_ns = d->snap.now_ns + REST_NS};
+}
+
+void watch_ledger_cost(struct daemon *d)
+{
+	if (!d->ledger && d->cost.retry_ns && d->snap.now_ns >= d->cost.retry_ns) {
+		d->cost = (struct ledger_cost){.next_tick = d->self.ticks_total + COST_EVERY_OVER};
+		watch_ledger_open(d);
+	} else if (d->ledger && d->cost.measuring) {
+		cost_judge(d);
+	} else if (d->ledger && d->self.ticks_total >= d->cost.next_tick) {
+		cost_begin(d);
+	}
 }
