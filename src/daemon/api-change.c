@@ -25,11 +25,14 @@ static json_t *row_again(const struct api_call *c, uint64_t id, struct error *re
 	return shape_zone(c->d, &c->d->snap.zones[z->index]);
 }
 
-static int class_args(const struct api_call *c, enum zone_class default_class, enum zone_class *ret_class, struct slo *ret_slo, bool *ret_has_slo, struct error *reterr)
+static int class_args(const struct api_call *c, enum zone_class default_class,
+		      enum zone_class *ret_class, struct slo *ret_slo, bool *ret_has_slo,
+		      struct error *reterr)
 {
 	const char *class_text, *slo_text;
 
-	if (arg_text(c, "class", &class_text, reterr) < 0 || arg_text(c, "slo", &slo_text, reterr) < 0)
+	if (arg_text(c, "class", &class_text, reterr) < 0 ||
+	    arg_text(c, "slo", &slo_text, reterr) < 0)
 		return -EINVAL;
 	*ret_class = default_class;
 	*ret_slo = (struct slo){0};
@@ -57,11 +60,14 @@ json_t *api_protect(const struct api_call *c, struct error *reterr)
 	if (!has_slo)
 		slo = v->slo; /* protecting again without a goal keeps the goal */
 	if (class == CLASS_BE && v->off_limits) {
-		error_set(reterr, -EPERM, "%s cannot be best effort: %s", v->name, v->off_limits_why);
+		error_set(reterr, -EPERM, "%s cannot be best effort: %s", v->name,
+			  v->off_limits_why);
 		return NULL;
 	}
-	if (class == CLASS_LC && !victims_get(&d->victims, v->id) && d->victims.nr == LEDGER_VICTIMS_MAX) {
-		error_set(reterr, -ENOSPC, "%d zones are protected already, which is the most", LEDGER_VICTIMS_MAX);
+	if (class == CLASS_LC && !victims_get(&d->victims, v->id) &&
+	    d->victims.nr == LEDGER_VICTIMS_MAX) {
+		error_set(reterr, -ENOSPC, "%d zones are protected already, which is the most",
+			  LEDGER_VICTIMS_MAX);
 		error_hint(reterr, "czctl unprotect one, or protect a common parent");
 		return NULL;
 	}
@@ -72,7 +78,8 @@ json_t *api_protect(const struct api_call *c, struct error *reterr)
 		error_set(reterr, -ENOENT, "the zone is gone");
 		return NULL;
 	}
-	events_add(&d->events, clock_real_ns(), EVENT_ZONE, v->name, 0, "%s is now %s", v->name, zone_class_name(class));
+	events_add(&d->events, clock_real_ns(), EVENT_ZONE, v->name, 0, "%s is now %s", v->name,
+		   zone_class_name(class));
 	return row_again(c, id, reterr);
 }
 
@@ -174,9 +181,11 @@ json_t *api_try(const struct api_call *c, struct error *reterr)
 	}
 	until_ns = clock_mono_ns() + for_ns;
 	decide_set_mode(d->decide, MODE_ENFORCE, victim_id, until_ns);
-	events_add(&d->events, clock_real_ns(), EVENT_MODE, NULL, 0, "enforcing for a limited time");
+	events_add(&d->events, clock_real_ns(), EVENT_MODE, NULL, 0,
+		   "enforcing for a limited time");
 	act_now(d);
-	return json_pack("{s:I,s:I}", "until_ns", (json_int_t)until_ns, "for_ns", (json_int_t)for_ns);
+	return json_pack("{s:I,s:I}", "until_ns", (json_int_t)until_ns, "for_ns",
+			 (json_int_t)for_ns);
 }
 
 json_t *api_mode(const struct api_call *c, struct error *reterr)
@@ -190,7 +199,8 @@ json_t *api_mode(const struct api_call *c, struct error *reterr)
 		return NULL;
 	if (text) {
 		if (!c->peer->may_change) {
-			error_set(reterr, -EPERM, "the mode may be set only by root and group cz-admin");
+			error_set(reterr, -EPERM,
+				  "the mode may be set only by root and group cz-admin");
 			return NULL;
 		}
 		if (guard_mode_parse(text, &mode) < 0) {
@@ -199,12 +209,13 @@ json_t *api_mode(const struct api_call *c, struct error *reterr)
 			return NULL;
 		}
 		decide_set_mode(d->decide, mode, victim_id, 0);
-		events_add(&d->events, clock_real_ns(), EVENT_MODE, NULL, 0, "mode is now %s", text);
+		events_add(&d->events, clock_real_ns(), EVENT_MODE, NULL, 0, "mode is now %s",
+			   text);
 		act_now(d);
 	}
 	mode = decide_mode(d->decide, victim_id, now_ns, &until_ns);
-	return json_pack("{s:s,s:o,s:o}", "mode", guard_mode_name(mode), "until_ns", shape_known(until_ns, until_ns), "trials",
-			 shape_trials(d, now_ns));
+	return json_pack("{s:s,s:o,s:o}", "mode", guard_mode_name(mode), "until_ns",
+			 shape_known(until_ns, until_ns), "trials", shape_trials(d, now_ns));
 }
 
 static const struct action *action_by_seq(const struct daemon *d, uint64_t seq)
@@ -230,7 +241,10 @@ json_t *api_approve(const struct api_call *c, struct error *reterr)
 		return NULL;
 	r = decide_approve(d->decide, seq, clock_mono_ns());
 	if (r < 0) {
-		error_set(reterr, r, r == -ENOENT ? "there is no action %llu" : "action %llu is not a proposal (any more)", (unsigned long long)seq);
+		error_set(reterr, r,
+			  r == -ENOENT ? "there is no action %llu"
+				       : "action %llu is not a proposal (any more)",
+			  (unsigned long long)seq);
 		error_hint(reterr, "czctl actions shows what is proposed");
 		return NULL;
 	}
@@ -270,14 +284,17 @@ json_t *api_undo(const struct api_call *c, struct error *reterr)
 		return NULL;
 	n = decide_actions(d->decide, &a);
 	for (size_t i = 0; i < n && nr_open < 256; i++) {
-		if ((!seq || a[i].seq == seq) && (a[i].state == ACTION_APPLIED || a[i].state == ACTION_KEPT))
+		if ((!seq || a[i].seq == seq) &&
+		    (a[i].state == ACTION_APPLIED || a[i].state == ACTION_KEPT))
 			open[nr_open++] = a[i].seq;
 	}
 	if (!seq)
 		decide_observe(d->decide);
 	r = decide_undo(d->decide, seq, clock_mono_ns());
 	if (r < 0 && seq) {
-		error_set(reterr, r, r == -ENOENT ? "there is no action %llu" : "action %llu is not in force", (unsigned long long)seq);
+		error_set(reterr, r,
+			  r == -ENOENT ? "there is no action %llu" : "action %llu is not in force",
+			  (unsigned long long)seq);
 		error_hint(reterr, "czctl actions shows what is");
 		return NULL;
 	}
@@ -287,5 +304,6 @@ json_t *api_undo(const struct api_call *c, struct error *reterr)
 		if (a)
 			count_undone(&t, a);
 	}
-	return json_pack("{s:i,s:i,s:i,s:i}", "restored", t.restored, "gone", t.gone, "hands_off", t.hands_off, "failed", t.failed);
+	return json_pack("{s:i,s:i,s:i,s:i}", "restored", t.restored, "gone", t.gone, "hands_off",
+			 t.hands_off, "failed", t.failed);
 }

@@ -10,7 +10,7 @@
 #include "daemon/shape.h"
 #include "kernel/caps.h"
 
-#define ROWS_MAX 20000
+#define ROWS_MAX	 20000
 #define VERIFY_ITEMS_MAX 100
 
 json_t *api_version(const struct api_call *c, struct error *reterr)
@@ -19,7 +19,8 @@ json_t *api_version(const struct api_call *c, struct error *reterr)
 
 	if (proc_kernel_release(&c->d->kernel, release, sizeof(release)) < 0)
 		release[0] = 0;
-	return json_pack("{s:s,s:i,s:i,s:I,s:s}", "version", CZ_VERSION, "protocol", 1, "pid", (int)getpid(), "uptime_ns",
+	return json_pack("{s:s,s:i,s:i,s:I,s:s}", "version", CZ_VERSION, "protocol", 1, "pid",
+			 (int)getpid(), "uptime_ns",
 			 (json_int_t)(clock_mono_ns() - c->d->self.started_ns), "kernel", release);
 }
 
@@ -33,7 +34,9 @@ static bool is_listed(const struct daemon *d, const struct zone_view *v)
 {
 	const struct finding *f = open_finding(d, v->id);
 
-	return v->class_is_own || f || (v->class == CLASS_BE && (v->delta_valid & (1u << ZM_CPU_USAGE_NS)) && v->delta[ZM_CPU_USAGE_NS]);
+	return v->class_is_own || f ||
+	       (v->class == CLASS_BE && (v->delta_valid & (1u << ZM_CPU_USAGE_NS)) &&
+		v->delta[ZM_CPU_USAGE_NS]);
 }
 
 json_t *api_list(const struct api_call *c, struct error *reterr)
@@ -49,7 +52,8 @@ json_t *api_list(const struct api_call *c, struct error *reterr)
 		if (all || is_listed(d, &d->snap.zones[i]))
 			json_array_append_new(rows, shape_zone(d, &d->snap.zones[i]));
 	}
-	return json_pack("{s:s,s:o,s:I,s:o}", "mode", mode_text(d, 0, NULL), "trials", shape_trials(d, clock_mono_ns()), "zones_total",
+	return json_pack("{s:s,s:o,s:I,s:o}", "mode", mode_text(d, 0, NULL), "trials",
+			 shape_trials(d, clock_mono_ns()), "zones_total",
 			 (json_int_t)d->snap.nr_zones, "zones", rows);
 }
 
@@ -60,7 +64,8 @@ static uint64_t cpu_delta(const struct zone_view *v)
 
 static int busiest_first(const void *a, const void *b)
 {
-	uint64_t x = cpu_delta(*(const struct zone_view *const *)a), y = cpu_delta(*(const struct zone_view *const *)b);
+	uint64_t x = cpu_delta(*(const struct zone_view *const *)a),
+		 y = cpu_delta(*(const struct zone_view *const *)b);
 
 	return x > y ? -1 : x < y;
 }
@@ -69,30 +74,39 @@ static json_t *host_rate(const struct daemon *d, enum host_metric m)
 {
 	bool known = (d->snap.host_valid & (1u << m)) && d->snap.window_ns;
 
-	return shape_known(known, known ? (uint64_t)((__uint128_t)d->snap.host_delta[m] * 1000000 / d->snap.window_ns) : 0);
+	return shape_known(known, known ? (uint64_t)((__uint128_t)d->snap.host_delta[m] * 1000000 /
+						     d->snap.window_ns)
+					: 0);
 }
 
 static json_t *shape_host(const struct daemon *d)
 {
 	const struct snapshot *s = &d->snap;
 
-	return json_pack("{s:I,s:o,s:o,s:o,s:o,s:o,s:o}", "cpus", (json_int_t)cpuset_count(&s->cpus.online), "busy_ppm", host_rate(d, HM_CPU_BUSY_NS),
-			 "steal_ppm", host_rate(d, HM_STEAL_NS), "irq_ppm", host_rate(d, HM_IRQ_NS), "softirq_ppm", host_rate(d, HM_SOFTIRQ_NS),
-			 "memory_bytes", shape_known(s->host_valid & (1u << HM_MEM_TOTAL_BYTES), s->host_value[HM_MEM_TOTAL_BYTES]),
+	return json_pack("{s:I,s:o,s:o,s:o,s:o,s:o,s:o}", "cpus",
+			 (json_int_t)cpuset_count(&s->cpus.online), "busy_ppm",
+			 host_rate(d, HM_CPU_BUSY_NS), "steal_ppm", host_rate(d, HM_STEAL_NS),
+			 "irq_ppm", host_rate(d, HM_IRQ_NS), "softirq_ppm",
+			 host_rate(d, HM_SOFTIRQ_NS), "memory_bytes",
+			 shape_known(s->host_valid & (1u << HM_MEM_TOTAL_BYTES),
+				     s->host_value[HM_MEM_TOTAL_BYTES]),
 			 "memory_available_bytes",
-			 shape_known(s->host_valid & (1u << HM_MEM_AVAILABLE_BYTES), s->host_value[HM_MEM_AVAILABLE_BYTES]));
+			 shape_known(s->host_valid & (1u << HM_MEM_AVAILABLE_BYTES),
+				     s->host_value[HM_MEM_AVAILABLE_BYTES]));
 }
 
 json_t *api_top(const struct api_call *c, struct error *reterr)
 {
 	const struct daemon *d = c->d;
-	_cleanup_free_ const struct zone_view **order = calloc(d->snap.nr_zones + 1, sizeof(*order));
+	_cleanup_free_ const struct zone_view **order =
+	    calloc(d->snap.nr_zones + 1, sizeof(*order));
 	uint64_t limit;
 	json_t *rows;
 	size_t n = 0;
 	bool all;
 
-	if (!order || arg_bool(c, "all", &all, reterr) < 0 || arg_u64(c, "limit", &limit, reterr) < 0)
+	if (!order || arg_bool(c, "all", &all, reterr) < 0 ||
+	    arg_u64(c, "limit", &limit, reterr) < 0)
 		return NULL;
 	for (size_t i = 0; i < d->snap.nr_zones; i++) {
 		const struct zone_view *v = &d->snap.zones[i];
@@ -106,8 +120,10 @@ json_t *api_top(const struct api_call *c, struct error *reterr)
 	rows = json_array();
 	for (size_t i = 0; i < n && i < limit; i++)
 		json_array_append_new(rows, shape_zone(d, order[i]));
-	return json_pack("{s:I,s:I,s:s,s:o,s:o,s:I,s:o}", "now_ns", (json_int_t)d->snap.now_ns, "window_ns", (json_int_t)d->snap.window_ns, "mode",
-			 mode_text(d, 0, NULL), "trials", shape_trials(d, clock_mono_ns()), "host", shape_host(d), "zones_total", (json_int_t)d->snap.nr_zones, "zones", rows);
+	return json_pack("{s:I,s:I,s:s,s:o,s:o,s:I,s:o}", "now_ns", (json_int_t)d->snap.now_ns,
+			 "window_ns", (json_int_t)d->snap.window_ns, "mode", mode_text(d, 0, NULL),
+			 "trials", shape_trials(d, clock_mono_ns()), "host", shape_host(d),
+			 "zones_total", (json_int_t)d->snap.nr_zones, "zones", rows);
 }
 
 static json_t *shape_metrics(const struct zone_view *v)
@@ -118,8 +134,11 @@ static json_t *shape_metrics(const struct zone_view *v)
 		const struct metric_desc *md = &zone_metrics[m];
 
 		json_object_set_new(o, md->name,
-				    json_pack("{s:o,s:o,s:s,s:s}", "value", shape_known(v->valid & (1u << m), v->value[m]), "delta",
-					      shape_known(v->delta_valid & (1u << m), v->delta[m]), "unit", md->unit, "help", md->help));
+				    json_pack("{s:o,s:o,s:s,s:s}", "value",
+					      shape_known(v->valid & (1u << m), v->value[m]),
+					      "delta",
+					      shape_known(v->delta_valid & (1u << m), v->delta[m]),
+					      "unit", md->unit, "help", md->help));
 	}
 	return o;
 }
@@ -155,7 +174,8 @@ json_t *api_inspect(const struct api_call *c, struct error *reterr)
 	}
 	json_object_set_new(o, "metrics", shape_metrics(v));
 	json_object_set_new(o, "knobs", shape_knobs(d, v));
-	json_object_set_new(o, "off_limits_why", v->off_limits_why ? json_string(v->off_limits_why) : json_null());
+	json_object_set_new(o, "off_limits_why",
+			    v->off_limits_why ? json_string(v->off_limits_why) : json_null());
 	json_object_set_new(o, "children", children);
 	json_object_set_new(o, "first_seen_ns", json_integer((json_int_t)v->first_seen_ns));
 	json_object_set_new(o, "ledger", shape_ledger(d, snapshot_ledger(&d->snap, self)));
@@ -222,8 +242,10 @@ json_t *api_events(const struct api_call *c, struct error *reterr)
 static void add_metrics(json_t *rows, const struct metric_desc *m, size_t n, const char *scope)
 {
 	for (size_t i = 0; i < n; i++, m++)
-		json_array_append_new(rows, json_pack("{s:s,s:s,s:s,s:s,s:s}", "name", m->name, "unit", m->unit, "kind",
-						      m->kind == METRIC_COUNTER ? "counter" : "gauge", "help", m->help, "scope", scope));
+		json_array_append_new(
+		    rows, json_pack("{s:s,s:s,s:s,s:s,s:s}", "name", m->name, "unit", m->unit,
+				    "kind", m->kind == METRIC_COUNTER ? "counter" : "gauge", "help",
+				    m->help, "scope", scope));
 }
 
 static json_t *shape_ledger_health(const struct daemon *d)
@@ -233,9 +255,12 @@ static json_t *shape_ledger_health(const struct daemon *d)
 	if (!d->ledger)
 		return json_null();
 	ledger_health(d->ledger, &h);
-	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:b}", "events_lost_total", (json_int_t)h.events_lost_total, "storage_failed_total",
-			 (json_int_t)h.storage_failed_total, "waiters_overflow_total", (json_int_t)h.waiters_overflow_total, "slots_overflow_total",
-			 (json_int_t)h.slots_overflow_total, "missed_switches_total", (json_int_t)h.missed_switches_total, "irq_split", h.irq_split,
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:b}", "events_lost_total",
+			 (json_int_t)h.events_lost_total, "storage_failed_total",
+			 (json_int_t)h.storage_failed_total, "waiters_overflow_total",
+			 (json_int_t)h.waiters_overflow_total, "slots_overflow_total",
+			 (json_int_t)h.slots_overflow_total, "missed_switches_total",
+			 (json_int_t)h.missed_switches_total, "irq_split", h.irq_split,
 			 "steal_split", h.steal_split, "throttle_exact", h.throttle_exact);
 }
 
@@ -246,15 +271,22 @@ json_t *api_probes(const struct api_call *c, struct error *reterr)
 	size_t n = probes_status(d->probes, st, ARRAY_SIZE(st));
 	json_t *rows = json_array(), *metrics = json_array();
 
-	json_array_append_new(rows, json_pack("{s:s,s:s,s:b,s:o,s:s}", "name", "ledger", "summary", "who ran while a protected zone waited for a CPU; wait histogram",
-					      "on", d->ledger != NULL, "why_off", d->ledger ? json_null() : shape_text(d->ledger_why_off), "needs",
-					      "BPF with BTF: CAP_BPF and CAP_PERFMON, or root"));
+	json_array_append_new(
+	    rows, json_pack("{s:s,s:s,s:b,s:o,s:s}", "name", "ledger", "summary",
+			    "who ran while a protected zone waited for a CPU; wait histogram", "on",
+			    d->ledger != NULL, "why_off",
+			    d->ledger ? json_null() : shape_text(d->ledger_why_off), "needs",
+			    "BPF with BTF: CAP_BPF and CAP_PERFMON, or root"));
 	for (size_t i = 0; i < n && i < ARRAY_SIZE(st); i++)
-		json_array_append_new(rows, json_pack("{s:s,s:s,s:b,s:o,s:s}", "name", st[i].name, "summary", st[i].summary, "on", st[i].on, "why_off",
-						      st[i].on ? json_null() : json_string(st[i].why), "needs", st[i].needs));
+		json_array_append_new(rows,
+				      json_pack("{s:s,s:s,s:b,s:o,s:s}", "name", st[i].name,
+						"summary", st[i].summary, "on", st[i].on, "why_off",
+						st[i].on ? json_null() : json_string(st[i].why),
+						"needs", st[i].needs));
 	add_metrics(metrics, zone_metrics, ZM_NR, "zone");
 	add_metrics(metrics, host_metrics, HM_NR, "host");
-	return json_pack("{s:o,s:o,s:o}", "probes", rows, "metrics", metrics, "ledger", shape_ledger_health(d));
+	return json_pack("{s:o,s:o,s:o}", "probes", rows, "metrics", metrics, "ledger",
+			 shape_ledger_health(d));
 }
 
 static uint64_t own_rss_bytes(void)
@@ -275,12 +307,18 @@ static json_t *shape_self(const struct daemon *d)
 
 	probes_stats(d->probes, &ps);
 	zones_stats(d->zones, &zs);
-	return json_pack("{s:I,s:o,s:I,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "cpu_ppm", (json_int_t)d->self.cpu_ppm, "rss_bytes", shape_known(rss, rss),
-			 "loop_delay_max_ns", (json_int_t)d->self.loop_delay_max_ns, "priority", d->self.priority ? d->self.priority : "normal",
-			 "ticks_total", (json_int_t)d->self.ticks_total, "late_ticks_total", (json_int_t)d->self.late_ticks_total, "ledger_cost_ppm", (json_int_t)d->cost.ppm, "fast_events_total",
-			 (json_int_t)d->self.fast_events_total, "zones", (json_int_t)zs.count, "fds_kept", (json_int_t)ps.fds_kept, "fd_shortage_total",
-			 (json_int_t)ps.fd_shortage_total, "feed_total", (json_int_t)d->self.feed_total, "feed_refused_total",
-			 (json_int_t)d->self.feed_refused_total, "degraded", zs.degraded ? json_string(zs.degraded) : json_null());
+	return json_pack(
+	    "{s:I,s:o,s:I,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "cpu_ppm",
+	    (json_int_t)d->self.cpu_ppm, "rss_bytes", shape_known(rss, rss), "loop_delay_max_ns",
+	    (json_int_t)d->self.loop_delay_max_ns, "priority",
+	    d->self.priority ? d->self.priority : "normal", "ticks_total",
+	    (json_int_t)d->self.ticks_total, "late_ticks_total",
+	    (json_int_t)d->self.late_ticks_total, "ledger_cost_ppm", (json_int_t)d->cost.ppm,
+	    "fast_events_total", (json_int_t)d->self.fast_events_total, "zones",
+	    (json_int_t)zs.count, "fds_kept", (json_int_t)ps.fds_kept, "fd_shortage_total",
+	    (json_int_t)ps.fd_shortage_total, "feed_total", (json_int_t)d->self.feed_total,
+	    "feed_refused_total", (json_int_t)d->self.feed_refused_total, "degraded",
+	    zs.degraded ? json_string(zs.degraded) : json_null());
 }
 
 json_t *api_doctor(const struct api_call *c, struct error *reterr)
@@ -288,7 +326,9 @@ json_t *api_doctor(const struct api_call *c, struct error *reterr)
 	static const struct {
 		enum cap_area area;
 		const char *yes, *no;
-	} groups[] = {{CAP_SEE, "can_see", "cant_see"}, {CAP_ACT, "can_act", "cant_act"}, {CAP_HOST, "has", "lacks"}};
+	} groups[] = {{CAP_SEE, "can_see", "cant_see"},
+		      {CAP_ACT, "can_act", "cant_act"},
+		      {CAP_HOST, "has", "lacks"}};
 	const struct daemon *d = c->d;
 	_cleanup_free_ struct host_caps *caps = calloc(1, sizeof(*caps));
 	const char *why = NULL;
@@ -297,16 +337,19 @@ json_t *api_doctor(const struct api_call *c, struct error *reterr)
 	if (!caps)
 		return NULL;
 	host_caps_read(&d->kernel, &d->fs, caps);
-	o = json_pack("{s:{s:s,s:I,s:I,s:I,s:s,s:b},s:o}", "host", "kernel", caps->release, "cpus", (json_int_t)caps->nr_cpus, "nodes",
-		      (json_int_t)caps->nr_nodes, "memory_bytes", (json_int_t)caps->memory_bytes, "cgroups", caps->cgroup_layout, "smt", d->topo.smt,
-		      "self", shape_self(d));
+	o = json_pack("{s:{s:s,s:I,s:I,s:I,s:s,s:b},s:o}", "host", "kernel", caps->release, "cpus",
+		      (json_int_t)caps->nr_cpus, "nodes", (json_int_t)caps->nr_nodes,
+		      "memory_bytes", (json_int_t)caps->memory_bytes, "cgroups",
+		      caps->cgroup_layout, "smt", d->topo.smt, "self", shape_self(d));
 	for (size_t g = 0; g < ARRAY_SIZE(groups); g++) {
 		json_t *yes = json_array(), *no = json_array();
 
 		for (int i = 0; i < HOSTCAP_NR; i++) {
 			if (host_cap_descs[i].area == groups[g].area)
 				json_array_append_new(caps->state[i] == CAP_YES ? yes : no,
-						      json_pack("{s:s,s:s,s:o}", "name", host_cap_descs[i].name, "what", host_cap_descs[i].gives, "text",
+						      json_pack("{s:s,s:s,s:o}", "name",
+								host_cap_descs[i].name, "what",
+								host_cap_descs[i].gives, "text",
 								shape_text(caps->why[i])));
 		}
 		json_object_set_new(o, groups[g].yes, yes);
@@ -324,14 +367,18 @@ struct verify_walk {
 	json_t *items;
 };
 
-static int on_difference(uint64_t id, const char *path, enum knob knob, const char *found, const char *now, bool held, void *arg)
+static int on_difference(uint64_t id, const char *path, enum knob knob, const char *found,
+			 const char *now, bool held, void *arg)
 {
 	struct verify_walk *w = arg;
 	const struct zone *z = zones_by_id(w->d->zones, id);
 
 	if (json_array_size(w->items) < VERIFY_ITEMS_MAX)
-		json_array_append_new(w->items, json_pack("{s:o,s:o,s:s,s:o,s:o,s:b}", "zone", shape_text(z ? z->name : path), "path", shape_text(path), "knob",
-							  knob_name(knob), "found", shape_text(found), "now", shape_text(now), "held", held));
+		json_array_append_new(w->items, json_pack("{s:o,s:o,s:s,s:o,s:o,s:b}", "zone",
+							  shape_text(z ? z->name : path), "path",
+							  shape_text(path), "knob", knob_name(knob),
+							  "found", shape_text(found), "now",
+							  shape_text(now), "held", held));
 	return 0;
 }
 
@@ -339,13 +386,16 @@ json_t *api_verify(const struct api_call *c, struct error *reterr)
 {
 	struct verify_walk w = {.d = c->d, .items = json_array()};
 	struct verify_report rep = {0};
-	int r = c->d->baseline ? baseline_verify(c->d->baseline, c->d->actuator, on_difference, &w, &rep) : -EOPNOTSUPP;
+	int r = c->d->baseline
+		    ? baseline_verify(c->d->baseline, c->d->actuator, on_difference, &w, &rep)
+		    : -EOPNOTSUPP;
 
 	if (r < 0) {
 		json_decref(w.items);
 		error_errno(reterr, r, "compare the host's knobs with what czd found");
 		return NULL;
 	}
-	return json_pack("{s:I,s:I,s:I,s:b,s:o}", "checked", (json_int_t)rep.checked, "differing", (json_int_t)rep.differing, "held", (json_int_t)rep.held,
-			 "unchanged", rep.differing == 0, "items", w.items);
+	return json_pack("{s:I,s:I,s:I,s:b,s:o}", "checked", (json_int_t)rep.checked, "differing",
+			 (json_int_t)rep.differing, "held", (json_int_t)rep.held, "unchanged",
+			 rep.differing == 0, "items", w.items);
 }

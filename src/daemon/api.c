@@ -8,11 +8,24 @@ static const struct {
 	bool changes; /* only for peers that may change things */
 	api_fn fn;
 } verbs[] = {
-	{"version", false, api_version}, {"list", false, api_list},	    {"top", false, api_top},	     {"inspect", false, api_inspect},
-	{"why", false, api_why},	 {"findings", false, api_findings}, {"actions", false, api_actions}, {"events", false, api_events},
-	{"probes", false, api_probes},	 {"doctor", false, api_doctor},	    {"verify", false, api_verify},   {"protect", true, api_protect},
-	{"unprotect", true, api_unprotect}, {"run", true, api_run},	    {"try", true, api_try},	     {"approve", true, api_approve},
-	{"undo", true, api_undo},	 {"mode", false, api_mode}, /* reading it is free; setting checks for itself */
+    {"version", false, api_version},
+    {"list", false, api_list},
+    {"top", false, api_top},
+    {"inspect", false, api_inspect},
+    {"why", false, api_why},
+    {"findings", false, api_findings},
+    {"actions", false, api_actions},
+    {"events", false, api_events},
+    {"probes", false, api_probes},
+    {"doctor", false, api_doctor},
+    {"verify", false, api_verify},
+    {"protect", true, api_protect},
+    {"unprotect", true, api_unprotect},
+    {"run", true, api_run},
+    {"try", true, api_try},
+    {"approve", true, api_approve},
+    {"undo", true, api_undo},
+    {"mode", false, api_mode}, /* reading it is free; setting checks for itself */
 };
 
 static const json_t *arg(const struct api_call *c, const char *name)
@@ -37,7 +50,8 @@ int arg_u64(const struct api_call *c, const char *name, uint64_t *ret, struct er
 	const json_t *j = arg(c, name);
 
 	if (j && (!json_is_integer(j) || json_integer_value(j) < 0))
-		return error_set(reterr, -EINVAL, "argument '%s' must be a whole number, not negative", name);
+		return error_set(reterr, -EINVAL,
+				 "argument '%s' must be a whole number, not negative", name);
 	*ret = j ? (uint64_t)json_integer_value(j) : 0;
 	return 0;
 }
@@ -68,7 +82,8 @@ const struct zone_view *arg_zone(const struct api_call *c, struct error *reterr)
 	return &c->d->snap.zones[z->index];
 }
 
-json_t *api_handle(const struct peer *p, const char *verb, const json_t *args, void *arg_daemon, struct error *reterr)
+json_t *api_handle(const struct peer *p, const char *verb, const json_t *args, void *arg_daemon,
+		   struct error *reterr)
 {
 	struct api_call c = {.d = arg_daemon, .peer = p, .args = args};
 
@@ -76,7 +91,8 @@ json_t *api_handle(const struct peer *p, const char *verb, const json_t *args, v
 		if (strcmp(verbs[i].name, verb) != 0)
 			continue;
 		if (verbs[i].changes && !p->may_change) {
-			error_set(reterr, -EPERM, "'%s' changes things: only root and group cz-admin may", verb);
+			error_set(reterr, -EPERM,
+				  "'%s' changes things: only root and group cz-admin may", verb);
 			return NULL;
 		}
 		if (publish_fresh(c.d) < 0)

@@ -13,9 +13,12 @@ struct api_call {
 typedef json_t *(*api_fn)(const struct api_call *c, struct error *reterr);
 
 /* Arguments: absent gives the default; of the wrong type is -EINVAL with a sentence. */
-must_check int arg_bool(const struct api_call *c, const char *name, bool *ret, struct error *reterr);
-must_check int arg_u64(const struct api_call *c, const char *name, uint64_t *ret, struct error *reterr);
-must_check int arg_text(const struct api_call *c, const char *name, const char **ret, struct error *reterr);
+must_check int arg_bool(const struct api_call *c, const char *name, bool *ret,
+			struct error *reterr);
+must_check int arg_u64(const struct api_call *c, const char *name, uint64_t *ret,
+		       struct error *reterr);
+must_check int arg_text(const struct api_call *c, const char *name, const char **ret,
+			struct error *reterr);
 /* The zone named by `zone`: its view in the current snapshot. NULL: reterr says why. */
 const struct zone_view *arg_zone(const struct api_call *c, struct error *reterr);
 

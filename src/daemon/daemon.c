@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* czd's worker from start to stop: open everything, put right what a dead one left, run the loop, undo. */
+/* czd's worker from start to stop: open everything, put right what a dead one left, run the loop,
+ * undo. */
 #include "daemon/daemon.h"
 
 #include <fcntl.h>
@@ -20,7 +21,7 @@
 #include "daemon/shape.h"
 #include "spec/spec.h"
 
-#define FDS_RESERVED 2000
+#define FDS_RESERVED  2000
 #define FD_BUDGET_MAX 16000
 /* A real-time czd that runs this long without sleeping has gone wrong: it loses the priority. */
 #define RT_LIMIT_USEC 500000
@@ -73,7 +74,8 @@ static int load_config(struct daemon *d)
 		nofile.rlim_cur = nofile.rlim_max;
 		if (setrlimit(RLIMIT_NOFILE, &nofile) < 0)
 			getrlimit(RLIMIT_NOFILE, &nofile);
-		spare = nofile.rlim_cur > 2 * FDS_RESERVED ? nofile.rlim_cur - FDS_RESERVED : nofile.rlim_cur / 2;
+		spare = nofile.rlim_cur > 2 * FDS_RESERVED ? nofile.rlim_cur - FDS_RESERVED
+							   : nofile.rlim_cur / 2;
 		if (spare > FD_BUDGET_MAX)
 			spare = FD_BUDGET_MAX;
 		if (!d->cfg.fd_budget || d->cfg.fd_budget > spare)
@@ -99,8 +101,9 @@ static int open_host(struct daemon *d, struct error *reterr)
 static void report_undo(const char *when, const struct undo_report *u)
 {
 	if (u->restored || u->gone || u->hands_off || u->failed)
-		log_notice("%s: %u knobs put back, %u zones gone, %u changed by somebody else and left alone, %u failed", when,
-			   u->restored, u->gone, u->hands_off, u->failed);
+		log_notice("%s: %u knobs put back, %u zones gone, %u changed by somebody else and "
+			   "left alone, %u failed",
+			   when, u->restored, u->gone, u->hands_off, u->failed);
 }
 
 /* The journal first: whatever a dead czd left is undone before anything is measured. */
@@ -143,7 +146,8 @@ static void raise_priority(struct daemon *d)
 		return;
 	}
 	sigaction(SIGXCPU, &sa, NULL);
-	if (setrlimit(RLIMIT_RTTIME, &limit) == 0 && sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &one) == 0)
+	if (setrlimit(RLIMIT_RTTIME, &limit) == 0 &&
+	    sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &one) == 0)
 		d->self.priority = "fifo 1";
 	else if (setpriority(PRIO_PROCESS, 0, -20) == 0)
 		d->self.priority = "nice -20";
@@ -170,13 +174,17 @@ static int on_reload(sd_event_source *src, const struct signalfd_siginfo *si, vo
 	/* detect and decide keep what they were started with: mode, thresholds need a restart. */
 	zones_reclassify(d->zones, &d->cfg);
 	config_done(&before);
-	log_notice("%s read again: classes and goals are as it says; guard settings change at the next start", d->opt->config_path);
+	log_notice("%s read again: classes and goals are as it says; guard settings change at the "
+		   "next start",
+		   d->opt->config_path);
 	return 0;
 }
 
 int daemon_listen(struct daemon *d, struct error *reterr)
 {
-	int r = d->server ? 0 : server_new(d->loop, d->run_dirfd, d->opt->run_dir, api_handle, d, &d->server, reterr);
+	int r = d->server ? 0
+			  : server_new(d->loop, d->run_dirfd, d->opt->run_dir, api_handle, d,
+				       &d->server, reterr);
 
 	return r == 0 && d->feed_fd < 0 ? feed_open(d, reterr) : r;
 }
@@ -273,7 +281,11 @@ int daemon_run(const struct options *opt)
 
 	if (!d)
 		return EXIT_FAILURE;
-	*d = (struct daemon){.opt = opt, .run_dirfd = -1, .feed_fd = -1, .desired.dirfd = -1, .self.started_ns = clock_mono_ns()};
+	*d = (struct daemon){.opt = opt,
+			     .run_dirfd = -1,
+			     .feed_fd = -1,
+			     .desired.dirfd = -1,
+			     .self.started_ns = clock_mono_ns()};
 	sigemptyset(&handled);
 	sigaddset(&handled, SIGTERM);
 	sigaddset(&handled, SIGINT);
@@ -296,8 +308,9 @@ int daemon_run(const struct options *opt)
 	r = start(d, &e);
 	if (r == 0) {
 		raise_priority(d);
-		events_add(&d->events, clock_real_ns(), EVENT_DAEMON, NULL, 0, "czd %s watches %zu zones, mode %s", CZ_VERSION,
-			   zones_count(d->zones), guard_mode_name(d->cfg.guard.mode));
+		events_add(&d->events, clock_real_ns(), EVENT_DAEMON, NULL, 0,
+			   "czd %s watches %zu zones, mode %s", CZ_VERSION, zones_count(d->zones),
+			   guard_mode_name(d->cfg.guard.mode));
 		sd_notify(0, "READY=1");
 		r = sd_event_loop(d->loop);
 		sd_notify(0, "STOPPING=1");

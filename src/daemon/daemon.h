@@ -25,12 +25,12 @@
 #include "zones/zones.h"
 
 struct options {
-	const char *run_dir;	 /* sockets, journal, lock; tmpfs */
-	const char *state_dir;	 /* protected zones; survives a reboot */
+	const char *run_dir;   /* sockets, journal, lock; tmpfs */
+	const char *state_dir; /* protected zones; survives a reboot */
 	const char *config_path;
-	const char *root;	 /* "/" or a captured tree: look only */
-	bool config_required;	 /* given by the user, so it must exist */
-	bool no_bpf;		 /* run without the ledger (tests, fallback by choice) */
+	const char *root;     /* "/" or a captured tree: look only */
+	bool config_required; /* given by the user, so it must exist */
+	bool no_bpf;	      /* run without the ledger (tests, fallback by choice) */
 };
 
 /* Own cost and delay; shown by doctor, exported later. */
@@ -41,16 +41,16 @@ struct self_stats {
 	uint64_t loop_delay_max_ns; /* a slice that ran later than asked for */
 	uint64_t feed_total, feed_refused_total;
 	uint64_t cpu_ns_at_tick, cpu_ppm; /* own CPU over the last tick */
-	const char *priority;	    /* "fifo 1", "nice -20", "normal" */
+	const char *priority;		  /* "fifo 1", "nice -20", "normal" */
 };
 
 /* The ledger's own cost, measured now and then. */
 struct ledger_cost {
 	bool measuring;
-	uint32_t over;		    /* measurements above the budget in a row */
+	uint32_t over; /* measurements above the budget in a row */
 	uint64_t before_ns, next_tick;
-	uint64_t ppm;		    /* of all CPUs, when last measured */
-	uint64_t retry_ns;	    /* detached until then; 0: not for its cost */
+	uint64_t ppm;	   /* of all CPUs, when last measured */
+	uint64_t retry_ns; /* detached until then; 0: not for its cost */
 };
 
 /* Findings that closed, newest last; the open ones are in d->findings. */
@@ -67,12 +67,12 @@ struct daemon {
 	sd_event_source *tick_timer, *slice_timer;
 	struct zones *zones;
 	struct probes *probes;
-	struct ledger *ledger;	    /* NULL: off, see ledger_why_off */
+	struct ledger *ledger; /* NULL: off, see ledger_why_off */
 	sd_event_source *ledger_source;
 	char ledger_why_off[600];
 	struct ledger_cost cost;
 	struct victims victims;
-	struct actuator *actuator;  /* NULL: only with a captured root */
+	struct actuator *actuator; /* NULL: only with a captured root */
 	struct baseline *baseline;
 	struct detect *detect;
 	struct decide *decide;
@@ -89,45 +89,48 @@ struct daemon {
 	size_t views_cap[2];
 	int front;
 	struct ledger_view ledgers[LEDGER_VICTIMS_MAX];
-	bool tree_dirty;	    /* zones changed since the views were built */
-	uint64_t *new_ids;	    /* zones that appeared and were not looked up in `desired` yet */
+	bool tree_dirty;   /* zones changed since the views were built */
+	uint64_t *new_ids; /* zones that appeared and were not looked up in `desired` yet */
 	size_t nr_new, cap_new;
 	struct host_row host_before;
 	struct finding_set findings;
 	struct finding closed[FINDINGS_KEPT];
 	size_t nr_closed;
-	struct plan plan;	    /* scratch: too large for the stack */
-	struct hash action_states;  /* seq -> state last announced */
+	struct plan plan;	   /* scratch: too large for the stack */
+	struct hash action_states; /* seq -> state last announced */
 	uint64_t slice_end_ns, slice_due_ns;
 	bool tick_running;
-	bool show_commands;	    /* the request at hand comes from a peer that may see command lines */
+	bool show_commands; /* the request at hand comes from a peer that may see command lines */
 };
 
 /* daemon.c */
 int daemon_run(const struct options *opt); /* exit code */
-int daemon_undo(const struct options *opt); /* exit code: 0 all put back, 1 something could not be */
+int daemon_undo(
+    const struct options *opt); /* exit code: 0 all put back, 1 something could not be */
 /* Open the sockets that are not open yet; a full or read-only run directory may allow it later. */
 must_check int daemon_listen(struct daemon *d, struct error *reterr);
 
 /* pipeline.c */
 must_check int pipeline_init(struct daemon *d, struct error *reterr);
 void pipeline_done(struct daemon *d);
-void pipeline_tick(struct daemon *d);		 /* a full tick: timer */
-void pipeline_zones(struct daemon *d);		 /* the tree has changed */
-void pipeline_take_in(struct daemon *d);	 /* zones just found: the class that the user asked for */
+void pipeline_tick(struct daemon *d);	 /* a full tick: timer */
+void pipeline_zones(struct daemon *d);	 /* the tree has changed */
+void pipeline_take_in(struct daemon *d); /* zones just found: the class that the user asked for */
 
 /* publish.c */
-void publish_all(struct daemon *d);		 /* a new snapshot from what was read */
-must_check int publish_tree(struct daemon *d, bool fresh); /* only the zones: with new readings, or the latest known */
+void publish_all(struct daemon *d); /* a new snapshot from what was read */
+must_check int
+publish_tree(struct daemon *d,
+	     bool fresh); /* only the zones: with new readings, or the latest known */
 /* Before anybody looks at d->snap: views borrow from zones, so they are laid out anew once zones
  * came, went or changed class. Cheap when nothing did. -ENOMEM. */
 must_check int publish_fresh(struct daemon *d);
 uint32_t publish_index_of(const struct daemon *d, uint64_t zone_id); /* NO_ZONE */
 
 /* watch-ledger.c */
-void watch_ledger_open(struct daemon *d);	 /* or says why not */
+void watch_ledger_open(struct daemon *d); /* or says why not */
 void watch_ledger_close(struct daemon *d, const char *why);
-void watch_ledger_events(struct daemon *d);	 /* the fast path */
+void watch_ledger_events(struct daemon *d); /* the fast path */
 void watch_ledger_cost(struct daemon *d);
 
 /* enforce.c: plans -> actuator, and the news about actions */
@@ -142,4 +145,5 @@ must_check int feed_open(struct daemon *d, struct error *reterr);
 void feed_close(struct daemon *d);
 
 /* api.c */
-json_t *api_handle(const struct peer *p, const char *verb, const json_t *args, void *arg, struct error *reterr);
+json_t *api_handle(const struct peer *p, const char *verb, const json_t *args, void *arg,
+		   struct error *reterr);

@@ -8,10 +8,11 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 
-#define FILE_NAME "zones.json"
+#define FILE_NAME     "zones.json"
 #define FILE_SIZE_MAX (4u << 20)
 
-static int put(struct desired *ds, const char *path, enum zone_class class, const struct slo *slo, bool made)
+static int put(struct desired *ds, const char *path, enum zone_class class, const struct slo *slo,
+	       bool made)
 {
 	struct desired_zone *z = desired_get(ds, path);
 
@@ -68,7 +69,8 @@ int desired_load(struct desired *ds, int dirfd, struct error *reterr)
 	root = n < 0 ? NULL : json_loadb(text, n, 0, NULL);
 	if (!json_is_array(root))
 		r = -EBADMSG;
-	json_array_foreach(root, i, item) {
+	json_array_foreach(root, i, item)
+	{
 		if (load_one(ds, item) < 0)
 			r = -EBADMSG;
 	}
@@ -76,8 +78,10 @@ int desired_load(struct desired *ds, int dirfd, struct error *reterr)
 	if (r < 0) {
 		/* Keep what could be read; the broken file stays for a person to look at. */
 		if (renameat(dirfd, FILE_NAME, dirfd, FILE_NAME ".broken") < 0)
-			return error_errno(reterr, -errno, "%s is broken and cannot be moved aside", FILE_NAME);
-		error_set(reterr, r, "%s is broken; moved to %s.broken, %zu zones could be read", FILE_NAME, FILE_NAME, ds->nr);
+			return error_errno(reterr, -errno, "%s is broken and cannot be moved aside",
+					   FILE_NAME);
+		error_set(reterr, r, "%s is broken; moved to %s.broken, %zu zones could be read",
+			  FILE_NAME, FILE_NAME, ds->nr);
 	}
 	return r;
 }
@@ -109,17 +113,20 @@ static int store(const struct desired *ds)
 		char slo[128];
 
 		slo_format(&z->slo, slo, sizeof(slo));
-		json_array_append_new(root, json_pack("{s:s,s:s,s:s,s:b}", "path", z->path, "class", zone_class_name(z->class),
-						      "slo", slo, "made", z->made));
+		json_array_append_new(root, json_pack("{s:s,s:s,s:s,s:b}", "path", z->path, "class",
+						      zone_class_name(z->class), "slo", slo, "made",
+						      z->made));
 	}
 	text = json_dumps(root, JSON_INDENT(1));
 	json_decref(root);
 	if (!text)
 		return -ENOMEM;
-	return ds->dirfd < 0 ? 0 : write_file_atomic(ds->dirfd, FILE_NAME, text, strlen(text), 0600);
+	return ds->dirfd < 0 ? 0
+			     : write_file_atomic(ds->dirfd, FILE_NAME, text, strlen(text), 0600);
 }
 
-int desired_put(struct desired *ds, const char *path, enum zone_class class, const struct slo *slo, bool made, struct error *reterr)
+int desired_put(struct desired *ds, const char *path, enum zone_class class, const struct slo *slo,
+		bool made, struct error *reterr)
 {
 	int r = put(ds, path, class, slo, made);
 

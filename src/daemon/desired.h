@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What users asked for with `protect` and `run`: class and goals by cgroup path, on disk
- * (STATE_DIR/zones.json), so that it survives czd. Zones that czd made itself (`run`) are marked, and are
- * removed when they are empty.
+ * (STATE_DIR/zones.json), so that it survives czd. Zones that czd made itself (`run`) are marked,
+ * and are removed when they are empty.
  */
 #pragma once
 #include <stdbool.h>
@@ -22,10 +22,12 @@ struct desired {
 	struct desired_zone *items;
 	size_t nr;
 };
-/* A missing file is an empty set; a broken one is moved aside and reported in reterr, result 0 or -EBADMSG. */
+/* A missing file is an empty set; a broken one is moved aside and reported in reterr, result 0 or
+ * -EBADMSG. */
 must_check int desired_load(struct desired *ds, int dirfd, struct error *reterr);
 void desired_done(struct desired *ds);
 struct desired_zone *desired_get(const struct desired *ds, const char *path);
 /* Add or replace, and write. -ENOSPC, -EROFS...: kept in memory, not on disk; reterr says so. */
-must_check int desired_put(struct desired *ds, const char *path, enum zone_class class, const struct slo *slo, bool made, struct error *reterr);
+must_check int desired_put(struct desired *ds, const char *path, enum zone_class class,
+			   const struct slo *slo, bool made, struct error *reterr);
 int desired_remove(struct desired *ds, const char *path);

@@ -23,7 +23,8 @@ static void apply(struct daemon *d, const struct action *planned)
 	if (r == 0)
 		d->self.fast_applied_total += a.fast;
 	else
-		log_warn("action %llu: %s of %s to %s failed: %s", (unsigned long long)a.seq, knob_name(a.knob), a.target_name, a.to, e.msg);
+		log_warn("action %llu: %s of %s to %s failed: %s", (unsigned long long)a.seq,
+			 knob_name(a.knob), a.target_name, a.to, e.msg);
 }
 
 static void undo(struct daemon *d, const struct action *a)
@@ -33,7 +34,8 @@ static void undo(struct daemon *d, const struct action *a)
 
 	decide_result(d->decide, a->seq, STEP_UNDO, r, NULL, clock_mono_ns());
 	if (r < 0)
-		log_warn("action %llu: undo of %s of %s: %s", (unsigned long long)a->seq, knob_name(a->knob), a->target_name, e.msg);
+		log_warn("action %llu: undo of %s of %s: %s", (unsigned long long)a->seq,
+			 knob_name(a->knob), a->target_name, e.msg);
 }
 
 void enforce_plan(struct daemon *d, const struct plan *p)
@@ -47,19 +49,19 @@ void enforce_plan(struct daemon *d, const struct plan *p)
 }
 
 static const char *const state_texts[] = {
-	[ACTION_PROPOSED] = "proposed (mode is observe)",
-	[ACTION_APPLIED] = "applied, measuring its effect",
-	[ACTION_KEPT] = "kept",
-	[ACTION_REVERTED] = "reverted",
-	[ACTION_FAILED] = "failed, nothing changed",
-	[ACTION_LOST] = "given up",
-	[ACTION_EXPIRED] = "no longer needed",
+    [ACTION_PROPOSED] = "proposed (mode is observe)",
+    [ACTION_APPLIED] = "applied, measuring its effect",
+    [ACTION_KEPT] = "kept",
+    [ACTION_REVERTED] = "reverted",
+    [ACTION_FAILED] = "failed, nothing changed",
+    [ACTION_LOST] = "given up",
+    [ACTION_EXPIRED] = "no longer needed",
 };
 static const char *const outcome_texts[] = {
-	[OUTCOME_PENDING] = "",
-	[OUTCOME_HELPED] = ", it helped",
-	[OUTCOME_NO_HELP] = ", it did not help",
-	[OUTCOME_UNMEASURED] = ", its effect could not be measured",
+    [OUTCOME_PENDING] = "",
+    [OUTCOME_HELPED] = ", it helped",
+    [OUTCOME_NO_HELP] = ", it did not help",
+    [OUTCOME_UNMEASURED] = ", its effect could not be measured",
 };
 
 /* One event for each action whose state is news. */
@@ -69,7 +71,8 @@ void enforce_announce(struct daemon *d)
 	size_t n = decide_actions(d->decide, &a);
 
 	if (d->action_states.count > 4 * n + 256)
-		hash_done(&d->action_states); /* settled ones long forgotten: their last news is told again, once */
+		hash_done(&d->action_states); /* settled ones long forgotten: their last news is
+						 told again, once */
 	for (size_t i = 0; i < n; i++, a++) {
 		uintptr_t known = (uintptr_t)hash_get(&d->action_states, a->seq);
 
@@ -77,8 +80,10 @@ void enforce_announce(struct daemon *d)
 			continue;
 		if (hash_put(&d->action_states, a->seq, (void *)((uintptr_t)a->state + 1)) < 0)
 			continue;
-		events_add(&d->events, clock_real_ns(), EVENT_ACTION, a->target_name, a->seq, "%s %s -> %s on %s for %s: %s%s%s%s", knob_name(a->knob),
-			   a->from[0] ? a->from : "?", a->to, a->target_name, a->victim_name, state_texts[a->state], outcome_texts[a->outcome],
+		events_add(&d->events, clock_real_ns(), EVENT_ACTION, a->target_name, a->seq,
+			   "%s %s -> %s on %s for %s: %s%s%s%s", knob_name(a->knob),
+			   a->from[0] ? a->from : "?", a->to, a->target_name, a->victim_name,
+			   state_texts[a->state], outcome_texts[a->outcome],
 			   a->ended[0] ? ": " : "", a->ended);
 	}
 }

@@ -11,7 +11,8 @@ const char *event_kind_name(enum event_kind k)
 	return kind_names[k];
 }
 
-void events_add(struct events *ev, uint64_t real_ns, enum event_kind kind, const char *zone, uint64_t ref, const char *fmt, ...)
+void events_add(struct events *ev, uint64_t real_ns, enum event_kind kind, const char *zone,
+		uint64_t ref, const char *fmt, ...)
 {
 	struct event *e = &ev->ring[++ev->last_seq % EVENTS_MAX];
 	va_list ap;

@@ -21,8 +21,8 @@ struct events {
 	void *arg;
 };
 const char *event_kind_name(enum event_kind k);
-void events_add(struct events *ev, uint64_t real_ns, enum event_kind kind, const char *zone, uint64_t ref, const char *fmt, ...)
-	printf_like(6, 7);
+void events_add(struct events *ev, uint64_t real_ns, enum event_kind kind, const char *zone,
+		uint64_t ref, const char *fmt, ...) printf_like(6, 7);
 /* Oldest kept seq > since, or 0. */
 uint64_t events_first_after(const struct events *ev, uint64_t since);
 const struct event *events_get(const struct events *ev, uint64_t seq); /* NULL: not kept */

@@ -26,7 +26,8 @@ static bool inside(const char *path, const char *ancestor)
 	return strncmp(path, ancestor, n) == 0 && (path[n] == '/' || path[n] == 0);
 }
 
-static struct victim *allowed_victim(struct daemon *d, const struct ucred *cred, const char *zone_name)
+static struct victim *allowed_victim(struct daemon *d, const struct ucred *cred,
+				     const char *zone_name)
 {
 	const struct zone *z;
 	char path[ZONE_PATH_MAX];
@@ -34,7 +35,8 @@ static struct victim *allowed_victim(struct daemon *d, const struct ucred *cred,
 	if (zones_by_name(d->zones, zone_name, &z, NULL) < 0)
 		return NULL;
 	if (cred->uid != 0) {
-		if (cgroup_path_of_pid(&d->kernel, &d->fs, CG_CPU, cred->pid, path, sizeof(path)) < 0)
+		if (cgroup_path_of_pid(&d->kernel, &d->fs, CG_CPU, cred->pid, path, sizeof(path)) <
+		    0)
 			return NULL;
 		if (!inside(path, z->path))
 			return NULL;
@@ -48,7 +50,8 @@ static void take_datagram(struct daemon *d, char *text, const struct ucred *cred
 
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		struct feed_line f;
-		struct victim *vi = feed_line_parse(line, &f) == 0 ? allowed_victim(d, cred, f.zone) : NULL;
+		struct victim *vi =
+		    feed_line_parse(line, &f) == 0 ? allowed_victim(d, cred, f.zone) : NULL;
 
 		if (vi && victim_feed(vi, f.latency_ns, f.count) == 0)
 			d->self.feed_total++;
@@ -74,7 +77,10 @@ static int on_feed(sd_event_source *src, int fd, uint32_t revents, void *arg)
 		char text[FEED_SIZE_MAX + 1];
 		_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct ucred))];
 		struct iovec iov = {.iov_base = text, .iov_len = FEED_SIZE_MAX};
-		struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+		struct msghdr msg = {.msg_iov = &iov,
+				     .msg_iovlen = 1,
+				     .msg_control = control,
+				     .msg_controllen = sizeof(control)};
 		ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 		const struct ucred *cred;
 
@@ -98,12 +104,14 @@ int feed_open(struct daemon *d, struct error *reterr)
 
 	r = snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/feed.sock", d->opt->run_dir);
 	if (r < 0 || (size_t)r >= sizeof(sa.sun_path))
-		return error_set(reterr, -ENAMETOOLONG, "socket path %s/feed.sock is too long", d->opt->run_dir);
+		return error_set(reterr, -ENAMETOOLONG, "socket path %s/feed.sock is too long",
+				 d->opt->run_dir);
 	d->feed_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (d->feed_fd < 0)
 		return error_errno(reterr, -errno, "socket");
 	unlinkat(d->run_dirfd, "feed.sock", 0);
-	if (bind(d->feed_fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || fchmodat(d->run_dirfd, "feed.sock", 0666, 0) < 0 ||
+	if (bind(d->feed_fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
+	    fchmodat(d->run_dirfd, "feed.sock", 0666, 0) < 0 ||
 	    setsockopt(d->feed_fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)) < 0) {
 		r = -errno;
 		feed_close(d);

@@ -7,7 +7,8 @@
 int feed_line_parse(char *line, struct feed_line *ret)
 {
 	char *save = NULL;
-	const char *version = strtok_r(line, " ", &save), *zone = strtok_r(NULL, " ", &save), *metric = strtok_r(NULL, " ", &save);
+	const char *version = strtok_r(line, " ", &save), *zone = strtok_r(NULL, " ", &save),
+		   *metric = strtok_r(NULL, " ", &save);
 	const char *value = strtok_r(NULL, " ", &save), *count = strtok_r(NULL, " ", &save);
 	struct feed_line f = {.zone = zone, .count = 1};
 
@@ -15,7 +16,8 @@ int feed_line_parse(char *line, struct feed_line *ret)
 		return -EINVAL;
 	if (strcmp(version, "v1") != 0 || strcmp(metric, "latency_ns") != 0)
 		return -EINVAL;
-	if (parse_u64(value, &f.latency_ns) < 0 || (count && parse_u64(count, &f.count) < 0) || !f.count)
+	if (parse_u64(value, &f.latency_ns) < 0 || (count && parse_u64(count, &f.count) < 0) ||
+	    !f.count)
 		return -EINVAL;
 	if (f.count > FEED_COUNT_MAX)
 		return -ERANGE;

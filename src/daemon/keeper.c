@@ -28,7 +28,8 @@ static pid_t spawn(int (*fn)(void *), void *arg, const sigset_t *old)
 	exit(fn(arg));
 }
 
-/* Waits for pid while passing signals on to it; after a stop request it has 10 s. Returns its status. */
+/* Waits for pid while passing signals on to it; after a stop request it has 10 s. Returns its
+ * status. */
 static int attend(pid_t pid, const sigset_t *set, bool *stopping)
 {
 	uint64_t deadline_ns = UINT64_MAX;
@@ -92,14 +93,16 @@ int keeper_run(int (*worker)(void *arg), int (*undo)(void *arg), void *arg)
 		if (code == 0 || code == EXIT_USAGE || code == EXIT_CANNOT_RUN)
 			return code;
 		log_error("worker %d died (%s %d): undoing what it had changed", pid,
-			  WIFSIGNALED(status) ? "signal" : "exit code", WIFSIGNALED(status) ? WTERMSIG(status) : code);
+			  WIFSIGNALED(status) ? "signal" : "exit code",
+			  WIFSIGNALED(status) ? WTERMSIG(status) : code);
 		pid = spawn(undo, arg, &old);
 		if (pid > 0)
 			attend(pid, &set, &stopping);
 		if (stopping)
 			return code;
 		if (!restart_allowed(starts, clock_mono_ns())) {
-			log_error("worker died more than %d times in a minute: giving up; the host is as it was found",
+			log_error("worker died more than %d times in a minute: giving up; the host "
+				  "is as it was found",
 				  KEEPER_RESTARTS_MAX);
 			return EXIT_FAILURE;
 		}

@@ -8,39 +8,53 @@
 #include "daemon/daemon.h"
 #include "daemon/keeper.h"
 
-#define DEFAULT_RUN_DIR "/run/cz"
+#define DEFAULT_RUN_DIR	  "/run/cz"
 #define DEFAULT_STATE_DIR "/var/lib/cz"
-#define DEFAULT_CONFIG "/etc/cz/czd.yaml"
+#define DEFAULT_CONFIG	  "/etc/cz/czd.yaml"
 
 static const char help[] =
-	"czd: keeps latency-critical and best-effort work apart on one machine\n"
-	"\n"
-	"usage: czd [options]           run in the foreground (under systemd or a shell)\n"
-	"       czd --undo [options]    put back every knob that a dead czd left changed\n"
-	"\n"
-	"  -c, --config FILE     configuration (default " DEFAULT_CONFIG ", which may be missing)\n"
-	"      --run-dir DIR     socket and journal, on a tmpfs (default " DEFAULT_RUN_DIR ")\n"
-	"      --state-dir DIR   what users protect (default " DEFAULT_STATE_DIR ";\n"
-	"                        with --run-dir: that directory)\n"
-	"      --root DIR        look at a captured machine instead of this one; changes nothing\n"
-	"      --no-bpf          do not load the wait ledger; waiting is then only estimated\n"
-	"      --no-keeper       run the worker alone (debugging)\n"
-	"      --log-level L     error, warn, notice, info (default), debug\n"
-	"  -h, --help            this text\n"
-	"  -V, --version         version\n"
-	"\n"
-	"czd starts in mode observe: it looks and advises, and changes nothing. Talk to it with czctl.\n"
-	"SIGHUP reads the configuration again; SIGTERM undoes all actions and stops. See czd(8).\n";
+    "czd: keeps latency-critical and best-effort work apart on one machine\n"
+    "\n"
+    "usage: czd [options]           run in the foreground (under systemd or a shell)\n"
+    "       czd --undo [options]    put back every knob that a dead czd left changed\n"
+    "\n"
+    "  -c, --config FILE     configuration (default " DEFAULT_CONFIG ", which may be missing)\n"
+    "      --run-dir DIR     socket and journal, on a tmpfs (default " DEFAULT_RUN_DIR ")\n"
+    "      --state-dir DIR   what users protect (default " DEFAULT_STATE_DIR ";\n"
+    "                        with --run-dir: that directory)\n"
+    "      --root DIR        look at a captured machine instead of this one; changes nothing\n"
+    "      --no-bpf          do not load the wait ledger; waiting is then only estimated\n"
+    "      --no-keeper       run the worker alone (debugging)\n"
+    "      --log-level L     error, warn, notice, info (default), debug\n"
+    "  -h, --help            this text\n"
+    "  -V, --version         version\n"
+    "\n"
+    "czd starts in mode observe: it looks and advises, and changes nothing. Talk to it with "
+    "czctl.\n"
+    "SIGHUP reads the configuration again; SIGTERM undoes all actions and stops. See czd(8).\n";
 
-enum { OPT_RUN_DIR = 256, OPT_STATE_DIR, OPT_ROOT, OPT_NO_BPF, OPT_NO_KEEPER, OPT_UNDO, OPT_LOG_LEVEL };
+enum {
+	OPT_RUN_DIR = 256,
+	OPT_STATE_DIR,
+	OPT_ROOT,
+	OPT_NO_BPF,
+	OPT_NO_KEEPER,
+	OPT_UNDO,
+	OPT_LOG_LEVEL
+};
 
 static const struct option long_options[] = {
-	{"config", required_argument, NULL, 'c'},	   {"run-dir", required_argument, NULL, OPT_RUN_DIR},
-	{"state-dir", required_argument, NULL, OPT_STATE_DIR}, {"root", required_argument, NULL, OPT_ROOT},
-	{"no-bpf", no_argument, NULL, OPT_NO_BPF},	   {"no-keeper", no_argument, NULL, OPT_NO_KEEPER},
-	{"undo", no_argument, NULL, OPT_UNDO},		   {"log-level", required_argument, NULL, OPT_LOG_LEVEL},
-	{"help", no_argument, NULL, 'h'},		   {"version", no_argument, NULL, 'V'},
-	{0},
+    {"config", required_argument, NULL, 'c'},
+    {"run-dir", required_argument, NULL, OPT_RUN_DIR},
+    {"state-dir", required_argument, NULL, OPT_STATE_DIR},
+    {"root", required_argument, NULL, OPT_ROOT},
+    {"no-bpf", no_argument, NULL, OPT_NO_BPF},
+    {"no-keeper", no_argument, NULL, OPT_NO_KEEPER},
+    {"undo", no_argument, NULL, OPT_UNDO},
+    {"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {0},
 };
 
 static int run_worker(void *arg)
@@ -92,7 +106,8 @@ int main(int argc, char **argv)
 			break;
 		case OPT_LOG_LEVEL:
 			if (log_level_from_name(optarg, &level) < 0)
-				return usage_error("--log-level is error, warn, notice, info or debug");
+				return usage_error(
+				    "--log-level is error, warn, notice, info or debug");
 			log_set_level(level);
 			break;
 		case 'h':

@@ -2,9 +2,9 @@
 /*
  * The way through: zones -> probes -> history -> detect -> decide -> actuate -> outcome.
  *
- * The slow tick reads all zones in slices of SLICE_NS with pauses between, so that the fast path and
- * the host's work are never behind it for longer; then it publishes a snapshot, looks for harm, decides
- * and acts. The fast path takes one ledger event through decide and actuate at once, on the
+ * The slow tick reads all zones in slices of SLICE_NS with pauses between, so that the fast path
+ * and the host's work are never behind it for longer; then it publishes a snapshot, looks for harm,
+ * decides and acts. The fast path takes one ledger event through decide and actuate at once, on the
  * latest snapshot.
  */
 #include "daemon/daemon.h"
@@ -14,10 +14,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define SLICE_NS 250000ull
-#define SLICE_PAUSE_USEC 1000
-#define BASELINE_STEP 2 /* zones noted between two looks at the clock */
-#define CPUS_EVERY 10 /* ticks between looks at which CPUs are online */
+#define SLICE_NS	      250000ull
+#define SLICE_PAUSE_USEC      1000
+#define BASELINE_STEP	      2	 /* zones noted between two looks at the clock */
+#define CPUS_EVERY	      10 /* ticks between looks at which CPUs are online */
 #define FAST_THRESHOLD_MIN_NS 100000ull
 
 static bool slice_is_over(void *arg)
@@ -56,13 +56,17 @@ static void sync_class(struct daemon *d, const struct zone *z)
 	bool protect = z->class == CLASS_LC && z->class_is_own;
 	int r = 0;
 
-	probes_zone_interest(d->probes, z->id, protect ? PROBE_PROTECTED : z->class == CLASS_BE ? PROBE_BE : PROBE_NORMAL);
+	probes_zone_interest(d->probes, z->id,
+			     protect		    ? PROBE_PROTECTED
+			     : z->class == CLASS_BE ? PROBE_BE
+						    : PROBE_NORMAL);
 	if (protect)
 		r = victims_add(&d->victims, d->ledger, z->id, fast_threshold(d, &z->slo));
 	else
 		victims_remove(&d->victims, d->ledger, z->id);
 	if (r < 0)
-		log_warn("zone %s is not protected: %s", z->name, r == -ENOSPC ? "64 zones are already" : strerror(-r));
+		log_warn("zone %s is not protected: %s", z->name,
+			 r == -ENOSPC ? "64 zones are already" : strerror(-r));
 	d->tree_dirty = true;
 }
 
@@ -165,10 +169,13 @@ static void announce_findings(struct daemon *d, const struct open_seqs *before)
 		const struct finding *f = &d->findings.items[i];
 
 		if (f->open && !was_open(before, f->seq))
-			events_add(&d->events, real_ns, EVENT_FINDING, f->victim_name, f->seq, "%s is hurt by %s: %s", f->victim_name,
-				   f->nr_culprits ? f->culprits[0].name : cause_name(f->cause), f->why);
+			events_add(&d->events, real_ns, EVENT_FINDING, f->victim_name, f->seq,
+				   "%s is hurt by %s: %s", f->victim_name,
+				   f->nr_culprits ? f->culprits[0].name : cause_name(f->cause),
+				   f->why);
 		if (!f->open) {
-			events_add(&d->events, real_ns, EVENT_FINDING, f->victim_name, f->seq, "%s is well again", f->victim_name);
+			events_add(&d->events, real_ns, EVENT_FINDING, f->victim_name, f->seq,
+				   "%s is well again", f->victim_name);
 			note_closed(d, f);
 		}
 	}
@@ -200,7 +207,8 @@ static void refresh_cpus(struct daemon *d)
 		return;
 	topology_done(&d->topo);
 	d->topo = now;
-	d->snap.cpus = (struct cpu_topology){.online = now.online, .nr_cpus = now.nr_cpus, .core_of = now.core_of};
+	d->snap.cpus = (struct cpu_topology){
+	    .online = now.online, .nr_cpus = now.nr_cpus, .core_of = now.core_of};
 }
 
 static void housekeeping(struct daemon *d)
@@ -218,7 +226,8 @@ static void housekeeping(struct daemon *d)
 		refresh_cpus(d);
 	if ((!d->server || d->feed_fd < 0) && daemon_listen(d, &e) == 0)
 		log_notice("listening in %s now", d->opt->run_dir);
-	if (d->actuator && !actuator_can_apply(d->actuator, NULL) && actuator_retry(d->actuator, NULL) == 0)
+	if (d->actuator && !actuator_can_apply(d->actuator, NULL) &&
+	    actuator_retry(d->actuator, NULL) == 0)
 		log_notice("the journal can be written again: enforcing is possible");
 	decide_can_apply(d->decide, d->actuator && actuator_can_apply(d->actuator, NULL));
 }
@@ -304,8 +313,11 @@ static int on_inotify(sd_event_source *src, int fd, uint32_t revents, void *arg)
 
 int pipeline_init(struct daemon *d, struct error *reterr)
 {
-	struct zones_events ev = {.on_add = on_zone_add, .on_remove = on_zone_remove, .on_rename = on_zone_rename,
-				  .on_class = on_zone_class, .arg = d};
+	struct zones_events ev = {.on_add = on_zone_add,
+				  .on_remove = on_zone_remove,
+				  .on_rename = on_zone_rename,
+				  .on_class = on_zone_class,
+				  .arg = d};
 	struct probes_options po = {.fd_budget = d->cfg.fd_budget};
 	uint64_t now_ns = clock_mono_ns();
 	int r;
@@ -316,7 +328,8 @@ int pipeline_init(struct daemon *d, struct error *reterr)
 	if (r == 0)
 		r = detect_new(&d->cfg, &d->detect);
 	if (r == 0)
-		r = decide_new(&d->cfg, d->actuator ? actuator_last_seq(d->actuator) + 1 : 1, &d->decide);
+		r = decide_new(&d->cfg, d->actuator ? actuator_last_seq(d->actuator) + 1 : 1,
+			       &d->decide);
 	if (r < 0)
 		return error_errno(reterr, r, "start the pipeline");
 	refresh_cpus(d);
@@ -329,9 +342,11 @@ int pipeline_init(struct daemon *d, struct error *reterr)
 	pipeline_take_in(d);
 	r = publish_tree(d, false);
 	if (r == 0)
-		r = sd_event_add_time(d->loop, &d->tick_timer, CLOCK_MONOTONIC, now_ns / 1000, 1, on_tick, d);
+		r = sd_event_add_time(d->loop, &d->tick_timer, CLOCK_MONOTONIC, now_ns / 1000, 1,
+				      on_tick, d);
 	if (r >= 0)
-		r = sd_event_add_time(d->loop, &d->slice_timer, CLOCK_MONOTONIC, UINT64_MAX, 1, on_slice, d);
+		r = sd_event_add_time(d->loop, &d->slice_timer, CLOCK_MONOTONIC, UINT64_MAX, 1,
+				      on_slice, d);
 	if (r >= 0 && zones_fd(d->zones) >= 0)
 		r = sd_event_add_io(d->loop, NULL, zones_fd(d->zones), EPOLLIN, on_inotify, d);
 	return r < 0 ? error_errno(reterr, r, "start the loop") : 0;

@@ -44,22 +44,23 @@ static void view_values(const struct daemon *d, struct zone_view *v, const struc
 	}
 }
 
-static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *v, const struct zone_view *views, const struct zone_view *before, bool fresh)
+static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *v,
+		      const struct zone_view *views, const struct zone_view *before, bool fresh)
 {
 	*v = (struct zone_view){
-		.id = z->id,
-		.parent = z->parent ? z->parent->index : NO_ZONE,
-		.depth = z->depth,
-		.name = z->name,
-		.path = z->path,
-		.kind = z->kind,
-		.class = z->class,
-		.class_is_own = z->class_is_own,
-		.off_limits = z->off_limits_why != NULL,
-		.off_limits_why = z->off_limits_why,
-		.slo = z->slo,
-		.first_seen_ns = z->first_seen_ns,
-		.has_quota = z->parent && views[z->parent->index].has_quota,
+	    .id = z->id,
+	    .parent = z->parent ? z->parent->index : NO_ZONE,
+	    .depth = z->depth,
+	    .name = z->name,
+	    .path = z->path,
+	    .kind = z->kind,
+	    .class = z->class,
+	    .class_is_own = z->class_is_own,
+	    .off_limits = z->off_limits_why != NULL,
+	    .off_limits_why = z->off_limits_why,
+	    .slo = z->slo,
+	    .first_seen_ns = z->first_seen_ns,
+	    .has_quota = z->parent && views[z->parent->index].has_quota,
 	};
 	if (fresh) {
 		view_values(d, v, before);
@@ -72,7 +73,8 @@ static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *
 	}
 }
 
-/* Lay out the views anew: with fresh readings (a tick) or with the latest known (the tree changed). */
+/* Lay out the views anew: with fresh readings (a tick) or with the latest known (the tree changed).
+ */
 int publish_tree(struct daemon *d, bool fresh)
 {
 	int back = !d->front;
@@ -146,7 +148,8 @@ static void publish_host(struct daemon *d)
 	for (int m = 0; m < HM_NR; m++) {
 		bool both = h->valid & d->host_before.valid & (1u << m);
 
-		if (both && host_metrics[m].kind == METRIC_COUNTER && h->value[m] >= d->host_before.value[m])
+		if (both && host_metrics[m].kind == METRIC_COUNTER &&
+		    h->value[m] >= d->host_before.value[m])
 			d->snap.host_delta[m] = h->value[m] - d->host_before.value[m];
 	}
 	d->host_before = *h;
@@ -166,7 +169,8 @@ void publish_all(struct daemon *d)
 		const struct zone_view *v = z == NO_ZONE ? NULL : &d->snap.zones[z];
 		bool known = v && (v->delta_valid & (1u << ZM_RUN_DELAY_NS));
 
-		victim_read(&d->victims, vi, d->ledger, d->snap.window_ns, known ? v->delta[ZM_RUN_DELAY_NS] : UINT64_MAX);
+		victim_read(&d->victims, vi, d->ledger, d->snap.window_ns,
+			    known ? v->delta[ZM_RUN_DELAY_NS] : UINT64_MAX);
 	}
 	link_ledgers(d);
 	publish_host(d);

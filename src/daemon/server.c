@@ -106,8 +106,9 @@ static json_t *answer(int64_t id, json_t *data, const struct error *e)
 {
 	if (data)
 		return json_pack("{s:I,s:b,s:o}", "id", (json_int_t)id, "ok", 1, "data", data);
-	return json_pack("{s:I,s:b,s:{s:s,s:s%,s:s%}}", "id", (json_int_t)id, "ok", 0, "error", "name",
-			 error_name(e->code), "message", e->msg, strlen(e->msg), "hint", e->hint, strlen(e->hint));
+	return json_pack("{s:I,s:b,s:{s:s,s:s%,s:s%}}", "id", (json_int_t)id, "ok", 0, "error",
+			 "name", error_name(e->code), "message", e->msg, strlen(e->msg), "hint",
+			 e->hint, strlen(e->hint));
 }
 
 /* One request line. Negative: drop the client. */
@@ -126,7 +127,8 @@ static int client_request(struct client *c, const char *line, size_t n)
 	if (!verb || (args && !json_is_object(args))) {
 		s->stats.bad_requests_total++;
 		c->closing = true;
-		error_set(&e, -EBADMSG, "not a request: one JSON object a line, with \"verb\" and \"args\"");
+		error_set(&e, -EBADMSG,
+			  "not a request: one JSON object a line, with \"verb\" and \"args\"");
 	} else {
 		data = s->handler(&c->peer, verb, args, s->arg, &e);
 		if (!data && !e.code)
@@ -161,7 +163,8 @@ static int client_input(struct client *c)
 	memmove(c->in, start, c->in_len);
 	if (c->in_len == CLIENT_IN_MAX) {
 		c->in_len = 0;
-		return client_request(c, "", 0) < 0 ? -EPIPE : 0; /* too long a line: bad request, closing */
+		return client_request(c, "", 0) < 0 ? -EPIPE
+						    : 0; /* too long a line: bad request, closing */
 	}
 	return 0;
 }
@@ -243,8 +246,9 @@ static int client_new(struct server *s, int fd)
 	c->fd = fd;
 	c->active_ns = clock_mono_ns();
 	c->peer = (struct peer){.pid = cred.pid, .uid = cred.uid, .client = ++s->next_client};
-	c->peer.may_change = cred.uid == 0 || cred.uid == geteuid() ||
-			     (s->has_admin_gid && (cred.gid == s->admin_gid || peer_in_group(fd, s->admin_gid)));
+	c->peer.may_change =
+	    cred.uid == 0 || cred.uid == geteuid() ||
+	    (s->has_admin_gid && (cred.gid == s->admin_gid || peer_in_group(fd, s->admin_gid)));
 	c->next = s->clients;
 	s->clients = c;
 	s->stats.clients++;
@@ -254,8 +258,9 @@ static int client_new(struct server *s, int fd)
 
 static int on_accept(sd_event_source *src, int lfd, uint32_t revents, void *arg)
 {
-	static const char busy[] = "{\"id\":0,\"ok\":false,\"error\":{\"name\":\"EBUSY\",\"message\":\"too many "
-				   "clients\",\"hint\":\"close some or try again\"}}\n";
+	static const char busy[] =
+	    "{\"id\":0,\"ok\":false,\"error\":{\"name\":\"EBUSY\",\"message\":\"too many "
+	    "clients\",\"hint\":\"close some or try again\"}}\n";
 	struct server *s = arg;
 	int fd = accept4(lfd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -277,7 +282,8 @@ static int listen_at(struct server *s, int run_dirfd, const char *run_dir, struc
 	int n = snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/czd.sock", run_dir);
 
 	if (n < 0 || (size_t)n >= sizeof(sa.sun_path))
-		return error_set(reterr, -ENAMETOOLONG, "socket path %s/czd.sock is too long", run_dir);
+		return error_set(reterr, -ENAMETOOLONG, "socket path %s/czd.sock is too long",
+				 run_dir);
 	memcpy(s->path, sa.sun_path, sizeof(sa.sun_path));
 	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (s->fd < 0)
@@ -286,14 +292,16 @@ static int listen_at(struct server *s, int run_dirfd, const char *run_dir, struc
 	unlinkat(run_dirfd, "czd.sock", 0);
 	if (bind(s->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
 		return error_errno(reterr, -errno, "bind %s", s->path);
-	if (fchmodat(run_dirfd, "czd.sock", 0660, 0) < 0 || (gr && chown(s->path, 0, gr->gr_gid) < 0))
+	if (fchmodat(run_dirfd, "czd.sock", 0660, 0) < 0 ||
+	    (gr && chown(s->path, 0, gr->gr_gid) < 0))
 		return error_errno(reterr, -errno, "permissions of %s", s->path);
 	if (listen(s->fd, 128) < 0)
 		return error_errno(reterr, -errno, "listen %s", s->path);
 	return 0;
 }
 
-int server_new(sd_event *loop, int run_dirfd, const char *run_dir, server_handler handler, void *arg, struct server **ret, struct error *reterr)
+int server_new(sd_event *loop, int run_dirfd, const char *run_dir, server_handler handler,
+	       void *arg, struct server **ret, struct error *reterr)
 {
 	struct server *s = calloc(1, sizeof(*s));
 	struct group *gr = getgrnam("cz-admin");
@@ -359,7 +367,8 @@ void server_publish(struct server *s, json_t *data)
 		msg = answer(c->follow_id, json_incref(data), NULL);
 		if (!msg || client_send(c, msg) < 0) {
 			s->stats.dropped_total++;
-			c->closing = true; /* freed by its own handler, never under a caller that holds it */
+			c->closing =
+			    true; /* freed by its own handler, never under a caller that holds it */
 			shutdown(c->fd, SHUT_RDWR);
 		}
 		json_decref(msg);

@@ -12,9 +12,9 @@
 #include <systemd/sd-event.h>
 #include "base/error.h"
 
-#define CLIENT_IN_MAX 65536
-#define CLIENT_OUT_MAX (1024 * 1024)
-#define CLIENTS_MAX 64
+#define CLIENT_IN_MAX	   65536
+#define CLIENT_OUT_MAX	   (1024 * 1024)
+#define CLIENTS_MAX	   64
 #define CLIENTS_ROOT_EXTRA 8
 /* A connection idle for so long may be closed to make room for a new one. */
 #define CLIENT_IDLE_NS 1000000000ull
@@ -31,9 +31,12 @@ struct peer {
  * Answer one request: return a new reference to `data` and leave *reterr alone, or return NULL and
  * fill reterr. Called from the event loop.
  */
-typedef json_t *(*server_handler)(const struct peer *p, const char *verb, const json_t *args, void *arg, struct error *reterr);
+typedef json_t *(*server_handler)(const struct peer *p, const char *verb, const json_t *args,
+				  void *arg, struct error *reterr);
 
-must_check int server_new(sd_event *loop, int run_dirfd, const char *run_dir, server_handler handler, void *arg, struct server **ret, struct error *reterr);
+must_check int server_new(sd_event *loop, int run_dirfd, const char *run_dir,
+			  server_handler handler, void *arg, struct server **ret,
+			  struct error *reterr);
 void server_free(struct server *s);
 /* Mark a client as following events from now on. */
 void server_follow(struct server *s, uint64_t client, int64_t request_id);
@@ -41,6 +44,7 @@ void server_follow(struct server *s, uint64_t client, int64_t request_id);
 void server_publish(struct server *s, json_t *data);
 
 struct server_stats {
-	uint64_t clients, accepted_total, refused_total, dropped_total, requests_total, bad_requests_total;
+	uint64_t clients, accepted_total, refused_total, dropped_total, requests_total,
+	    bad_requests_total;
 };
 void server_stats(const struct server *s, struct server_stats *ret);

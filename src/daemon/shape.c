@@ -45,7 +45,8 @@ static bool is_restrained(const struct daemon *d, uint64_t zone_id)
 	size_t n = decide_actions(d->decide, &a);
 
 	for (size_t i = 0; i < n; i++) {
-		if (a[i].target_id == zone_id && (a[i].state == ACTION_APPLIED || a[i].state == ACTION_KEPT))
+		if (a[i].target_id == zone_id &&
+		    (a[i].state == ACTION_APPLIED || a[i].state == ACTION_KEPT))
 			return true;
 	}
 	return false;
@@ -94,15 +95,20 @@ json_t *shape_zone(const struct daemon *d, const struct zone_view *v)
 	char slo[128];
 
 	slo_format(&v->slo, slo, sizeof(slo));
-	return json_pack("{s:I,s:s,s:o,s:s,s:s,s:b,s:b,s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:i}", "id", (json_int_t)v->id, "name", v->name,
-			 "path", path_text(v->path), "kind", zone_kind_name(v->kind), "class", zone_class_name(v->class), "class_own",
-			 v->class_is_own, "protected", protected, "slo", slo, "off_limits", v->off_limits, "cpu_ppm",
-			 rate(d, v, ZM_CPU_USAGE_NS), "wait_ppm", shape_known(w && w->window_ns, w ? ratio_ppm(w->wait_ns, w->window_ns) : 0),
-			 "foreign_wait_ppm",
-			 shape_known(w && w->window_ns && !w->estimated, w ? ratio_ppm(w->cause_ns[CAUSE_NEIGHBOUR], w->window_ns) : 0),
-			 "wait_p99_ns", shape_known(w && w->waits, w ? w->wait_p99_ns : 0), "memory_bytes",
-			 shape_known(v->valid & (1u << ZM_MEM_BYTES), v->value[ZM_MEM_BYTES]), "throttled_ppm", rate(d, v, ZM_CPU_THROTTLED_NS),
-			 "psi_cpu_ppm", rate(d, v, ZM_PSI_CPU_SOME_NS), "state", zone_state(d, v, protected), "depth", (int)v->depth);
+	return json_pack(
+	    "{s:I,s:s,s:o,s:s,s:s,s:b,s:b,s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:i}", "id",
+	    (json_int_t)v->id, "name", v->name, "path", path_text(v->path), "kind",
+	    zone_kind_name(v->kind), "class", zone_class_name(v->class), "class_own",
+	    v->class_is_own, "protected", protected, "slo", slo, "off_limits", v->off_limits,
+	    "cpu_ppm", rate(d, v, ZM_CPU_USAGE_NS), "wait_ppm",
+	    shape_known(w && w->window_ns, w ? ratio_ppm(w->wait_ns, w->window_ns) : 0),
+	    "foreign_wait_ppm",
+	    shape_known(w && w->window_ns && !w->estimated,
+			w ? ratio_ppm(w->cause_ns[CAUSE_NEIGHBOUR], w->window_ns) : 0),
+	    "wait_p99_ns", shape_known(w && w->waits, w ? w->wait_p99_ns : 0), "memory_bytes",
+	    shape_known(v->valid & (1u << ZM_MEM_BYTES), v->value[ZM_MEM_BYTES]), "throttled_ppm",
+	    rate(d, v, ZM_CPU_THROTTLED_NS), "psi_cpu_ppm", rate(d, v, ZM_PSI_CPU_SOME_NS), "state",
+	    zone_state(d, v, protected), "depth", (int)v->depth);
 }
 
 static json_t *shape_command(const struct daemon *d, int32_t pid, const char *comm)
@@ -116,7 +122,8 @@ static json_t *shape_command(const struct daemon *d, int32_t pid, const char *co
 	if (pid > 0 && comm[0]) {
 		char now[64];
 
-		if (proc_comm(&d->kernel, pid, now, sizeof(now)) == 0 && strncmp(now, comm, COMM_MAX - 1) == 0 &&
+		if (proc_comm(&d->kernel, pid, now, sizeof(now)) == 0 &&
+		    strncmp(now, comm, COMM_MAX - 1) == 0 &&
 		    proc_cmdline(&d->kernel, pid, line, sizeof(line)) == 0 && line[0])
 			return shape_text(line);
 	}
@@ -128,12 +135,17 @@ static json_t *shape_part(const struct daemon *d, const struct ledger_part *p, u
 	const struct zone_view *z = p->zone < d->snap.nr_zones ? &d->snap.zones[p->zone] : NULL;
 	bool neighbour = p->cause == CAUSE_NEIGHBOUR;
 
-	return json_pack("{s:s,s:o,s:o,s:o,s:I,s:I,s:o,s:o,s:o,s:o}", "cause", cause_name(p->cause), "zone",
-			 z ? json_string(z->name) : neighbour ? json_string("(gone)") : json_null(), "path", z ? path_text(z->path) : json_null(), "class",
-			 z ? json_string(zone_class_name(z->class)) : json_null(), "share_ppm", (json_int_t)ratio_ppm(p->ns, wait_ns), "ns",
-			 (json_int_t)p->ns, "cpu", p->cpu >= 0 ? json_integer(p->cpu) : json_null(), "pid",
-			 shape_known(p->pid > 0, p->pid), "comm", p->comm[0] ? shape_text(p->comm) : json_null(), "cmdline",
-			 shape_command(d, p->pid, p->comm));
+	return json_pack(
+	    "{s:s,s:o,s:o,s:o,s:I,s:I,s:o,s:o,s:o,s:o}", "cause", cause_name(p->cause), "zone",
+	    z		? json_string(z->name)
+	    : neighbour ? json_string("(gone)")
+			: json_null(),
+	    "path", z ? path_text(z->path) : json_null(), "class",
+	    z ? json_string(zone_class_name(z->class)) : json_null(), "share_ppm",
+	    (json_int_t)ratio_ppm(p->ns, wait_ns), "ns", (json_int_t)p->ns, "cpu",
+	    p->cpu >= 0 ? json_integer(p->cpu) : json_null(), "pid",
+	    shape_known(p->pid > 0, p->pid), "comm", p->comm[0] ? shape_text(p->comm) : json_null(),
+	    "cmdline", shape_command(d, p->pid, p->comm));
 }
 
 /* Shares by largest remainder, so that they sum to one million exactly. */
@@ -168,11 +180,14 @@ json_t *shape_ledger(const struct daemon *d, const struct ledger_view *w)
 	parts = json_array();
 	for (size_t i = 0; i < w->nr_parts && i < 32; i++)
 		json_array_append_new(parts, shape_part(d, &w->parts[i], w->wait_ns));
-	return json_pack("{s:I,s:I,s:I,s:o,s:o,s:o,s:b,s:o,s:o,s:o,s:I}", "window_ns", (json_int_t)w->window_ns, "wait_ns",
-			 (json_int_t)w->wait_ns, "waits", (json_int_t)w->waits, "wait_p50_ns", shape_known(w->waits, w->wait_p50_ns),
-			 "wait_p99_ns", shape_known(w->waits, w->wait_p99_ns), "wait_max_ns", shape_known(w->waits, w->wait_max_ns),
-			 "estimated", w->estimated, "cause_ppm", shape_causes(w->cause_ns), "parts", parts, "feed_p99_ns",
-			 shape_known(w->feed_count, w->feed_p99_ns), "feed_count", (json_int_t)w->feed_count);
+	return json_pack("{s:I,s:I,s:I,s:o,s:o,s:o,s:b,s:o,s:o,s:o,s:I}", "window_ns",
+			 (json_int_t)w->window_ns, "wait_ns", (json_int_t)w->wait_ns, "waits",
+			 (json_int_t)w->waits, "wait_p50_ns", shape_known(w->waits, w->wait_p50_ns),
+			 "wait_p99_ns", shape_known(w->waits, w->wait_p99_ns), "wait_max_ns",
+			 shape_known(w->waits, w->wait_max_ns), "estimated", w->estimated,
+			 "cause_ppm", shape_causes(w->cause_ns), "parts", parts, "feed_p99_ns",
+			 shape_known(w->feed_count, w->feed_p99_ns), "feed_count",
+			 (json_int_t)w->feed_count);
 }
 
 json_t *shape_finding(const struct daemon *d, const struct finding *f)
@@ -182,22 +197,30 @@ json_t *shape_finding(const struct daemon *d, const struct finding *f)
 	for (size_t i = 0; i < f->nr_culprits; i++) {
 		const struct culprit *c = &f->culprits[i];
 
-		json_array_append_new(culprits, json_pack("{s:s,s:s,s:I,s:o,s:o,s:o,s:o}", "zone", c->name, "class", zone_class_name(c->class),
-							  "share_ppm", (json_int_t)c->share_ppm, "pid", shape_known(c->pid > 0, c->pid), "cpu",
-							  c->cpu >= 0 ? json_integer(c->cpu) : json_null(), "comm",
-							  c->comm[0] ? shape_text(c->comm) : json_null(), "cmdline",
-							  shape_command(d, c->pid, c->comm)));
+		json_array_append_new(
+		    culprits,
+		    json_pack("{s:s,s:s,s:I,s:o,s:o,s:o,s:o}", "zone", c->name, "class",
+			      zone_class_name(c->class), "share_ppm", (json_int_t)c->share_ppm,
+			      "pid", shape_known(c->pid > 0, c->pid), "cpu",
+			      c->cpu >= 0 ? json_integer(c->cpu) : json_null(), "comm",
+			      c->comm[0] ? shape_text(c->comm) : json_null(), "cmdline",
+			      shape_command(d, c->pid, c->comm)));
 	}
 	for (int c = 0; c < CAUSE_NR; c++)
 		json_object_set_new(causes, cause_name(c), json_integer(f->cause_ppm[c]));
-	return json_pack("{s:I,s:b,s:s,s:s,s:s,s:s,s:I,s:I,s:o,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:s,s:o,s:o}", "seq", (json_int_t)f->seq, "open", f->open,
-			 "victim", f->victim_name, "resource", resource_name(f->resource), "cause", cause_name(f->cause), "severity",
-			 severity_name(f->severity), "since_ns", (json_int_t)f->since_ns, "last_ns", (json_int_t)f->last_ns, "since_real_ns",
-			 real_time(d, f->since_ns), "duration_ns", (json_int_t)(f->last_ns - f->since_ns), "wait_ppm",
-			 (json_int_t)f->wait_share_ppm, "wait_p99_ns", shape_known(f->wait_p99_ns, f->wait_p99_ns), "goal_wait_p99_ns",
-			 shape_known(f->goal_wait_p99_ns, f->goal_wait_p99_ns), "baseline_ppm", shape_known(f->baseline_share_ppm, f->baseline_share_ppm),
-			 "feed_p99_ns", shape_known(f->feed_p99_ns, f->feed_p99_ns), "goal_latency_p99_ns",
-			 shape_known(f->goal_latency_p99_ns, f->goal_latency_p99_ns), "why", f->why, "cause_ppm", causes, "culprits", culprits);
+	return json_pack(
+	    "{s:I,s:b,s:s,s:s,s:s,s:s,s:I,s:I,s:o,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:s,s:o,s:o}", "seq",
+	    (json_int_t)f->seq, "open", f->open, "victim", f->victim_name, "resource",
+	    resource_name(f->resource), "cause", cause_name(f->cause), "severity",
+	    severity_name(f->severity), "since_ns", (json_int_t)f->since_ns, "last_ns",
+	    (json_int_t)f->last_ns, "since_real_ns", real_time(d, f->since_ns), "duration_ns",
+	    (json_int_t)(f->last_ns - f->since_ns), "wait_ppm", (json_int_t)f->wait_share_ppm,
+	    "wait_p99_ns", shape_known(f->wait_p99_ns, f->wait_p99_ns), "goal_wait_p99_ns",
+	    shape_known(f->goal_wait_p99_ns, f->goal_wait_p99_ns), "baseline_ppm",
+	    shape_known(f->baseline_share_ppm, f->baseline_share_ppm), "feed_p99_ns",
+	    shape_known(f->feed_p99_ns, f->feed_p99_ns), "goal_latency_p99_ns",
+	    shape_known(f->goal_latency_p99_ns, f->goal_latency_p99_ns), "why", f->why, "cause_ppm",
+	    causes, "culprits", culprits);
 }
 
 static json_t *name_of(const struct daemon *d, uint64_t id)
@@ -211,24 +234,32 @@ json_t *shape_action(const struct daemon *d, const struct action *a)
 {
 	bool measured = a->outcome == OUTCOME_HELPED || a->outcome == OUTCOME_NO_HELP;
 
-	return json_pack("{s:I,s:I,s:s,s:o,s:s,s:s,s:o,s:s,s:s,s:s,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:I,s:I,s:o,s:s}", "seq",
-			 (json_int_t)a->seq, "finding", (json_int_t)a->finding_seq, "victim", a->victim_name, "culprit", name_of(d, a->culprit_id),
-			 "target", a->target_name, "knob", knob_name(a->knob), "from", a->from[0] ? json_string(a->from) : json_null(), "to", a->to,
-			 "reason", a->reason, "expect", a->expect, "state", action_state_name(a->state), "outcome", outcome_name(a->outcome), "fast",
-			 a->fast, "onset_ns", (json_int_t)a->onset_ns, "decided_ns", (json_int_t)a->decided_ns, "written_ns",
-			 shape_known(a->written_ns, a->written_ns), "settled_ns", shape_known(a->settled_ns, a->settled_ns), "written_real_ns",
-			 real_time(d, a->written_ns), "lease_end_real_ns", real_time(d, a->lease_end_ns), "took_ns",
-			 shape_known(a->written_ns && a->onset_ns, a->written_ns - a->onset_ns), "before_wait_p99_ns",
-			 shape_known(a->before_wait_p99_ns, a->before_wait_p99_ns), "after_wait_p99_ns", shape_known(measured, a->after_wait_p99_ns),
-			 "before_share_ppm", (json_int_t)a->before_share_ppm, "after_share_ppm", shape_known(measured, a->after_share_ppm),
-			 "bystanders", (json_int_t)a->bystanders, "before_behind_ppm", (json_int_t)a->before_behind_ppm, "after_behind_ppm",
-			 shape_known(measured, a->after_behind_ppm), "ended", a->ended);
+	return json_pack(
+	    "{s:I,s:I,s:s,s:o,s:s,s:s,s:o,s:s,s:s,s:s,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,"
+	    "s:o,s:I,s:o,s:I,s:I,s:o,s:s}",
+	    "seq", (json_int_t)a->seq, "finding", (json_int_t)a->finding_seq, "victim",
+	    a->victim_name, "culprit", name_of(d, a->culprit_id), "target", a->target_name, "knob",
+	    knob_name(a->knob), "from", a->from[0] ? json_string(a->from) : json_null(), "to",
+	    a->to, "reason", a->reason, "expect", a->expect, "state", action_state_name(a->state),
+	    "outcome", outcome_name(a->outcome), "fast", a->fast, "onset_ns",
+	    (json_int_t)a->onset_ns, "decided_ns", (json_int_t)a->decided_ns, "written_ns",
+	    shape_known(a->written_ns, a->written_ns), "settled_ns",
+	    shape_known(a->settled_ns, a->settled_ns), "written_real_ns",
+	    real_time(d, a->written_ns), "lease_end_real_ns", real_time(d, a->lease_end_ns),
+	    "took_ns", shape_known(a->written_ns && a->onset_ns, a->written_ns - a->onset_ns),
+	    "before_wait_p99_ns", shape_known(a->before_wait_p99_ns, a->before_wait_p99_ns),
+	    "after_wait_p99_ns", shape_known(measured, a->after_wait_p99_ns), "before_share_ppm",
+	    (json_int_t)a->before_share_ppm, "after_share_ppm",
+	    shape_known(measured, a->after_share_ppm), "bystanders", (json_int_t)a->bystanders,
+	    "before_behind_ppm", (json_int_t)a->before_behind_ppm, "after_behind_ppm",
+	    shape_known(measured, a->after_behind_ppm), "ended", a->ended);
 }
 
 json_t *shape_event(const struct event *e)
 {
-	return json_pack("{s:I,s:I,s:s,s:s,s:s,s:I}", "seq", (json_int_t)e->seq, "real_ns", (json_int_t)e->real_ns, "kind", event_kind_name(e->kind),
-			 "text", e->text, "zone", e->zone, "ref", (json_int_t)e->ref);
+	return json_pack("{s:I,s:I,s:s,s:s,s:s,s:I}", "seq", (json_int_t)e->seq, "real_ns",
+			 (json_int_t)e->real_ns, "kind", event_kind_name(e->kind), "text", e->text,
+			 "zone", e->zone, "ref", (json_int_t)e->ref);
 }
 
 json_t *shape_trials(const struct daemon *d, uint64_t now_ns)
@@ -238,12 +269,16 @@ json_t *shape_trials(const struct daemon *d, uint64_t now_ns)
 	json_t *rows = json_array();
 
 	for (size_t i = 0; i < n; i++) {
-		const struct zone *z = t[i].victim_id ? zones_by_id(d->zones, t[i].victim_id) : NULL;
+		const struct zone *z =
+		    t[i].victim_id ? zones_by_id(d->zones, t[i].victim_id) : NULL;
 
 		if (t[i].victim_id && !z) /* gone: nothing is done for it any more */
 			continue;
-		json_array_append_new(rows, json_pack("{s:o,s:I,s:I}", "zone", z ? json_string(d->snap.zones[z->index].name) : json_null(),
-						      "until_ns", (json_int_t)t[i].until_ns, "left_ns", (json_int_t)(t[i].until_ns - now_ns)));
+		json_array_append_new(
+		    rows, json_pack("{s:o,s:I,s:I}", "zone",
+				    z ? json_string(d->snap.zones[z->index].name) : json_null(),
+				    "until_ns", (json_int_t)t[i].until_ns, "left_ns",
+				    (json_int_t)(t[i].until_ns - now_ns)));
 	}
 	return rows;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Snapshot and kin -> the JSON of docs/protocol.md. Every function returns a new reference or NULL. */
+/* Snapshot and kin -> the JSON of docs/protocol.md. Every function returns a new reference or NULL.
+ */
 #pragma once
 #include <jansson.h>
 #include "daemon/daemon.h"
@@ -9,7 +10,8 @@ json_t *shape_ledger(const struct daemon *d, const struct ledger_view *w); /* w 
 json_t *shape_finding(const struct daemon *d, const struct finding *f);
 json_t *shape_action(const struct daemon *d, const struct action *a);
 json_t *shape_event(const struct event *e);
-json_t *shape_trials(const struct daemon *d, uint64_t now_ns); /* who is being enforced for, for how long */
+json_t *shape_trials(const struct daemon *d,
+		     uint64_t now_ns); /* who is being enforced for, for how long */
 /* A number, or null when it is not known. */
 json_t *shape_known(bool known, uint64_t value);
 /* Text that may hold anything: escaped for display. */

@@ -113,13 +113,15 @@ static uint64_t growth(uint64_t now, uint64_t before)
 static uint64_t before_ns(const struct victim *vi, uint64_t culprit_id)
 {
 	struct ledger_cell key = {.culprit_id = culprit_id};
-	const struct ledger_cell *c = bsearch(&key, vi->cells, vi->nr_cells, sizeof(key), by_culprit);
+	const struct ledger_cell *c =
+	    bsearch(&key, vi->cells, vi->nr_cells, sizeof(key), by_culprit);
 
 	return c ? c->ns : 0;
 }
 
 /* Causes other than neighbour become parts; neighbours come from the cells. The sum is the wait. */
-static void fill_parts(struct victim *vi, const struct ledger_totals *t, const struct ledger_cell *cells)
+static void fill_parts(struct victim *vi, const struct ledger_totals *t,
+		       const struct ledger_cell *cells)
 {
 	struct ledger_view *w = &vi->view;
 	size_t n = 0;
@@ -130,8 +132,12 @@ static void fill_parts(struct victim *vi, const struct ledger_totals *t, const s
 
 		if (!ns)
 			continue;
-		*p = (struct ledger_part){.cause = CAUSE_NEIGHBOUR, .culprit_id = cells[i].culprit_id, .zone = NO_ZONE,
-					  .ns = ns, .pid = cells[i].pid, .cpu = cells[i].cpu};
+		*p = (struct ledger_part){.cause = CAUSE_NEIGHBOUR,
+					  .culprit_id = cells[i].culprit_id,
+					  .zone = NO_ZONE,
+					  .ns = ns,
+					  .pid = cells[i].pid,
+					  .cpu = cells[i].cpu};
 		memcpy(p->comm, cells[i].comm, sizeof(p->comm));
 		w->cause_ns[CAUSE_NEIGHBOUR] += ns;
 		n++;
@@ -141,7 +147,8 @@ static void fill_parts(struct victim *vi, const struct ledger_totals *t, const s
 			w->cause_ns[c] = growth(t->cause_ns[c], vi->totals.cause_ns[c]);
 		w->wait_ns += w->cause_ns[c];
 		if (c != CAUSE_NEIGHBOUR && w->cause_ns[c])
-			vi->parts[n++] = (struct ledger_part){.cause = c, .zone = NO_ZONE, .ns = w->cause_ns[c], .cpu = -1};
+			vi->parts[n++] = (struct ledger_part){
+			    .cause = c, .zone = NO_ZONE, .ns = w->cause_ns[c], .cpu = -1};
 	}
 	qsort(vi->parts, n, sizeof(*vi->parts), by_ns_desc);
 	w->parts = vi->parts;
@@ -175,7 +182,8 @@ static void read_ledger(struct victims *v, struct victim *vi, struct ledger *l)
 	uint64_t counts[LEDGER_BUCKETS] = {0};
 	struct ledger_totals t;
 
-	if (ledger_read(l, vi->zone_id, &t, v->scratch, LEDGER_PARTS_MAX) < 0 || ledger_hist(l, vi->zone_id, counts) < 0) {
+	if (ledger_read(l, vi->zone_id, &t, v->scratch, LEDGER_PARTS_MAX) < 0 ||
+	    ledger_hist(l, vi->zone_id, counts) < 0) {
 		vi->primed = false;
 		return;
 	}
@@ -191,7 +199,8 @@ static void read_ledger(struct victims *v, struct victim *vi, struct ledger *l)
 	vi->primed = true;
 }
 
-void victim_read(struct victims *v, struct victim *vi, struct ledger *l, uint64_t window_ns, uint64_t run_delay_ns)
+void victim_read(struct victims *v, struct victim *vi, struct ledger *l, uint64_t window_ns,
+		 uint64_t run_delay_ns)
 {
 	vi->view = (struct ledger_view){.zone = NO_ZONE, .window_ns = window_ns};
 	if (l && vi->in_ledger) {
@@ -199,7 +208,8 @@ void victim_read(struct victims *v, struct victim *vi, struct ledger *l, uint64_
 	} else if (run_delay_ns != UINT64_MAX) {
 		vi->view.estimated = true;
 		vi->view.wait_ns = vi->view.cause_ns[CAUSE_UNKNOWN] = run_delay_ns;
-		vi->parts[0] = (struct ledger_part){.cause = CAUSE_UNKNOWN, .zone = NO_ZONE, .ns = run_delay_ns, .cpu = -1};
+		vi->parts[0] = (struct ledger_part){
+		    .cause = CAUSE_UNKNOWN, .zone = NO_ZONE, .ns = run_delay_ns, .cpu = -1};
 		vi->view.parts = vi->parts;
 		vi->view.nr_parts = run_delay_ns ? 1 : 0;
 	} else {

@@ -11,8 +11,8 @@
 
 struct victim {
 	uint64_t zone_id;
-	bool in_ledger;	    /* the ledger has it; else run delay is all there is */
-	bool primed;	    /* one reading taken: windows can be formed */
+	bool in_ledger; /* the ledger has it; else run delay is all there is */
+	bool primed;	/* one reading taken: windows can be formed */
 	uint64_t fast_threshold_ns;
 	/* totals at the last reading; cells sorted by culprit_id */
 	struct ledger_totals totals;
@@ -36,13 +36,16 @@ must_check int victims_init(struct victims *v);
 void victims_done(struct victims *v);
 struct victim *victims_get(const struct victims *v, uint64_t zone_id);
 /* -ENOSPC: LEDGER_VICTIMS_MAX are protected already. Idempotent. */
-must_check int victims_add(struct victims *v, struct ledger *l, uint64_t zone_id, uint64_t fast_threshold_ns);
+must_check int victims_add(struct victims *v, struct ledger *l, uint64_t zone_id,
+			   uint64_t fast_threshold_ns);
 void victims_remove(struct victims *v, struct ledger *l, uint64_t zone_id);
 /* After the ledger was opened or closed (l NULL): hand it all victims, forget old totals. */
 void victims_rebind(struct victims *v, struct ledger *l);
 /*
- * Fill vi->view for the window since the last call. run_delay_ns: the zone's growth of run delay, or
- * UINT64_MAX when unknown (used only without a ledger). zone/part.zone indices are the caller's to set.
+ * Fill vi->view for the window since the last call. run_delay_ns: the zone's growth of run delay,
+ * or UINT64_MAX when unknown (used only without a ledger). zone/part.zone indices are the caller's
+ * to set.
  */
-void victim_read(struct victims *v, struct victim *vi, struct ledger *l, uint64_t window_ns, uint64_t run_delay_ns);
+void victim_read(struct victims *v, struct victim *vi, struct ledger *l, uint64_t window_ns,
+		 uint64_t run_delay_ns);
 must_check int victim_feed(struct victim *vi, uint64_t latency_ns, uint64_t count);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ledger as czd uses it: fast events go through decide and actuate at once; what it costs is measured
- * now and then, and above its budget it is detached, with the reason said.
+ * The ledger as czd uses it: fast events go through decide and actuate at once; what it costs is
+ * measured now and then, and above its budget it is detached, with the reason said.
  */
 #include "daemon/daemon.h"
 
@@ -9,10 +9,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define COST_EVERY 60	   /* ticks between measurements, each one tick long */
+#define COST_EVERY	60 /* ticks between measurements, each one tick long */
 #define COST_EVERY_OVER 10 /* after one above the budget */
-#define COST_OVER_MAX 3	   /* in a row: not a burst but how it is here */
-#define REST_NS	   (10ull * 60 * 1000000000) /* off for so long after it cost too much */
+#define COST_OVER_MAX	3  /* in a row: not a burst but how it is here */
+#define REST_NS		(10ull * 60 * 1000000000) /* off for so long after it cost too much */
 
 static void on_fast_event(const struct fast_event *e, void *arg)
 {
@@ -47,19 +47,22 @@ static int on_ledger_fd(sd_event_source *src, int fd, uint32_t revents, void *ar
 
 void watch_ledger_open(struct daemon *d)
 {
-	struct ledger_options o = {.max_zones = d->cfg.ledger.max_zones, .fast_threshold_ns = d->cfg.guard.fast_threshold_ns};
+	struct ledger_options o = {.max_zones = d->cfg.ledger.max_zones,
+				   .fast_threshold_ns = d->cfg.guard.fast_threshold_ns};
 	struct error e = {0};
 	int r;
 
 	if (d->ledger)
 		return;
 	if (d->opt->no_bpf || !d->cfg.ledger.enabled || d->kernel.captured) {
-		watch_ledger_close(d, d->opt->no_bpf ? "switched off by --no-bpf" : "switched off in the configuration");
+		watch_ledger_close(d, d->opt->no_bpf ? "switched off by --no-bpf"
+						     : "switched off in the configuration");
 		return;
 	}
 	r = ledger_open(&o, &d->ledger, &e);
 	if (r == 0)
-		r = sd_event_add_io(d->loop, &d->ledger_source, ledger_event_fd(d->ledger), EPOLLIN, on_ledger_fd, d);
+		r = sd_event_add_io(d->loop, &d->ledger_source, ledger_event_fd(d->ledger), EPOLLIN,
+				    on_ledger_fd, d);
 	if (r < 0) {
 		watch_ledger_close(d, e.code ? e.msg : strerror(-r));
 		return;
@@ -74,8 +77,11 @@ void watch_ledger_open(struct daemon *d)
 void watch_ledger_close(struct daemon *d, const char *why)
 {
 	snprintf(d->ledger_why_off, sizeof(d->ledger_why_off), "%s", why);
-	log_notice("wait ledger is off: %s. Waiting is estimated from run delay; nobody can be named.", why);
-	events_add(&d->events, clock_real_ns(), EVENT_LEDGER, NULL, 0, "wait ledger is off: %s", why);
+	log_notice(
+	    "wait ledger is off: %s. Waiting is estimated from run delay; nobody can be named.",
+	    why);
+	events_add(&d->events, clock_real_ns(), EVENT_LEDGER, NULL, 0, "wait ledger is off: %s",
+		   why);
 	d->ledger_source = sd_event_source_disable_unref(d->ledger_source);
 	ledger_close(d->ledger);
 	d->ledger = NULL;
@@ -117,8 +123,9 @@ static void cost_judge(struct daemon *d)
 	d->cost.next_tick = d->self.ticks_total + (over ? COST_EVERY_OVER : COST_EVERY);
 	if (d->cost.over < COST_OVER_MAX)
 		return;
-	snprintf(why, sizeof(why), "it costs %.2f %% of the CPUs, its budget is %.2f %%; tried again in 10 minutes", (double)ppm / 1e4,
-		 (double)d->cfg.ledger.budget_ppm / 1e4);
+	snprintf(why, sizeof(why),
+		 "it costs %.2f %% of the CPUs, its budget is %.2f %%; tried again in 10 minutes",
+		 (double)ppm / 1e4, (double)d->cfg.ledger.budget_ppm / 1e4);
 	watch_ledger_close(d, why);
 	d->cost = (struct ledger_cost){.ppm = ppm, .retry_ns = d->snap.now_ns + REST_NS};
 }

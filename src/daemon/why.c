@@ -35,13 +35,13 @@ static const char *verdict(const struct why *y)
 }
 
 static const char *const doing[CAUSE_NR] = {
-	[CAUSE_NEIGHBOUR] = "is being hurt",
-	[CAUSE_SELF] = "is short of CPU by its own load",
-	[CAUSE_THROTTLED] = "is held back by its own CPU quota",
-	[CAUSE_KERNEL] = "is held up by kernel work (interrupts, kernel threads)",
-	[CAUSE_HOST] = "is held up by the hypervisor (steal)",
-	[CAUSE_IDLE] = "is slow to wake up: its CPU was idle",
-	[CAUSE_UNKNOWN] = "waits too long, and the cause is not known",
+    [CAUSE_NEIGHBOUR] = "is being hurt",
+    [CAUSE_SELF] = "is short of CPU by its own load",
+    [CAUSE_THROTTLED] = "is held back by its own CPU quota",
+    [CAUSE_KERNEL] = "is held up by kernel work (interrupts, kernel threads)",
+    [CAUSE_HOST] = "is held up by the hypervisor (steal)",
+    [CAUSE_IDLE] = "is slow to wake up: its CPU was idle",
+    [CAUSE_UNKNOWN] = "waits too long, and the cause is not known",
 };
 
 static void headline_hurt(const struct why *y, struct strbuf *b)
@@ -66,9 +66,11 @@ static void headline_fine(const struct why *y, struct strbuf *b)
 	format_ppm(share_ppm(y->w->wait_ns, y->w->window_ns), share, sizeof(share));
 	strbuf_printf(b, "%s is fine. It waited %s of the time for a CPU", y->v->name, share);
 	if (y->w->waits)
-		strbuf_printf(b, "; wait p99 is %s", format_duration(y->w->wait_p99_ns, p99, sizeof(p99)));
+		strbuf_printf(b, "; wait p99 is %s",
+			      format_duration(y->w->wait_p99_ns, p99, sizeof(p99)));
 	if (y->v->slo.wait_p99_ns)
-		strbuf_printf(b, "%s its goal is %s", y->w->waits ? "," : ";", format_duration(y->v->slo.wait_p99_ns, goal, sizeof(goal)));
+		strbuf_printf(b, "%s its goal is %s", y->w->waits ? "," : ";",
+			      format_duration(y->v->slo.wait_p99_ns, goal, sizeof(goal)));
 	strbuf_puts(b, ".");
 }
 
@@ -82,9 +84,13 @@ static json_t *headline(const struct why *y, const char *what)
 	else if (strcmp(what, "fine") == 0)
 		headline_fine(y, &b);
 	else if (strcmp(what, "learning") == 0)
-		strbuf_printf(&b, "%s is protected since a moment ago; the first second is being measured.", y->v->name);
+		strbuf_printf(
+		    &b, "%s is protected since a moment ago; the first second is being measured.",
+		    y->v->name);
 	else if (strcmp(what, "unprotected") == 0)
-		strbuf_printf(&b, "%s is not protected, so nobody keeps a ledger of what it waits for.", y->v->name);
+		strbuf_printf(&b,
+			      "%s is not protected, so nobody keeps a ledger of what it waits for.",
+			      y->v->name);
 	else
 		strbuf_printf(&b, "%s: its waiting is not known on this host.", y->v->name);
 	j = json_string(b.data ? b.data : "");
@@ -116,11 +122,15 @@ static json_t *not_the_cause(const struct why *y)
 	if (y->f->cause != CAUSE_THROTTLED && !y->w->cause_ns[CAUSE_THROTTLED])
 		add_text(list, "its own quota (%s)", v->has_quota ? "not used up" : "it has none");
 	if (y->f->cause != CAUSE_HOST && (y->d->snap.host_valid & (1u << HM_STEAL_NS)))
-		add_text(list, "host steal (%s)",
-			 format_ppm(share_ppm(y->d->snap.host_delta[HM_STEAL_NS], y->d->snap.window_ns), share, sizeof(share)));
+		add_text(
+		    list, "host steal (%s)",
+		    format_ppm(share_ppm(y->d->snap.host_delta[HM_STEAL_NS], y->d->snap.window_ns),
+			       share, sizeof(share)));
 	if (y->f->cause != CAUSE_SELF && (v->delta_valid & (1u << ZM_CPU_USAGE_NS)))
-		add_text(list, "its own load (%.2f CPU, %s of its waiting)", (double)v->delta[ZM_CPU_USAGE_NS] / (double)y->d->snap.window_ns,
-			 format_ppm(share_ppm(y->w->cause_ns[CAUSE_SELF], y->w->wait_ns), share, sizeof(share)));
+		add_text(list, "its own load (%.2f CPU, %s of its waiting)",
+			 (double)v->delta[ZM_CPU_USAGE_NS] / (double)y->d->snap.window_ns,
+			 format_ppm(share_ppm(y->w->cause_ns[CAUSE_SELF], y->w->wait_ns), share,
+				    sizeof(share)));
 	return list;
 }
 
@@ -141,7 +151,8 @@ static json_t *actions_of(const struct why *y, json_t **ret_proposal)
 			continue;
 		if (a[i].state == ACTION_PROPOSED && !*ret_proposal)
 			*ret_proposal = shape_action(y->d, &a[i]);
-		else if (a[i].state != ACTION_PROPOSED && a[i].state != ACTION_EXPIRED && is_recent(y, &a[i]))
+		else if (a[i].state != ACTION_PROPOSED && a[i].state != ACTION_EXPIRED &&
+			 is_recent(y, &a[i]))
 			json_array_append_new(rows, shape_action(y->d, &a[i]));
 	}
 	return rows;
@@ -157,14 +168,18 @@ static json_t *notes(const struct why *y)
 		add_text(list, "nothing (more) is done: %.200s", held_back);
 
 	if (!y->d->ledger) {
-		add_text(list, "nobody can be named: the wait ledger is off (%.150s)", y->d->ledger_why_off);
+		add_text(list, "nobody can be named: the wait ledger is off (%.150s)",
+			 y->d->ledger_why_off);
 		return list;
 	}
 	ledger_health(y->d->ledger, &h);
 	if (!h.irq_split)
-		add_text(list, "interrupts are not split off on this kernel: they count to whoever was interrupted");
+		add_text(list, "interrupts are not split off on this kernel: they count to whoever "
+			       "was interrupted");
 	if (h.events_lost_total)
-		add_text(list, "%llu fast events were lost (ring buffer full); the ledger itself loses nothing by that",
+		add_text(list,
+			 "%llu fast events were lost (ring buffer full); the ledger itself loses "
+			 "nothing by that",
 			 (unsigned long long)h.events_lost_total);
 	if (y->d->actuator && !actuator_can_apply(y->d->actuator, &cannot))
 		add_text(list, "nothing can be enforced: %.150s", cannot);
@@ -201,9 +216,12 @@ json_t *api_why(const struct api_call *c, struct error *reterr)
 	what = verdict(&y);
 	mode = decide_mode(y.d->decide, y.v->id, y.now_ns, &until_ns);
 	actions = actions_of(&y, &proposal);
-	return json_pack("{s:o,s:s,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "zone", shape_zone(y.d, y.v), "verdict", what, "headline", headline(&y, what),
-			 "mode", guard_mode_name(mode), "until_ns", shape_known(until_ns, until_ns), "finding",
-			 y.f ? shape_finding(y.d, y.f) : json_null(), "ledger", shape_ledger(y.d, y.w), "not_the_cause", not_the_cause(&y), "next",
-			 next_command(&y, what, proposal != NULL, json_array_size(actions) > 0), "actions", actions, "proposal",
-			 proposal ? proposal : json_null(), "notes", notes(&y));
+	return json_pack("{s:o,s:s,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "zone",
+			 shape_zone(y.d, y.v), "verdict", what, "headline", headline(&y, what),
+			 "mode", guard_mode_name(mode), "until_ns", shape_known(until_ns, until_ns),
+			 "finding", y.f ? shape_finding(y.d, y.f) : json_null(), "ledger",
+			 shape_ledger(y.d, y.w), "not_the_cause", not_the_cause(&y), "next",
+			 next_command(&y, what, proposal != NULL, json_array_size(actions) > 0),
+			 "actions", actions, "proposal", proposal ? proposal : json_null(), "notes",
+			 notes(&y));
 }
