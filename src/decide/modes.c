@@ -78,6 +78,17 @@ void decide_set_mode(struct decide *d, enum guard_mode mode, uint64_t victim_id,
 	}
 }
 
+void decide_observe(struct decide *d)
+{
+	decide_set_mode(d, MODE_OBSERVE, 0, 0);
+	for (size_t i = 0; i < d->nr_victims; i++) {
+		struct victim *v = &d->victims[i];
+
+		v->temp = (struct temporary_mode){0};
+		v->has_mode = v->has_mode && v->mode == MODE_OBSERVE;
+	}
+}
+
 enum guard_mode decide_mode(const struct decide *d, uint64_t victim_id, uint64_t now_ns,
 			    uint64_t *ret_until_ns)
 {
@@ -94,6 +105,24 @@ enum guard_mode decide_mode(const struct decide *d, uint64_t victim_id, uint64_t
 	if (ret_until_ns)
 		*ret_until_ns = temp ? temp->until_ns : 0;
 	return temp ? temp->mode : mode;
+}
+
+static size_t add_trial(const struct temporary_mode *t, uint64_t victim_id, uint64_t now_ns,
+			struct mode_trial *ret, size_t max)
+{
+	if (!max || t->mode != MODE_ENFORCE || !in_force(t, now_ns))
+		return 0;
+	*ret = (struct mode_trial){.victim_id = victim_id, .until_ns = t->until_ns};
+	return 1;
+}
+
+size_t decide_trials(const struct decide *d, uint64_t now_ns, struct mode_trial *ret, size_t max)
+{
+	size_t n = add_trial(&d->temp, 0, now_ns, ret, max);
+
+	for (size_t i = 0; i < d->nr_victims; i++)
+		n += add_trial(&d->victims[i].temp, d->victims[i].id, now_ns, ret + n, max - n);
+	return n;
 }
 
 bool mode_is_enforce(const struct decide *d, uint64_t victim_id)

@@ -569,6 +569,32 @@ static void test_try_ends_by_itself(void **state)
 			 MODE_OBSERVE);
 }
 
+static void test_trials_are_listed_and_end(void **state)
+{
+	struct lab *lab = *state;
+	uint64_t now_ns = lab->w.s.now_ns, id = world_id(lab->lc);
+	struct mode_trial t[3];
+
+	decide_set_mode(lab->d, MODE_OBSERVE, 0, 0);
+	assert_int_equal(decide_trials(lab->d, now_ns, t, 3), 0);
+	decide_set_mode(lab->d, MODE_ENFORCE, 0, now_ns + 5 * SEC);
+	decide_set_mode(lab->d, MODE_ENFORCE, id, now_ns + 9 * SEC);
+	assert_int_equal(decide_trials(lab->d, now_ns, t, 3), 2);
+	assert_int_equal(t[0].victim_id, 0);
+	assert_int_equal(t[0].until_ns, now_ns + 5 * SEC);
+	assert_int_equal(t[1].victim_id, id);
+	assert_int_equal(t[1].until_ns, now_ns + 9 * SEC);
+	assert_int_equal(decide_trials(lab->d, now_ns, t, 1), 1);
+	assert_int_equal(decide_trials(lab->d, now_ns + 5 * SEC, t, 3), 1);
+	assert_int_equal(decide_trials(lab->d, now_ns + 9 * SEC, t, 3), 0);
+	decide_set_mode(lab->d, MODE_ENFORCE, 77, 0);
+	decide_observe(lab->d);
+	assert_int_equal(decide_trials(lab->d, now_ns, t, 3), 0);
+	assert_int_equal(decide_mode(lab->d, id, now_ns, NULL), MODE_OBSERVE);
+	assert_int_equal(decide_mode(lab->d, 77, now_ns, NULL), MODE_OBSERVE);
+	assert_int_equal(harm(lab)->nr, 0);
+}
+
 static void test_own_mode_wins(void **state)
 {
 	struct lab *lab = *state;
@@ -817,6 +843,7 @@ int main(void)
 	    LAB(test_failed_undo_is_repeated),
 	    LAB(test_undo_by_hand_holds),
 	    LAB(test_try_ends_by_itself),
+	    LAB(test_trials_are_listed_and_end),
 	    LAB(test_own_mode_wins),
 	    LAB(test_kept_lease_is_renewed),
 	    LAB(test_probe_doubles_after_relapse),
