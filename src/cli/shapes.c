@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/cleanup.h"
+#include "base/str.h"
 #include "cli/show.h"
 
 const char *class_words(const char *class)
@@ -168,4 +169,44 @@ void show_actions(const struct cli *cli, const json_t *actions)
 	json_array_foreach(actions, i, action) add_action(&t, action);
 	table_print(&t, &cli->out, 0);
 	table_done(&t);
+}
+
+#define TRIALS_SHOWN 3
+
+static char *show_left(const json_t *trial, char *buf)
+{
+	uint64_t left_s = (get_count(trial, "left_ns") + 500000000) / 1000000000;
+
+	if (left_s < 120)
+		snprintf(buf, SHOW_MAX, "%llu s", (unsigned long long)left_s);
+	else
+		snprintf(buf, SHOW_MAX, "%llu min", (unsigned long long)(left_s + 30) / 60);
+	return buf;
+}
+
+char *mode_words(const json_t *data)
+{
+	const json_t *trials = json_object_get(data, "trials");
+	bool enforce = !strcmp(get_text(data, "mode"), "enforce");
+	struct strbuf b = {0};
+	size_t i, shown = 0;
+	char left[SHOW_MAX];
+	json_t *trial;
+
+	strbuf_puts(&b, text_or_dash(data, "mode"));
+	json_array_foreach(trials, i, trial)
+	{
+		const char *zone = get_text(trial, "zone");
+
+		if (enforce == (zone[0] != 0)) /* the trial of all is the mode of all */
+			continue;
+		if (shown++ == TRIALS_SHOWN) {
+			strbuf_puts(&b, "; and more");
+			break;
+		}
+		if (zone[0])
+			strbuf_printf(&b, "; enforcing for %s", zone);
+		strbuf_printf(&b, ", %s left", show_left(trial, left));
+	}
+	return b.data;
 }

@@ -42,5 +42,6 @@ const struct verb verb_approve = {
 	    "  sudo czctl approve 3\n",
     .min_words = 1,
     .max_words = 1,
+    .changes = true,
     .run = approve_run,
 };

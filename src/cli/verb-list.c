@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <string.h>
+#include "base/cleanup.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
 
@@ -24,15 +25,16 @@ static void print_list(const struct cli *cli, const json_t *data, bool all)
 {
 	const json_t *zones = json_object_get(data, "zones");
 	size_t lc = count_where(zones, "class", "lc"), hurt = count_where(zones, "state", "hurt");
+	_cleanup_free_ char *mode = mode_words(data);
 	char buf[SHOW_MAX];
 
 	if (lc == 0)
 		out_paragraph(&cli->out, 0, STYLE_PLAIN, "No zone is protected. Mode: %s.",
-			      text_or_dash(data, "mode"));
+			      mode ? mode : "-");
 	else
-		out_paragraph(
-		    &cli->out, 0, hurt ? STYLE_BAD : STYLE_GOOD, "%zu of %s hurt. Mode: %s.", hurt,
-		    show_plural(lc, "latency-critical zone", buf), text_or_dash(data, "mode"));
+		out_paragraph(&cli->out, 0, hurt ? STYLE_BAD : STYLE_GOOD,
+			      "%zu of %s hurt. Mode: %s.", hurt,
+			      show_plural(lc, "latency-critical zone", buf), mode ? mode : "-");
 	if (json_array_size(zones)) {
 		putchar('\n');
 		show_zones(cli, zones, SIZE_MAX);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <string.h>
+#include "base/cleanup.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
 
@@ -12,18 +13,32 @@ static const struct verb_option options[] = {
     {0},
 };
 
-static void print_mode(const struct cli *cli, const json_t *data)
+/* The mode of one zone, or that of all with the trials beside it. */
+static void print_head(const struct cli *cli, const json_t *data, const char *zone)
 {
-	const char *mode = text_or_dash(data, "mode");
+	_cleanup_free_ char *words = zone ? NULL : mode_words(data);
 	char until[SHOW_MAX];
 	uint64_t v;
 
-	if (get_number(data, "until_ns", &v) && v)
-		out_paragraph(&cli->out, 0, STYLE_PLAIN, "Mode: %s, until %s.", mode,
-			      show_mono_time(data, "until_ns", until));
+	if (zone && get_number(data, "until_ns", &v) && v)
+		out_paragraph(&cli->out, 0, STYLE_PLAIN, "Mode: %s, until %s.",
+			      text_or_dash(data, "mode"), show_mono_time(data, "until_ns", until));
 	else
-		out_paragraph(&cli->out, 0, STYLE_PLAIN, "Mode: %s.", mode);
-	if (!strcmp(mode, "observe"))
+		out_paragraph(&cli->out, 0, STYLE_PLAIN, "Mode: %s.",
+			      words ? words : text_or_dash(data, "mode"));
+}
+
+static void print_mode(const struct cli *cli, const json_t *data, const char *zone)
+{
+	const char *mode = text_or_dash(data, "mode");
+	bool trials = !zone && json_array_size(json_object_get(data, "trials"));
+
+	print_head(cli, data, zone);
+	if (!strcmp(mode, "observe") && trials)
+		puts(
+		    "czd acts for these until then, and undoes it. See: czctl actions. Stop: sudo\n"
+		    "czctl undo");
+	else if (!strcmp(mode, "observe"))
 		puts("czd advises and changes nothing. Try it for a while: sudo czctl try --for "
 		     "10m");
 	else if (!strcmp(mode, "enforce"))
@@ -50,7 +65,7 @@ static int mode_run(struct cli *cli, const struct args *args)
 	if (cli->json)
 		cli_print_json(data);
 	else
-		print_mode(cli, data);
+		print_mode(cli, data, zone);
 	return EXIT_OK;
 }
 

@@ -78,5 +78,6 @@ const struct verb verb_protect = {
     .options = options,
     .min_words = 1,
     .max_words = 1,
+    .changes = true,
     .run = protect_run,
 };

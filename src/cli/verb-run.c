@@ -115,5 +115,6 @@ const struct verb verb_run = {
     .min_words = 1,
     .max_words = -1,
     .stops_at_word = true,
+    .changes = true,
     .run = run_run,
 };

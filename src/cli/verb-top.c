@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <string.h>
+#include "base/cleanup.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
 
@@ -25,6 +26,7 @@ static void print_host(const struct cli *cli, const json_t *data)
 	const json_t *host = json_object_get(data, "host");
 	char busy[SHOW_MAX], cpus[SHOW_MAX], steal[SHOW_MAX], irq[SHOW_MAX], softirq[SHOW_MAX];
 	char memory[SHOW_MAX], available[SHOW_MAX];
+	_cleanup_free_ char *mode = mode_words(data);
 
 	out_paragraph(
 	    &cli->out, 2, STYLE_PLAIN,
@@ -34,7 +36,7 @@ static void print_host(const struct cli *cli, const json_t *data)
 	    show_ppm(host, "steal_ppm", steal), show_ppm(host, "irq_ppm", irq),
 	    show_ppm(host, "softirq_ppm", softirq),
 	    show_bytes(host, "memory_available_bytes", available),
-	    show_bytes(host, "memory_bytes", memory), text_or_dash(data, "mode"));
+	    show_bytes(host, "memory_bytes", memory), mode ? mode : "-");
 }
 
 static int look(struct cli *cli, bool all, uint32_t limit, bool redraw)

@@ -53,5 +53,6 @@ const struct verb verb_try = {
 	    "  sudo czctl try --for 2h\n",
     .options = options,
     .max_words = 1,
+    .changes = true,
     .run = try_run,
 };

@@ -61,5 +61,6 @@ const struct verb verb_undo = {
 	    "  sudo czctl undo && czctl verify\n"
 	    "  sudo czctl undo 3\n",
     .max_words = 1,
+    .changes = true,
     .run = undo_run,
 };

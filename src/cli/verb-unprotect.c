@@ -31,5 +31,6 @@ const struct verb verb_unprotect = {
 	    "  sudo czctl unprotect redis.service\n",
     .min_words = 1,
     .max_words = 1,
+    .changes = true,
     .run = unprotect_run,
 };

@@ -2,15 +2,17 @@
 /* Reads like a good colleague: the answer, the evidence, what it is not, what to do. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "base/str.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
+#include "cli/why-stack.h"
 
 enum { OPT_STACK };
 static const struct verb_option options[] = {
-    [OPT_STACK] = {"stack", NULL, "stacks of the culprits too, where sampling is allowed"},
+    [OPT_STACK] = {"stack", NULL, "what the culprits do, where you may sample them"},
     {0},
 };
 
@@ -195,21 +197,16 @@ static void print_proposal(const struct cli *cli, const json_t *data)
 		      text_or_dash(data, "mode"), what, expect[0] ? " Expected: " : "", expect);
 }
 
-static void print_stacks(const struct cli *cli, const json_t *stacks)
+/* czd leaves out the sudo that this user needs for what changes things. */
+static const char *sudo_for(const char *next)
 {
-	char pid[SHOW_MAX];
-	json_t *stack, *frame;
-	size_t i, f;
+	const struct verb *verb;
+	char name[32] = "";
 
-	json_array_foreach(stacks, i, stack)
-	{
-		out_paragraph(&cli->out, 4, STYLE_PLAIN,
-			      "\n  stack of %s in %s (pid %s):", text_or_dash(stack, "comm"),
-			      text_or_dash(stack, "zone"), show_id(stack, "pid", pid));
-		json_array_foreach(json_object_get(stack, "frames"), f, frame)
-		    out_paragraph(&cli->out, 6, STYLE_PLAIN, "    %s",
-				  json_string_value(frame) ? json_string_value(frame) : "-");
-	}
+	if (geteuid() == 0 || sscanf(next, "czctl %31s", name) != 1)
+		return "";
+	verb = verb_find(name);
+	return verb && verb->changes ? "sudo " : "";
 }
 
 static void print_why(const struct cli *cli, const json_t *data)
@@ -224,12 +221,12 @@ static void print_why(const struct cli *cli, const json_t *data)
 	print_not_the_cause(cli, json_object_get(data, "not_the_cause"));
 	print_done(cli, json_object_get(data, "actions"));
 	print_proposal(cli, data);
-	print_stacks(cli, json_object_get(data, "stack"));
+	why_print_stacks(cli, json_object_get(data, "stack"));
 	json_array_foreach(json_object_get(data, "notes"), i, note) if (json_is_string(note))
 	    out_paragraph(&cli->out, 4, STYLE_PLAIN, "%s  note: %s", i ? "" : "\n",
 			  json_string_value(note));
 	if (next[0])
-		out_paragraph(&cli->out, 2, STYLE_PLAIN, "\nNext: %s", next);
+		out_paragraph(&cli->out, 2, STYLE_PLAIN, "\nNext: %s%s", sudo_for(next), next);
 }
 
 static int why_run(struct cli *cli, const struct args *args)
@@ -237,12 +234,11 @@ static int why_run(struct cli *cli, const struct args *args)
 	_cleanup_json_ json_t *data = NULL;
 	int r;
 
-	r = cli_call(cli, "why",
-		     json_pack("{s:s, s:b}", "zone", args->words[0], "stack",
-			       args->option[OPT_STACK] != NULL),
-		     &data);
+	r = cli_call(cli, "why", json_pack("{s:s}", "zone", args->words[0]), &data);
 	if (r != EXIT_OK)
 		return r;
+	if (args->option[OPT_STACK])
+		why_add_stacks(data);
 	if (cli->json)
 		cli_print_json(data);
 	else
@@ -261,9 +257,13 @@ const struct verb verb_why = {
 	    "The shares are parts of the time waited and sum to 100 %. 'itself' is the zone's\n"
 	    "own tasks, 'its own CPU quota' its own limit: these are never blamed on others.\n"
 	    "\n"
+	    "With --stack, czctl itself samples the threads of the culprits for 0.2 s and\n"
+	    "shows their most frequent stacks, innermost function first. Your own processes\n"
+	    "you may sample; those of others, and what the kernel does for them, take sudo.\n"
+	    "\n"
 	    "Examples:\n"
 	    "  czctl why redis.service\n"
-	    "  czctl why redis.service --stack\n"
+	    "  sudo czctl why redis.service --stack\n"
 	    "  czctl why redis.service -o json | jq '.ledger.parts[0]'\n",
     .options = options,
     .min_words = 1,

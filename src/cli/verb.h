@@ -51,6 +51,7 @@ struct verb {
 	const struct verb_option *options; /* ends with a NULL name; may be NULL */
 	int min_words, max_words;	   /* max -1: any */
 	bool stops_at_word;		   /* what follows the first word is not parsed (run) */
+	bool changes;			   /* czd lets only root and cz-admin do it */
 	int (*run)(struct cli *cli, const struct args *args); /* an enum exit_code */
 };
 

@@ -89,8 +89,8 @@ WHY = {
     "mode": "observe", "until_ns": None, "finding": FINDING, "ledger": LEDGER,
     "not_the_cause": ["its own quota (never throttled)", "host steal (0.0 %)",
                       "its own load (0.24 CPU, as usual)"],
-    "actions": [], "proposal": PROPOSAL, "stack": [], "notes": [],
-    "next": "sudo czctl try --for 10m redis.service",
+    "actions": [], "proposal": PROPOSAL, "notes": [],
+    "next": "czctl try --for 10m redis.service",
 }
 
 EVENTS = [
@@ -134,6 +134,8 @@ INSPECT = dict(
                               "help": "memory charged to the zone"}})
 
 VERIFY_SAME = {"checked": 1204, "differing": 0, "held": 0, "unchanged": True, "items": []}
+TRIAL = {"zone": "redis.service", "until_ns": 10**15, "left_ns": 540 * SECOND}
+
 VERIFY_CHANGED = {
     "checked": 1204, "differing": 1, "held": 1, "unchanged": False,
     "items": [{"zone": "batch/stress-ng", "path": "/batch/stress-ng", "knob": "cpu.idle",
@@ -151,7 +153,7 @@ KEYS = keys_of([dict(WHY, ok=True, id=1, data=0, error=0), EVENTS, DOCTOR, PROBE
                 {k: v for k, v in INSPECT.items() if k not in ("knobs", "metrics")},
                 {"knobs": 0, "metrics": 0, "host": 0, "items": 0, "zones": 0, "mode": 0, "events": 0,
                  "findings": 0, "actions": 0, "value": 0, "delta": 0, "unit": 0, "help": 0},
-                VERIFY_CHANGED, {"version": 0, "pid": 0, "uptime_ns": 0, "message": 0, "hint": 0}])
+                VERIFY_CHANGED, TRIAL, {"trials": 0, "version": 0, "pid": 0, "uptime_ns": 0, "message": 0, "hint": 0}])
 
 
 class Refusal(Exception):
@@ -173,9 +175,6 @@ def find_zone(args):
 
 def answer_why(args):
     find_zone(args)
-    if args.get("stack"):
-        return dict(WHY, stack=[{"zone": "batch/stress-ng", "pid": 4211, "comm": "stress-ng-cpu",
-                                 "frames": ["stress_cpu_loop", "main"]}])
     return WHY
 
 
@@ -197,7 +196,7 @@ def answer_approve(args):
 
 def answer_list(args):
     zones = ZONES if args["all"] else [z for z in ZONES if z["class"] != "normal"]
-    return {"mode": "observe", "zones": zones}
+    return {"mode": "observe", "trials": [], "zones": zones}
 
 
 ANSWERS = {
@@ -208,7 +207,7 @@ ANSWERS = {
                       "host": {"cpus": 2, "busy_ppm": 1_320_000, "steal_ppm": 0, "irq_ppm": 1_000,
                                "softirq_ppm": 16_000, "memory_bytes": 25_232_932_864,
                                "memory_available_bytes": 22_000_000_000},
-                      "zones": answer_list(a)["zones"][:a["limit"]]},
+                      "trials": [], "zones": answer_list(a)["zones"][:a["limit"]]},
     "inspect": lambda a: dict(INSPECT, name=find_zone(a)["name"]),
     "why": answer_why,
     "findings": lambda a: {"findings": [FINDING] + ([dict(FINDING, seq=1, open=False)] if a["all"] else [])},
@@ -222,7 +221,7 @@ ANSWERS = {
     "unprotect": lambda a: dict(find_zone(a), **{"class": "normal"}),
     "run": lambda a: {"path": "/cz-" + a["name"], "id": 200},
     "try": answer_try,
-    "mode": lambda a: {"mode": a.get("mode", "observe"), "until_ns": None},
+    "mode": lambda a: {"mode": a.get("mode", "observe"), "until_ns": None, "trials": []},
     "approve": answer_approve,
     "undo": lambda a: {"restored": 2, "gone": 0, "hands_off": 1, "failed": 0},
 }

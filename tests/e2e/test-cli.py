@@ -6,6 +6,7 @@ and exit codes, and czds that hang, lie or send nonsense.
 
 CZ_GOLDEN=update tests/e2e/test-cli.py writes the golden files anew: read the difference."""
 import contextlib
+import glob
 import json
 import os
 import pty
@@ -145,6 +146,7 @@ def shown(name, arguments):
     result = czctl(*words(arguments))
     text = (result.stdout + result.stderr).decode()
     text = text.replace("0.1.0", "VERSION")
+    text = text.replace("Next: sudo czctl try", "Next: czctl try")  # depends on who runs the test
     if name.startswith("try") and result.returncode == 0:
         text = re.sub(r"until [\d:A-Z a-z]*;", "until TIME;", " ".join(text.split())) + "\n"
     return text + f"exit {result.returncode}\n"
@@ -205,6 +207,8 @@ def test_json_is_what_czd_said():
             answer = fake.answer(fake.requests[0])["data"]
         printed = json.loads(result.stdout)
         printed.pop("czctl", None)
+        if name == "why-stack":  # czctl's own
+            same([s["why_not"] for s in printed.pop("stack")], ["stress-ng-cpu (pid 4211) is gone"], "stack")
         if name == "try":  # relative to now
             printed["until_ns"] = answer["until_ns"] = 0
         same(printed, answer, name)
@@ -229,7 +233,8 @@ def test_what_is_asked():
             ("undo 3", "undo", {"seq": 3}),
             ("mode", "mode", {}),
             ("mode enforce --zone web", "mode", {"mode": "enforce", "zone": "web"}),
-            ("why -- --stack", "why", {"zone": "--stack", "stack": False}),
+            ("why -- --stack", "why", {"zone": "--stack"}),
+            ("why web --stack", "why", {"zone": "web"}),
             ("top --once --limit 5", "top", {"all": False, "limit": 5}),
             ("events --since 4", "events", {"since": 4, "follow": False}),
             ("run --name web --slo wait.p99=1ms --cpus 0-1 true", "run",
@@ -271,6 +276,175 @@ def test_why_after_an_action():
                  "note: the ledger was off for 2 s"):
         if part not in text:
             raise AssertionError(f"no {part!r} in {text}")
+
+
+def as_nobody(*args, mode=0o666):
+    """czctl as a user who is not root."""
+    if os.geteuid() != 0:
+        raise Skip("only root can be somebody else")
+    copy = shutil.copy(CZCTL, os.path.join(SCRATCH.name, "czctl"))
+    os.chmod(SCRATCH.name, 0o755)
+    os.chmod(SOCKET, mode)
+    return subprocess.run([copy, *args], env=ENV, check=False, capture_output=True, timeout=20,
+                          user=65534, group=65534, extra_groups=[], cwd="/")
+
+
+def test_next_command_with_sudo_for_those_who_need_it():
+    with czd():
+        text = as_nobody("why", "redis.service").stdout
+        same(text.endswith(b"Next: sudo czctl try --for 10m redis.service\n"), True, f"not root: {text!r}")
+        text = czctl("why", "redis.service").stdout
+        same(text.endswith(b"Next: czctl try --for 10m redis.service\n"), True, f"root: {text!r}")
+    with czd(why=lambda a: dict(fake_czd.WHY, next="czctl actions")):
+        text = as_nobody("why", "redis.service").stdout
+        same(text.endswith(b"Next: czctl actions\n"), True, f"looking takes no sudo: {text!r}")
+
+
+# --- stacks
+
+@contextlib.contextmanager
+def culprit(*command, **options):
+    """A czd that names a process of ours as the culprit."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          preexec_fn=live.die_with_parent, **options) as process:
+        try:
+            name = os.path.basename(command[0])[:15]
+            live.wait_for(lambda: live.read(f"/proc/{process.pid}/comm") == name, 5, name)
+            row = dict(fake_czd.FINDING["culprits"][0], pid=process.pid, comm=name)
+            why = dict(fake_czd.WHY, finding=dict(fake_czd.FINDING, culprits=[row]))
+            with czd(why=lambda a: why):
+                yield process
+        finally:
+            process.kill()
+
+
+HOG = (live.program("cz-work"), "hog", "--threads", "2", "--seconds", "60")
+
+
+def stacks_of(result):
+    return json.loads(result.stdout)["stack"]
+
+
+def test_stack_of_a_hog():
+    with culprit(*HOG) as hog:
+        live.wait_for(lambda: len(os.listdir(f"/proc/{hog.pid}/task")) == 3, 5, "its threads")
+        stacks = stacks_of(czctl("why", "redis.service", "--stack", "-o", "json"))
+        text = czctl("why", "redis.service", "--stack").stdout.decode()
+    if stacks[0]["why_not"]:
+        raise Skip(stacks[0]["why_not"])
+    same([(s["pid"], s["comm"], s["zone"]) for s in stacks],
+         [(hog.pid, "cz-work", "batch/stress-ng")] * len(stacks), "who")
+    functions = [frame for s in stacks for frame in s["frames"]]
+    same(any(f.startswith(("work_unit (cz-work", "burn (cz-work")) for f in functions), True, functions)
+    same(1 <= len(stacks) <= 3 and stacks[0]["samples"] > 10, True, stacks)
+    shares = [s["share_ppm"] for s in stacks]
+    same(shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1_000_000, True, shares)
+    for part in (f"what cz-work of batch/stress-ng does (pid {hog.pid}", "(cz-work)", "Next: "):
+        same(part in text, True, f"{part!r} in {text}")
+
+
+def test_stack_of_a_stripped_program():
+    bare = os.path.join(SCRATCH.name, "bare-hog")
+    if subprocess.run(["strip", "-o", bare, HOG[0]], check=False, capture_output=True).returncode:
+        raise Skip("no strip")
+    with culprit(bare, *HOG[1:]):
+        time.sleep(0.2)
+        stacks = stacks_of(czctl("why", "redis.service", "--stack", "-o", "json"))
+    if stacks[0]["why_not"]:
+        raise Skip(stacks[0]["why_not"])
+    same(bool(re.match(r"bare-hog\+0x[0-9a-f]+$", stacks[0]["frames"][0])), True, stacks)
+
+
+def test_stack_of_a_hostile_program():
+    """The kernel runs it, but its tables of sections and symbols are noise."""
+    evil = os.path.join(SCRATCH.name, "evil-hog")
+    with open(HOG[0], "rb") as file:
+        data = bytearray(file.read())
+    table = int.from_bytes(data[40:48], "little")
+    for i in range(table, len(data)):
+        data[i] = i * 2654435761 >> 7 & 0xff
+    with open(evil, "wb") as file:
+        file.write(data)
+    os.chmod(evil, 0o755)
+    with culprit(evil, *HOG[1:]):
+        time.sleep(0.2)
+        result = czctl("why", "redis.service", "--stack", "-o", "json")
+    told(result, 0)
+    frames = [f for s in stacks_of(result) for f in s["frames"]]
+    same(any(f.startswith(("evil-hog", "0x")) for f in frames) or bool(stacks_of(result)[0]["why_not"]), True, frames)
+
+
+def test_files_of_the_culprit_are_read_as_nobody():
+    if os.geteuid() != 0:
+        raise Skip("only root has something to drop")
+    if not shutil.which("strace"):
+        raise Skip("no strace")
+    log = os.path.join(SCRATCH.name, "strace")
+    with culprit(*HOG):
+        time.sleep(0.2)
+        told(czctl("version"), 0)
+        result = subprocess.run(["strace", "-ff", "-y", "-o", log, CZCTL, "why", "redis.service", "--stack"],
+                                env=ENV | {"ASAN_OPTIONS": "detect_leaks=0"}, check=False, capture_output=True, timeout=60)
+        told(result, 0)
+    if b"no stack from" in result.stdout:
+        raise Skip("not allowed to sample")
+    logs = [live.read(path).splitlines() for path in glob.glob(log + ".*")]
+    child = next((lines for lines in logs if any(re.match(r"setresuid\(65534, 65534, 65534\) *= 0", line) for line in lines)), [])
+    same(bool(child), True, "a child that became nobody")
+    dropped = next(i for i, line in enumerate(child) if "setresuid(65534" in line)
+    before, after = "\n".join(child[:dropped]), child[dropped:]
+    for part in ("PR_SET_NO_NEW_PRIVS", "setgroups(0, NULL)", "setresgid(65534, 65534, 65534)", "close_range(5"):
+        same(part in before, True, f"{part} before")
+
+    def reads(lines):
+        return [line for line in lines if re.match(r"(read|pread64|mmap)\(.*/cz-work>", line)]
+    same((len(reads(sum(logs, []))), len(reads(after)) > 0), (len(reads(after)), True), "reads of the culprit's file: all, after")
+
+
+def test_no_stack_of_another_user():
+    with culprit(*HOG):
+        result = as_nobody("why", "redis.service", "--stack")
+        stacks = stacks_of(as_nobody("why", "redis.service", "--stack", "-o", "json"))
+    text = " ".join(result.stdout.decode().split())
+    same("no stack from batch/stress-ng: pid" in text and "belongs to another user; sampling it takes sudo" in text,
+         True, text)
+    same("who ran meanwhile" in text and "would do" in text and result.returncode == 0, True, text)
+    same((len(stacks), stacks[0]["samples"], stacks[0]["frames"], stacks[0]["share_ppm"]), (1, 0, [], None), "stack")
+
+
+def test_no_stack_of_what_does_not_run():
+    with culprit("sleep", "60"):
+        time.sleep(0.1)
+        why = stacks_of(czctl("why", "redis.service", "--stack", "-o", "json"))[0]["why_not"]
+    same("did not run" in why or "sudo" in why, True, why)
+
+
+def test_no_stack_of_nobody():
+    with czd(why=lambda a: dict(fake_czd.WHY, finding=None, ledger=None)):
+        same(b"no stack: no culprit is known by its pid" in czctl("why", "x", "--stack").stdout, True, "said")
+        same(stacks_of(czctl("why", "x", "--stack", "-o", "json")), [], "stack")
+
+
+# --- trials
+
+def test_trials_are_told():
+    def trial(zone, left_s):
+        return {"zone": zone, "until_ns": 10**15, "left_ns": left_s * 10**9}
+
+    for mode, trials, words in (
+            ("observe", [trial("redis", 540)], "Mode: observe; enforcing for redis, 9 min left."),
+            ("observe", [trial("a", 59), trial("b", 7200)],
+             "Mode: observe; enforcing for a, 59 s left; enforcing for b, 120 min left."),
+            ("enforce", [trial(None, 300)], "Mode: enforce, 5 min left."),
+            ("enforce", [trial("a", 59)], "Mode: enforce."),
+            ("observe", [trial(c, 30) for c in "abcde"],
+             "Mode: observe; enforcing for a, 30 s left; enforcing for b, 30 s left; "
+             "enforcing for c, 30 s left; and more.")):
+        answer = {"mode": mode, "trials": trials, "until_ns": None, "zones": []}
+        with czd(mode=lambda a, x=answer: x, list=lambda a, x=answer: x):
+            for verb in ("mode", "list"):
+                text = " ".join(czctl(verb).stdout.decode().split())
+                same(words in text, True, f"{words!r} in {text!r}")
 
 
 # --- run, feed, follow
@@ -392,14 +566,8 @@ def test_a_stale_socket():
 
 
 def test_not_allowed_to_look():
-    if os.geteuid() != 0:
-        raise Skip("only root can be somebody else")
-    copy = shutil.copy(CZCTL, os.path.join(SCRATCH.name, "czctl"))
-    os.chmod(SCRATCH.name, 0o755)
     with czd():
-        os.chmod(SOCKET, 0o660)
-        result = subprocess.run([copy, "list"], env=ENV, check=False, capture_output=True, timeout=20,
-                                user=65534, group=65534, extra_groups=[], cwd="/")
+        result = as_nobody("list", mode=0o660)
     told(result, 5, b"Use sudo, or join the group 'cz'.")
 
 
