@@ -100,8 +100,16 @@ def try_ends_by_itself():
     with scene() as (czd, victim, be):
         czd.request("try", for_ns=3 * 10**9)
         live.wait_for(lambda: idle_of(be) == "1", 3, "an action")
+        trial = czd.request("mode")["trials"][0]
+        check(trial["zone"] is None and 0 < trial["left_ns"] <= 3 * 10**9, f"trial of all: {trial}")
         live.wait_for(lambda: idle_of(be) == "0", 10, "the end of the trial")
         check(czd.request("mode")["mode"] == "observe", "still enforcing")
+        czd.request("try", zone=f"/{NAME}-lc", for_ns=60 * 10**9)
+        listed = czd.request("list")
+        check(listed["mode"] == "observe" and [t["zone"].endswith("-lc") for t in listed["trials"]] == [True], f"trial of one: {listed}")
+        check("observe; enforcing for" in czd.czctl("mode").stdout, "czctl does not say so")
+        czd.request("undo")
+        check(czd.request("mode")["trials"] == [], "undo did not end it")
 
 
 def stop_puts_back():
@@ -417,12 +425,32 @@ def events_are_followed():
         check(all(json.loads(line)["id"] == 9 for line in text.splitlines()[:3]), "wrong id")
 
 
+def command_lines_are_for_those_who_may_change():
+    """They may hold secrets. Sampling the culprit is czctl's own doing, as whoever runs it."""
+    with scene() as (czd, victim, be):
+        os.chmod(czd.folder, 0o755)
+        os.chmod(czd.socket_path, 0o666)
+        zone = f"/{NAME}-lc"
+        why = live.wait_for(lambda: w if (w := czd.request("why", zone=zone))["finding"] else None, 20, "a finding")
+        check("hog --threads 1" in json.dumps(why["finding"]["culprits"]), f"root does not see it: {why['finding']}")
+        program = ("import json,socket,sys;s=socket.socket(socket.AF_UNIX);s.connect(sys.argv[1]);"
+                   "f=s.makefile('rw')\nfor v in 'why','inspect','findings','actions':\n"
+                   " f.write(json.dumps({'verb':v,'args':{'zone':sys.argv[2]}})+'\\n');f.flush();print(f.readline(),end='')")
+        done = subprocess.run(["/usr/bin/python3", "-c", program, czd.socket_path, zone], capture_output=True, text=True, timeout=20,
+                              check=False, user=NOBODY, group=NOBODY, extra_groups=[])
+        check('"comm":"cz-work"' in done.stdout and len(done.stdout.splitlines()) == 4, f"readers see no name: {done.stdout} {done.stderr}")
+        check("--threads" not in done.stdout, f"readers see a command line: {done.stdout}")
+        check("hog --threads 1" in json.dumps(czd.request("why", zone=zone)["ledger"]), "root does not see it any more")
+        stacks = json.loads(czd.czctl("why", zone, "--stack", "-o", "json").stdout)["stack"]
+        check(any("cz-work" in frame for s in stacks for frame in s["frames"]) or stacks[0]["why_not"], f"stack: {stacks}")
+
+
 TESTS = (from_harm_to_unchanged, approve_one_proposal, try_ends_by_itself, stop_puts_back, knob_changed_by_somebody_else,
          only_best_effort_is_touched, run_makes_a_zone_and_removes_it, protect_survives_a_restart, recreated_is_another_zone,
          a_second_daemon_is_refused, wrong_configuration_is_explained, reload_keeps_the_old_when_wrong, odd_names,
          zones_that_come_and_go, clients_that_never_read, requests_that_make_no_sense, unprivileged_peers_only_read,
          feeds_are_verified, without_bpf, without_bpf_permission, without_file_descriptors, a_full_run_directory,
-         keeper_and_worker_watch_each_other, events_are_followed)
+         keeper_and_worker_watch_each_other, events_are_followed, command_lines_are_for_those_who_may_change)
 
 
 def main():
