@@ -401,6 +401,21 @@ def test_files_of_the_culprit_are_read_as_nobody():
     same((len(reads(sum(logs, []))), len(reads(after)) > 0), (len(reads(after)), True), "reads of the culprit's file: all, after")
 
 
+def test_stack_of_ones_own_process():
+    """Who is not root sees their own process, found by its path in its root."""
+    own = shutil.copy(HOG[0], os.path.join(SCRATCH.name, "own-hog"))
+    os.chmod(SCRATCH.name, 0o755)
+    if os.geteuid() != 0:
+        raise Skip("only root can be somebody else")
+    with culprit(own, *HOG[1:], user=65534, group=65534, extra_groups=[]):
+        time.sleep(0.2)
+        stacks = stacks_of(as_nobody("why", "redis.service", "--stack", "-o", "json"))
+    if stacks[0]["why_not"]:
+        same("takes sudo on this host" in stacks[0]["why_not"], True, stacks)
+        raise Skip(stacks[0]["why_not"])
+    same(any(f.endswith("(own-hog)") for s in stacks for f in s["frames"]), True, stacks)
+
+
 def test_no_stack_of_another_user():
     with culprit(*HOG):
         result = as_nobody("why", "redis.service", "--stack")
