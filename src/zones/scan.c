@@ -81,7 +81,7 @@ void scan_forget(struct zones *zs, const struct zone *z)
 {
 	if (zs->scan_zone == z)
 		stop_dir(zs);
-	if (zs->sweep == z)
+	if (zs->sweep && zs->sweep == z)
 		zs->sweep = z->next_sibling;
 }
 
