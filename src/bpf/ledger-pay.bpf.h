@@ -4,6 +4,7 @@
 #include "ledger-wait.bpf.h"
 
 #define LATE_COUNTED_NS 10000 /* smaller ones come with migrations: two clocks */
+#define NOTED_NS	100000
 #define FRACTION_BITS 16
 #define FRACTION_ONE  (1ull << FRACTION_BITS)
 
@@ -43,7 +44,7 @@ static __always_inline u64 throttled_fraction(struct segment *s, u32 v)
 {
 	struct pair *pair = pair_state(s->cpu, v);
 	struct cfs_rq___self *self = NULL;
-	u64 total, delta;
+	u64 total, delta, len;
 
 	if (!pair || !pair->cfs_rq)
 		return 0;
@@ -51,8 +52,10 @@ static __always_inline u64 throttled_fraction(struct segment *s, u32 v)
 		return throttled_now(pair->cfs_rq) ? FRACTION_ONE : 0;
 	total = throttled_ns(pair->cfs_rq, s->now);
 	delta = total - pair->throttled_ns;
+	len = s->now - pair->throttled_clock;
 	pair->throttled_ns = total;
-	return (s64)delta > 0 ? fraction_of(delta, s->len) : 0;
+	pair->throttled_clock = s->now;
+	return (s64)delta > 0 ? fraction_of(delta, len) : 0;
 }
 
 static __always_inline void overlap_end(struct ledger_cpu *cs, struct segment *s, u32 v)
@@ -65,16 +68,12 @@ static __always_inline void overlap_end(struct ledger_cpu *cs, struct segment *s
 }
 
 /* Global: verified once, called per waiting victim. */
-__noinline int flush_one(struct segment *s, u32 v)
+__noinline int flush_one(struct segment *s, struct ledger_cpu *cs, u32 v)
 {
-	struct ledger_cpu *cs;
 	u64 x, waiters, part, bit = 1ull << (v & 63);
 	s64 ns;
 
-	if (!s || v >= LEDGER_NR_VICTIMS)
-		return 0;
-	cs = cpu_state(s->cpu);
-	if (!cs)
+	if (!s || !cs || v >= LEDGER_NR_VICTIMS)
 		return 0;
 	if (cs->overlap_mask & bit)
 		overlap_end(cs, s, v);
@@ -118,20 +117,20 @@ __noinline int flush_one(struct segment *s, u32 v)
 	return 0;
 }
 
-static __always_inline void flush(struct segment *s, u64 mask)
+static __always_inline void flush(struct segment *s, struct ledger_cpu *cs, u64 mask)
 {
 	for (int i = 0; i < LEDGER_NR_VICTIMS && mask; i++) {
-		flush_one(s, bit_lowest(mask));
+		flush_one(s, cs, bit_lowest(mask));
 		mask &= mask - 1;
 	}
 }
 
-/* Who ran is shown with its command: kept fresh at the cost of one comparison. */
-static __always_inline void slot_note(u32 slot, u32 cpu, struct task_struct *p)
+/* Who ran is shown with its command: the last task that ran for long enough to matter. */
+static __always_inline void slot_note(u32 slot, u32 cpu, u64 ran_ns, struct task_struct *p)
 {
 	struct ledger_slot_info *info = bpf_map_lookup_elem(&slot_info, &slot);
 
-	if (!info || info->pid == p->pid)
+	if (!info || info->pid == p->pid || (info->pid && ran_ns < NOTED_NS))
 		return;
 	info->pid = p->pid;
 	info->cpu = cpu;
@@ -205,10 +204,18 @@ static __always_inline u64 ran_since(struct task_struct *prev, u64 now)
 	return prev->se.sum_exec_runtime - prev->se.prev_sum_exec_runtime;
 }
 
-static __noinline void split(struct segment *s, u64 host, u64 irq)
+static __always_inline void stretch_begin(struct ledger_cpu *cs, struct rq *rq, u64 now)
 {
-	s->host_fraction = fraction_of(host, s->len);
-	s->irq_fraction = fraction_of(irq, s->len);
+	cs->since_clock = now;
+	cs->since_steal = steal_clock(rq);
+	cs->since_irq = irq_clock(rq);
+	cs->irq_ns = 0;
+}
+
+static __noinline void split(struct segment *s, u64 len, u64 host, u64 irq)
+{
+	s->host_fraction = fraction_of(host, len);
+	s->irq_fraction = fraction_of(irq, len);
 	if (s->host_fraction + s->irq_fraction > FRACTION_ONE)
 		s->irq_fraction = FRACTION_ONE - s->host_fraction;
 }
@@ -227,7 +234,7 @@ static __noinline void pay_missed(struct ledger_cpu *cs, struct segment *s, stru
 	missed_in(s, prev, s->now);
 	s->len -= ran;
 	mask = cs->mask;
-	flush(s, mask);
+	flush(s, cs, mask);
 	runner_of(prev, &s->slot, &s->victim);
 	s->now = now;
 	s->len = ran;
@@ -238,14 +245,16 @@ static __noinline void pay_missed(struct ledger_cpu *cs, struct segment *s, stru
 static __always_inline void pay(struct ledger_cpu *cs, struct segment *s, struct task_struct *prev,
 				struct rq *rq, bool missed)
 {
-	u64 host = steal_clock(rq) - cs->last_steal;
-	u64 irq = irq_clock(rq) - cs->last_irq + cs->irq_ns;
+	u64 host = steal_clock(rq) - cs->since_steal;
+	u64 irq = irq_clock(rq) - cs->since_irq + cs->irq_ns;
+	u64 mask;
 
 	if (host | irq)
-		split(s, host, irq);
+		split(s, s->now - cs->since_clock, host, irq);
 	if (missed)
 		pay_missed(cs, s, prev);
-	flush(s, cs->mask);
-	if (s->slot >= SLOT_FIRST)
-		slot_note(s->slot, s->cpu, prev);
+	mask = cs->mask;
+	flush(s, cs, mask);
+	if (s->slot >= SLOT_FIRST && (s->victim >= LEDGER_NR_VICTIMS || mask & ~(1ull << s->victim)))
+		slot_note(s->slot, s->cpu, s->len, prev);
 }

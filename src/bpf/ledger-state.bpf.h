@@ -122,7 +122,7 @@ struct {
 struct pair {
 	struct bpf_timer timer;
 	u64 cfs_rq; /* where its latest waiter queues; an address, to be read with probes */
-	u64 throttled_ns; /* of cfs_rq, at the last flush */
+	u64 throttled_ns, throttled_clock; /* of cfs_rq, at the last flush or the first wait since */
 	u64 overlap_since; /* rq clock; valid while the bit in overlap_mask is set */
 	u64 foreign_ns; /* time with a waiter here and a foreign zone running */
 	u64 armed_foreign_ns, armed_clock, armed_mono_ns; /* at the start of the watched window */

@@ -36,12 +36,11 @@ static __always_inline u32 victim_of(struct task_struct *p)
 	return WORD_VICTIM(zone_of(p));
 }
 
-static __always_inline bool waiter_in(u32 cpu, u32 v, u64 now)
+static __always_inline bool waiter_in(struct ledger_cpu *cs, u32 cpu, u32 v, u64 now)
 {
-	struct ledger_cpu *cs = cpu_state(cpu);
 	u64 bit = 1ull << (v & 63), old;
 
-	if (!cs || v >= LEDGER_NR_VICTIMS)
+	if (v >= LEDGER_NR_VICTIMS)
 		return false;
 	old = __sync_fetch_and_add(&cs->x[v], (now << LEDGER_WAITERS_BITS) + 1);
 	if ((old & LEDGER_WAITERS_MAX) == LEDGER_WAITERS_MAX) {
@@ -64,6 +63,7 @@ static __always_inline void waiter_out(u32 cpu, u32 v, u64 now)
 		__sync_fetch_and_add(&cs->x[v], -((now << LEDGER_WAITERS_BITS) + 1));
 }
 
+/* Who p is as a culprit. */
 static __always_inline void runner_of(struct task_struct *p, u32 *slot, u32 *victim)
 {
 	u64 word;
@@ -80,13 +80,20 @@ static __always_inline void runner_of(struct task_struct *p, u32 *slot, u32 *vic
 	}
 }
 
+static __always_inline void runner_set(struct ledger_cpu *cs, struct task_struct *p)
+{
+	cs->run_pid = p->pid;
+	runner_of(p, &cs->run_slot, &cs->run_victim);
+}
+
 /* The caller knows that p is not counted, and nobody else changes it (runqueue lock). In first, then
  * published: a concurrent mover may count it twice for a moment, never less than not at all. */
-static __always_inline void task_in(struct task_state *st, u32 cpu, u32 v, u64 now)
+static __always_inline void task_in(struct ledger_cpu *cs, struct task_state *st, u32 cpu, u32 v,
+				    u64 now)
 {
 	u64 old;
 
-	if (!waiter_in(cpu, v, now))
+	if (!waiter_in(cs, cpu, v, now))
 		return;
 	old = __sync_lock_test_and_set(&st->where, where_pack(now, cpu, v));
 	if (old) {
@@ -109,8 +116,9 @@ static __always_inline u64 task_out(struct task_state *st, u64 now)
 static __always_inline void task_move(struct task_state *st, u64 old, u32 cpu, u32 v, u64 now)
 {
 	u64 new = (old & ~0xffffull) | (where_pack(0, cpu, v) & 0xffff);
+	struct ledger_cpu *cs = cpu_state(cpu);
 
-	if (!waiter_in(cpu, v, now))
+	if (!cs || !waiter_in(cs, cpu, v, now))
 		new = 0;
 	if (__sync_val_compare_and_swap(&st->where, old, new) == old)
 		waiter_out(where_cpu(old), where_victim(old), now);
@@ -146,23 +154,24 @@ static __always_inline struct task_state *state_of(struct task_struct *p, bool c
 }
 
 /* Remember where a victim with a CPU quota queues, so that a flush can see what the quota took. */
-static __always_inline void throttle_note(struct task_struct *p, u32 cpu, u32 v, u64 now)
+static __always_inline void throttle_note(struct ledger_cpu *cs, struct task_struct *p, u32 cpu, u32 v,
+					  u64 now)
 {
 	struct cfs_rq___throttle *cfs = (void *)p->se.cfs_rq;
-	struct ledger_cpu *cs;
 	struct pair *pair;
 	u64 bit = 1ull << (v & 63);
 
 	if (!bpf_core_field_exists(cfs->throttle_count) || !bpf_core_field_exists(cfs->runtime_enabled))
 		return;
-	cs = cpu_state(cpu);
-	if (!cs || (!(cs->throttle_mask & bit) && !cfs->throttle_count && !cfs->runtime_enabled))
+	if (!(cs->throttle_mask & bit) && !cfs->throttle_count && !cfs->runtime_enabled)
 		return;
 	pair = pair_state(cpu, v);
 	if (!pair)
 		return;
-	if (pair->cfs_rq != (u64)cfs || !(cs->x[v & 63] & LEDGER_WAITERS_MAX))
+	if (pair->cfs_rq != (u64)cfs || !(cs->x[v & 63] & LEDGER_WAITERS_MAX)) {
 		pair->throttled_ns = throttled_ns((u64)cfs, now);
+		pair->throttled_clock = now;
+	}
 	pair->cfs_rq = (u64)cfs;
 	if (!(cs->throttle_mask & bit))
 		__sync_fetch_and_or(&cs->throttle_mask, bit);

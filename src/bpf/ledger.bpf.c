@@ -17,21 +17,20 @@
 #include "ledger-pay.bpf.h"
 #include "task.bpf.h"
 
-static __always_inline void switch_out(struct task_struct *prev, u32 cpu, u64 now)
+static __always_inline void switch_out(struct ledger_cpu *cs, struct task_struct *prev, u32 cpu,
+				       u64 now)
 {
 	struct task_state *st;
 	u32 v;
 
-	if (!prev->pid)
-		return;
 	v = victim_of(prev);
 	if (v == LEDGER_VICTIM_NONE)
 		return;
 	st = state_of(prev, may_create_storage, now);
 	if (!st)
 		return;
-	throttle_note(prev, cpu, v, now);
-	task_in(st, cpu, v, now);
+	throttle_note(cs, prev, cpu, v, now);
+	task_in(cs, st, cpu, v, now);
 }
 
 static __always_inline void wait_record(u32 v, u64 ns)
@@ -115,24 +114,30 @@ static __always_inline void overlaps_begin(struct ledger_cpu *cs, u32 cpu, u64 n
 }
 
 /* Somebody waits here: pay, then see who waits on. */
-static __always_inline void switch_busy(struct ledger_cpu *cs, struct segment *s, struct rq *rq,
-					struct task_struct *prev, struct task_struct *next, bool waits,
-					bool missed)
+static __always_inline int switch_busy(struct ledger_cpu *cs, u32 cpu, struct task_struct *prev,
+				       struct task_struct *next, bool waits, bool missed)
 {
+	struct rq *rq = next->se.cfs_rq->rq;
+	u64 now = rq->clock, old = 0, last = cs->since_clock;
+	struct segment seg = {
+		.now = now,
+		.len = now - last,
+		.cpu = cpu,
+		.slot = cs->run_slot,
+		.victim = cs->run_victim,
+		.leaving = LEDGER_VICTIM_NONE,
+	}, *s = &seg;
 	struct task_state *st = NULL;
-	u64 old = 0, last = cs->last_clock;
 	u32 v;
 
-	s->slot = cs->run_slot;
-	s->victim = cs->run_victim;
 	if (s->slot == SLOT_LAZY) {
 		if (missed)
 			s->slot = SLOT_UNKNOWN;
 		else
 			runner_of(prev, &s->slot, &s->victim);
 	}
-	cs->run_pid = next->pid; /* before its word is taken: see rehome() */
-	runner_of(next, &cs->run_slot, &cs->run_victim);
+	cs->run_task = (u64)next; /* before its word is taken: see rehome() */
+	runner_set(cs, next);
 	v = cs->run_victim;
 	if (v != LEDGER_VICTIM_NONE || s->now < lookup_all_until) {
 		st = bpf_task_storage_get(&tasks, next, NULL, 0);
@@ -143,9 +148,11 @@ static __always_inline void switch_busy(struct ledger_cpu *cs, struct segment *s
 	if (v != LEDGER_VICTIM_NONE && track_kernel)
 		wait_check(s, next, st, v, old, last);
 	if (waits)
-		switch_out(prev, s->cpu, s->now);
+		switch_out(cs, prev, s->cpu, s->now);
 	if (cs->run_slot >= SLOT_FIRST)
 		overlaps_begin(cs, s->cpu, s->now);
+	stretch_begin(cs, rq, s->now);
+	return 0;
 }
 
 SEC("tp_btf/sched_switch")
@@ -154,8 +161,6 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 {
 	struct ledger_cpu *cs;
 	bool waits, missed;
-	struct rq *rq;
-	u64 now;
 	u32 cpu;
 
 	if (!nr_victims)
@@ -164,43 +169,30 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	cs = cpu_state(cpu);
 	if (!cs)
 		return 0;
-	rq = next->se.cfs_rq->rq;
-	now = rq->clock;
-	missed = prev->pid != cs->run_pid && cs->run_pid != -1;
+	missed = (u64)prev != cs->run_task && cs->run_task;
 	if (missed)
 		count(COUNTER_MISSED_SWITCHES);
-	waits = (preempt || prev_state == TASK_RUNNING) && prev->pid;
-	if (cs->mask || (waits && victim_of(prev) != LEDGER_VICTIM_NONE)) {
-		struct segment s = {
-			.now = now,
-			.len = now - cs->last_clock,
-			.cpu = cpu,
-			.leaving = LEDGER_VICTIM_NONE,
-		};
-
-		switch_busy(cs, &s, rq, prev, next, waits, missed);
-	} else {
-		cs->run_slot = SLOT_LAZY;
-		cs->run_pid = next->pid;
-	}
-	cs->last_clock = now;
-	cs->last_steal = steal_clock(rq);
-	cs->last_irq = irq_clock(rq);
-	cs->irq_ns = 0;
+	waits = preempt || prev_state == TASK_RUNNING;
+	if (cs->mask || (waits && victim_of(prev) != LEDGER_VICTIM_NONE))
+		return switch_busy(cs, cpu, prev, next, waits, missed);
+	cs->run_slot = SLOT_LAZY;
+	cs->run_task = (u64)next;
 	return 0;
 }
 
 /* Who runs while p begins to wait: not looked for before. Under the CPU's lock. */
-static __always_inline void runner_find(u32 cpu, struct task_struct *curr)
+static __always_inline void runner_find(struct ledger_cpu *cs, struct rq *rq, u64 now)
 {
-	struct ledger_cpu *cs = cpu_state(cpu);
+	struct task_struct *curr = rq->curr;
 
-	if (cs && cs->run_slot == SLOT_LAZY && curr->pid == cs->run_pid)
-		runner_of(curr, &cs->run_slot, &cs->run_victim);
+	stretch_begin(cs, rq, now);
+	if ((u64)curr == cs->run_task)
+		runner_set(cs, curr);
 }
 
 static __always_inline int woken(struct task_struct *p)
 {
+	struct ledger_cpu *cs;
 	struct task_state *st;
 	u32 v, cpu;
 	u64 now;
@@ -215,9 +207,13 @@ static __always_inline int woken(struct task_struct *p)
 	if (!st || st->where) /* preempted on its way to sleep: it has been waiting all along */
 		return 0;
 	cpu = p->thread_info.cpu;
-	throttle_note(p, cpu, v, now);
-	runner_find(cpu, p->se.cfs_rq->rq->curr);
-	task_in(st, cpu, v, now);
+	cs = cpu_state(cpu);
+	if (!cs)
+		return 0;
+	throttle_note(cs, p, cpu, v, now);
+	if (cs->run_slot == SLOT_LAZY)
+		runner_find(cs, p->se.cfs_rq->rq, now);
+	task_in(cs, st, cpu, v, now);
 	return 0;
 }
 
@@ -300,12 +296,14 @@ static __always_inline void rehome(struct task_struct *p)
 		return;
 	cpu = p->thread_info.cpu;
 	cs = cpu_state(cpu);
-	throttle_note(p, cpu, v, now);
-	if (!cs || !waiter_in(cpu, v, now))
+	if (!cs)
+		return;
+	throttle_note(cs, p, cpu, v, now);
+	if (!waiter_in(cs, cpu, v, now))
 		return;
 	if (__sync_val_compare_and_swap(&st->where, 0, where_pack(now, cpu, v)) != 0)
 		waiter_out(cpu, v, now);
-	else if (cs->run_pid == p->pid || !task_waits(p) || p->thread_info.cpu != cpu)
+	else if (cs->run_task == (u64)p || !task_waits(p) || p->thread_info.cpu != cpu)
 		task_out(st, now);
 }
 
@@ -314,9 +312,9 @@ static __always_inline void runner_seed(struct task_struct *p)
 {
 	struct ledger_cpu *cs = cpu_state(p->thread_info.cpu);
 
-	if (!cs || __sync_val_compare_and_swap(&cs->run_pid, -1, p->pid) != -1)
+	if (!cs || __sync_val_compare_and_swap(&cs->run_task, 0, (u64)p))
 		return;
-	runner_of(p, &cs->run_slot, &cs->run_victim);
+	runner_set(cs, p);
 	if (!task_on_cpu(p))
 		cs->run_slot = SLOT_UNKNOWN;
 }

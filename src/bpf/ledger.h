@@ -40,16 +40,18 @@ enum ledger_slot {
  * x[v] = (sum of the waiters' unpaid start times << LEDGER_WAITERS_BITS) + waiters, modulo 2^64.
  */
 struct ledger_cpu {
-	u64 mask;	   /* victims that may have waiters here */
+	u64 mask; /* victims that may have waiters here */
+	u64 run_task; /* who runs: an address, only to be compared; 0: nothing seen yet */
+	s32 run_pid;  /* where run_slot is known */
+	u32 run_slot, run_victim;
+	u32 irq_depth;
+	/* What is to be paid for begins here: the last switch, or the first wait after it. */
+	u64 since_clock;
+	u64 since_steal, since_irq; /* steal and accounted interrupt time at that moment */
+	u64 irq_ns, irq_start;	    /* interrupt time after it, by tracepoints */
 	u64 overlap_mask;  /* of these: an overlap with a foreign runner is being timed */
 	u64 throttle_mask; /* victims that have met a CPU quota here */
-	u64 last_clock;	   /* rq clock at the last switch */
-	u64 last_steal, last_irq;
-	u64 irq_ns, irq_start; /* interrupt time since the last switch, by tracepoints */
-	u32 irq_depth;
-	s32 run_pid; /* who runs since last_clock */
-	u32 run_slot, run_victim;
-	u64 pad[6];
+	u64 pad[4];
 	u64 x[LEDGER_NR_VICTIMS];
 	u64 wait_ns[LEDGER_NR_VICTIMS];
 	u64 own_ns[SLOT_FIRST][LEDGER_NR_VICTIMS]; /* what is not a zone's */

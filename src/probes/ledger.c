@@ -75,7 +75,8 @@ static void runners_forget(struct ledger *l)
 	for (uint32_t cpu = 0; cpu < l->nr_cpus; cpu++) {
 		l->cpus[cpu].run_slot = SLOT_UNKNOWN;
 		l->cpus[cpu].run_victim = LEDGER_VICTIM_NONE;
-		l->cpus[cpu].run_pid = -1;
+		l->cpus[cpu].run_task = 0;
+		l->cpus[cpu].run_pid = 0;
 		l->cpus[cpu].irq_depth = 0;
 	}
 }
