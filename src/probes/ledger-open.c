@@ -17,6 +17,7 @@
 DEFINE_CLEANUP(struct ledger *, ledger_close)
 DEFINE_CLEANUP(struct btf *, btf__free)
 
+printf_like(2, 0)
 static int print_debug(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
 	_cleanup_free_ char *text = NULL;
