@@ -14,6 +14,12 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
+/* Of one client in one turn of the loop: nobody's queue keeps the fast path waiting. */
+#define REQUESTS_A_TURN 8
+/* Without fds accept() fails and the socket stays ready: look again, but not all the time. */
+#define ACCEPTS_MAX  200
+#define ACCEPTS_USEC 100000
+
 struct client {
 	struct server *server;
 	struct client *next;
@@ -21,6 +27,8 @@ struct client {
 	sd_event_source *source;
 	struct peer peer;
 	bool following, closing;
+	bool more; /* whole requests wait in `in`: their turn comes when the client can be written
+		      to */
 	int64_t follow_id;
 	uint64_t active_ns; /* when it last asked or took something */
 	char *in;
@@ -59,6 +67,14 @@ static void client_free(struct client *c)
 	free(c);
 }
 
+/* What is not asked for must not wake the loop: a closing client's input is never read again. */
+static void client_watch(struct client *c)
+{
+	uint32_t events = c->closing || c->more ? 0 : EPOLLIN;
+
+	sd_event_source_set_io_events(c->source, events | (c->out_len || c->more ? EPOLLOUT : 0));
+}
+
 static int client_flush(struct client *c)
 {
 	while (c->out_len) {
@@ -73,7 +89,7 @@ static int client_flush(struct client *c)
 		memmove(c->out, c->out + n, c->out_len - n);
 		c->out_len -= n;
 	}
-	sd_event_source_set_io_events(c->source, EPOLLIN | (c->out_len ? EPOLLOUT : 0));
+	client_watch(c);
 	return c->closing && !c->out_len ? -EPIPE : 0;
 }
 
@@ -141,32 +157,43 @@ static int client_request(struct client *c, const char *line, size_t n)
 	return r;
 }
 
+/* Some of the requests that were received; none while answers are pending. */
+static int client_take(struct client *c)
+{
+	char *start = c->in, *end = c->in + c->in_len, *nl;
+
+	for (int n = 0; n < REQUESTS_A_TURN && !c->closing && !c->out_len; n++) {
+		int r;
+
+		nl = memchr(start, '\n', end - start);
+		if (!nl)
+			break;
+		r = nl > start ? client_request(c, start, nl - start) : 0;
+		if (r < 0)
+			return r;
+		start = nl + 1;
+	}
+	c->more = !c->closing && memchr(start, '\n', end - start);
+	c->in_len = end - start;
+	memmove(c->in, start, c->in_len);
+	if (c->in_len == CLIENT_IN_MAX && !c->more && !c->closing) {
+		c->in_len = 0;
+		return client_request(c, "", 0); /* too long a line: bad request, closing */
+	}
+	return 0;
+}
+
 static int client_input(struct client *c)
 {
 	ssize_t n = recv(c->fd, c->in + c->in_len, CLIENT_IN_MAX - c->in_len, MSG_DONTWAIT);
-	char *start = c->in, *end, *nl;
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	if (n == 0)
 		return -EPIPE;
 	c->active_ns = clock_mono_ns();
-	end = c->in + c->in_len + n;
-	while (!c->closing && (nl = memchr(start, '\n', end - start))) {
-		int r = nl > start ? client_request(c, start, nl - start) : 0;
-
-		if (r < 0)
-			return r;
-		start = nl + 1;
-	}
-	c->in_len = end - start;
-	memmove(c->in, start, c->in_len);
-	if (c->in_len == CLIENT_IN_MAX) {
-		c->in_len = 0;
-		return client_request(c, "", 0) < 0 ? -EPIPE
-						    : 0; /* too long a line: bad request, closing */
-	}
-	return 0;
+	c->in_len += n;
+	return client_take(c);
 }
 
 static int on_client(sd_event_source *src, int fd, uint32_t revents, void *arg)
@@ -176,15 +203,19 @@ static int on_client(sd_event_source *src, int fd, uint32_t revents, void *arg)
 
 	if (revents & EPOLLOUT)
 		r = client_flush(c);
-	if (r >= 0 && (revents & EPOLLIN) && !c->closing)
+	if (r >= 0 && c->more)
+		r = client_take(c);
+	else if (r >= 0 && (revents & EPOLLIN) && !c->closing)
 		r = client_input(c);
-	if (r >= 0 && (revents & (EPOLLHUP | EPOLLERR)) && !(revents & EPOLLIN))
+	if (r >= 0 && (revents & (EPOLLHUP | EPOLLERR)) && (c->closing || !(revents & EPOLLIN)))
 		r = -EPIPE;
 	if (r < 0) {
 		if (r == -ENOBUFS)
 			c->server->stats.dropped_total++;
 		client_free(c);
+		return 0;
 	}
+	client_watch(c);
 	return 0;
 }
 
@@ -326,6 +357,7 @@ int server_new(sd_event *loop, int run_dirfd, const char *run_dir, server_handle
 		return r;
 	}
 	sd_event_source_set_priority(s->source, SD_EVENT_PRIORITY_IDLE);
+	sd_event_source_set_ratelimit(s->source, ACCEPTS_USEC, ACCEPTS_MAX);
 	*ret = s;
 	return 0;
 }
@@ -370,6 +402,7 @@ void server_publish(struct server *s, json_t *data)
 			c->closing =
 			    true; /* freed by its own handler, never under a caller that holds it */
 			shutdown(c->fd, SHUT_RDWR);
+			client_watch(c);
 		}
 		json_decref(msg);
 	}
