@@ -10,12 +10,19 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/parse.h"
 #include "daemon/feedline.h"
 
 #define FEED_SIZE_MAX 8192
-/* Datagrams taken in one turn of the loop: a flood waits in the senders' sockets, not here. */
-#define FEED_BATCH 32
+/*
+ * Anybody may send. What is taken in one turn of the loop is bounded, in datagrams and in time, and
+ * so are the turns: a flood waits in the senders' sockets, and costs a tenth of one CPU at most.
+ */
+#define FEED_BATCH	32
+#define FEED_TURN_NS	500000ull
+#define FEED_TURNS	20
+#define FEED_TURNS_USEC 100000
 
 static bool inside(const char *path, const char *ancestor)
 {
@@ -26,37 +33,56 @@ static bool inside(const char *path, const char *ancestor)
 	return strncmp(path, ancestor, n) == 0 && (path[n] == '/' || path[n] == 0);
 }
 
-static struct victim *allowed_victim(struct daemon *d, const struct ucred *cred,
-				     const char *zone_name)
-{
-	const struct zone *z;
-	char path[ZONE_PATH_MAX];
+/* Who sent a datagram, and what its last line was about: looked up once, not for every line. */
+struct feeder {
+	const struct ucred *cred;
+	char path[ZONE_PATH_MAX]; /* "" not looked up yet */
+	const char *zone_name;
+	struct victim *victim;
+};
 
-	if (zones_by_name(d->zones, zone_name, &z, NULL) < 0)
-		return NULL;
-	if (cred->uid != 0) {
-		if (cgroup_path_of_pid(&d->kernel, &d->fs, CG_CPU, cred->pid, path, sizeof(path)) <
-		    0)
-			return NULL;
-		if (!inside(path, z->path))
-			return NULL;
-	}
-	return victims_get(&d->victims, z->id);
+static bool may_speak_for(struct daemon *d, struct feeder *f, const struct zone *z)
+{
+	if (f->cred->uid == 0)
+		return true;
+	if (!f->path[0] && cgroup_path_of_pid(&d->kernel, &d->fs, CG_CPU, f->cred->pid, f->path,
+					      sizeof(f->path)) < 0)
+		return false;
+	return inside(f->path, z->path);
 }
 
-static void take_datagram(struct daemon *d, char *text, const struct ucred *cred)
+static struct victim *allowed_victim(struct daemon *d, struct feeder *f, const char *zone_name)
 {
+	const struct zone *z;
+
+	if (f->zone_name && strcmp(f->zone_name, zone_name) == 0)
+		return f->victim;
+	f->zone_name = zone_name;
+	f->victim = zones_by_name(d->zones, zone_name, &z, NULL) == 0 && may_speak_for(d, f, z)
+			? victims_get(&d->victims, z->id)
+			: NULL;
+	return f->victim;
+}
+
+/* Lines for which there is no time any more are refused as one. */
+static void take_datagram(struct daemon *d, char *text, const struct ucred *cred, uint64_t end_ns)
+{
+	struct feeder feeder = {.cred = cred};
 	char *save = NULL;
 
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		struct feed_line f;
 		struct victim *vi =
-		    feed_line_parse(line, &f) == 0 ? allowed_victim(d, cred, f.zone) : NULL;
+		    feed_line_parse(line, &f) == 0 ? allowed_victim(d, &feeder, f.zone) : NULL;
 
 		if (vi && victim_feed(vi, f.latency_ns, f.count) == 0)
 			d->self.feed_total++;
 		else
 			d->self.feed_refused_total++;
+		if (clock_mono_ns() >= end_ns && strtok_r(NULL, "", &save)) {
+			d->self.feed_refused_total++;
+			return;
+		}
 	}
 }
 
@@ -72,8 +98,9 @@ static const struct ucred *sender(struct msghdr *msg)
 static int on_feed(sd_event_source *src, int fd, uint32_t revents, void *arg)
 {
 	struct daemon *d = arg;
+	uint64_t end_ns = clock_mono_ns() + FEED_TURN_NS;
 
-	for (int i = 0; i < FEED_BATCH; i++) {
+	for (int i = 0; i < FEED_BATCH && (!i || clock_mono_ns() < end_ns); i++) {
 		char text[FEED_SIZE_MAX + 1];
 		_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct ucred))];
 		struct iovec iov = {.iov_base = text, .iov_len = FEED_SIZE_MAX};
@@ -92,7 +119,7 @@ static int on_feed(sd_event_source *src, int fd, uint32_t revents, void *arg)
 			continue;
 		}
 		text[n] = 0;
-		take_datagram(d, text, cred);
+		take_datagram(d, text, cred, end_ns);
 	}
 	return 0;
 }
@@ -121,6 +148,7 @@ int feed_open(struct daemon *d, struct error *reterr)
 	if (r < 0)
 		return error_errno(reterr, r, "watch %s", sa.sun_path);
 	sd_event_source_set_priority(d->feed_source, SD_EVENT_PRIORITY_IDLE);
+	sd_event_source_set_ratelimit(d->feed_source, FEED_TURNS_USEC, FEED_TURNS);
 	return 0;
 }
 

@@ -96,6 +96,8 @@ static int not_found(const struct zones *zs, const char *name, struct error *ret
 	struct candidates c = {0};
 	size_t len = 0;
 
+	if (!reterr) /* nobody reads suggestions, and they cost a look at every zone */
+		return -ENOENT;
 	zones_for_each(zs, z)
 	{
 		unsigned int d = distance(z, name);
