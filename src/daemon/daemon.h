@@ -141,6 +141,8 @@ void enforce_announce(struct daemon *d);
 void made_reap(struct daemon *d);
 
 /* feed.c */
+/* The journal's entries of a zone that is gone are closed: it holds what is open, not history. */
+void enforce_zone_gone(struct daemon *d, uint64_t zone_id);
 must_check int feed_open(struct daemon *d, struct error *reterr);
 void feed_close(struct daemon *d);
 

@@ -48,6 +48,35 @@ void enforce_plan(struct daemon *d, const struct plan *p)
 	}
 }
 
+struct of_zone {
+	uint64_t zone_id, seq; /* seq: an open entry of it, 0 none */
+};
+
+static int find_entry(const struct journal_entry *e, void *arg)
+{
+	struct of_zone *o = arg;
+
+	if (e->zone_id != o->zone_id)
+		return 0;
+	o->seq = e->seq;
+	return 1;
+}
+
+void enforce_zone_gone(struct daemon *d, uint64_t zone_id)
+{
+	struct of_zone o = {.zone_id = zone_id};
+
+	while (d->actuator && actuator_each(d->actuator, find_entry, &o)) {
+		struct error e = {0};
+		int r = actuator_undo(d->actuator, o.seq, &e);
+
+		if (r < 0 && r != -ENOENT && r != -ECANCELED) { /* still open: at the next undo */
+			log_warn("action %llu: %s", (unsigned long long)o.seq, e.msg);
+			return;
+		}
+	}
+}
+
 static const char *const state_texts[] = {
     [ACTION_PROPOSED] = "proposed (mode is observe)",
     [ACTION_APPLIED] = "applied, measuring its effect",

@@ -100,6 +100,7 @@ static void on_zone_remove(const struct zone *z, void *arg)
 	probes_zone_remove(d->probes, z->id);
 	if (d->decide)
 		decide_zone_gone(d->decide, z->id);
+	enforce_zone_gone(d, z->id);
 	if (d->baseline)
 		baseline_forget(d->baseline, z->id);
 	d->tree_dirty = true;
