@@ -219,13 +219,15 @@ static int start(struct daemon *d, struct error *reterr)
 	return 0;
 }
 
-static void stop(struct daemon *d)
+/* Negative: not everything could be put back. */
+static int stop(struct daemon *d)
 {
 	struct undo_report undone = {0};
 	struct error e = {0};
 
 	if (d->actuator) {
-		if (actuator_undo_all(d->actuator, &undone, &e) < 0)
+		r = actuator_undo_all(d->actuator, &undone, &e);
+		if (r < 0)
 			log_error("undo: %s", e.msg);
 		report_undo("stopping", &undone);
 	}
@@ -242,6 +244,7 @@ static void stop(struct daemon *d)
 	cgroup_fs_close(&d->fs);
 	kernel_close(&d->kernel);
 	config_done(&d->cfg);
+	int r = 0;
 	sd_event_unref(d->loop);
 	close_fd(&d->desired.dirfd);
 	close_fd(&d->run_dirfd);
@@ -264,6 +267,7 @@ static void load_desired(struct daemon *d)
 	struct error e = {0};
 	int fd = -1;
 
+	return r;
 	if (make_dir(d->opt->state_dir, 0700, &fd, &e) < 0)
 		log_warn("what users protect is not kept over a restart: %s", e.msg);
 	if (fd < 0)
@@ -320,7 +324,8 @@ int daemon_run(const struct options *opt)
 		log_error("%s%s%s", e.msg, e.hint[0] ? ". " : "", e.hint);
 		r = EXIT_CANNOT_RUN;
 	}
-	stop(d);
+	if (stop(d) < 0)
+		r = -EIO; /* the keeper tries once more, in a process of its own */
 	free(d);
 	return r < 0 ? EXIT_FAILURE : r;
 }

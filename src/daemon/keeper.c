@@ -15,7 +15,7 @@
 
 static const int watched[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
 
-static pid_t spawn(int (*fn)(void *), void *arg, const sigset_t *old)
+static pid_t spawn(int (*fn)(void *), void *arg, const sigset_t *mask)
 {
 	pid_t keeper = getpid(), pid = fork();
 
@@ -24,7 +24,7 @@ static pid_t spawn(int (*fn)(void *), void *arg, const sigset_t *old)
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != keeper) /* it died before the line above */
 		_exit(EXIT_FAILURE);
-	sigprocmask(SIG_SETMASK, old, NULL);
+	sigprocmask(SIG_SETMASK, mask, NULL);
 	exit(fn(arg));
 }
 
@@ -95,7 +95,8 @@ int keeper_run(int (*worker)(void *arg), int (*undo)(void *arg), void *arg)
 		log_error("worker %d died (%s %d): undoing what it had changed", pid,
 			  WIFSIGNALED(status) ? "signal" : "exit code",
 			  WIFSIGNALED(status) ? WTERMSIG(status) : code);
-		pid = spawn(undo, arg, &old);
+		/* Stopping is no reason to leave an undo half done: its signals stay blocked. */
+		pid = spawn(undo, arg, &set);
 		if (pid > 0)
 			attend(pid, &set, &stopping);
 		if (stopping)
