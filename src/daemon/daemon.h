@@ -115,6 +115,7 @@ must_check int pipeline_init(struct daemon *d, struct error *reterr);
 void pipeline_done(struct daemon *d);
 void pipeline_tick(struct daemon *d);	 /* a full tick: timer */
 void pipeline_zones(struct daemon *d);	 /* the tree has changed */
+struct slice pipeline_slice(struct daemon *d); /* from now on; one at a time */
 void pipeline_take_in(struct daemon *d); /* zones just found: the class that the user asked for */
 
 /* publish.c */

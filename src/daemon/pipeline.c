@@ -27,7 +27,7 @@ static bool slice_is_over(void *arg)
 	return clock_mono_ns() >= d->slice_end_ns;
 }
 
-static struct slice slice_start(struct daemon *d)
+struct slice pipeline_slice(struct daemon *d)
 {
 	d->slice_end_ns = clock_mono_ns() + SLICE_NS;
 	return (struct slice){.over = slice_is_over, .arg = d};
@@ -235,7 +235,7 @@ static void housekeeping(struct daemon *d)
 
 static void step_tick(struct daemon *d)
 {
-	struct slice s = slice_start(d);
+	struct slice s = pipeline_slice(d);
 
 	if (zones_process(d->zones, clock_mono_ns(), &s)) {
 		slice_again(d);
@@ -267,7 +267,7 @@ void pipeline_tick(struct daemon *d)
 /* Between ticks: follow the tree, and note the knobs of new zones as found. */
 void pipeline_zones(struct daemon *d)
 {
-	struct slice s = slice_start(d);
+	struct slice s = pipeline_slice(d);
 	bool more = zones_process(d->zones, clock_mono_ns(), &s);
 
 	pipeline_take_in(d);

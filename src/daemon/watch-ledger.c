@@ -20,8 +20,10 @@ static void on_fast_event(const struct fast_event *e, void *arg)
 
 	d->self.fast_events_total++;
 	if (publish_index_of(d, e->culprit_id) == NO_ZONE) {
+		struct slice s = pipeline_slice(d);
+
 		/* Too new to be known: take the tree in first. */
-		zones_catch_up(d->zones, clock_mono_ns());
+		zones_catch_up(d->zones, clock_mono_ns(), &s);
 		pipeline_take_in(d);
 	}
 	if (publish_fresh(d) < 0)

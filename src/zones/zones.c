@@ -99,11 +99,12 @@ bool zones_process(struct zones *zs, uint64_t now_ns, const struct slice *slice)
 	return false;
 }
 
-void zones_catch_up(struct zones *zs, uint64_t now_ns)
+void zones_catch_up(struct zones *zs, uint64_t now_ns, const struct slice *slice)
 {
 	zs->now_ns = now_ns;
 	while (watch_step(zs) || (zs->scanned_once && scan_step(zs)))
-		;
+		if (slice_over(slice))
+			return;
 }
 
 bool zones_ready(const struct zones *zs)

@@ -76,8 +76,9 @@ int zones_fd(const struct zones *zs);
  */
 bool zones_process(struct zones *zs, uint64_t now_ns, const struct slice *slice);
 /* Only what events have to tell by now, without rescans or looking at processes: when a zone is too
- * new to be known and the caller is in a hurry. */
-void zones_catch_up(struct zones *zs, uint64_t now_ns);
+ * new to be known and the caller is in a hurry. What the slice has no time for, the next
+ * zones_process() takes in. */
+void zones_catch_up(struct zones *zs, uint64_t now_ns, const struct slice *slice);
 /* The first complete look at the tree (and at the processes) is over. */
 bool zones_ready(const struct zones *zs);
 
