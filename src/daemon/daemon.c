@@ -24,7 +24,8 @@
 #define FDS_RESERVED  2000
 #define FD_BUDGET_MAX 16000
 /* A real-time czd that runs this long without sleeping has gone wrong: it loses the priority. */
-#define RT_LIMIT_USEC 500000
+#define RT_LIMIT_USEC  500000
+#define RT_PAUSE_TICKS 10
 
 static int make_dir(const char *path, mode_t mode, int *ret_fd, struct error *reterr)
 {
@@ -127,11 +128,14 @@ static int open_actuator(struct daemon *d, struct error *reterr)
 	return baseline_new(&d->fs, &d->baseline);
 }
 
+static volatile sig_atomic_t rt_overran; /* a signal handler has nothing else to write to */
+
 static void on_rt_overrun(int sig)
 {
 	struct sched_param none = {0};
 
 	sched_setscheduler(0, SCHED_OTHER, &none);
+	rt_overran = 1;
 }
 
 /* czd must get the CPU when the machine is overloaded, and must never take it for long. */
@@ -156,6 +160,21 @@ static void raise_priority(struct daemon *d)
 	/* A page fault under memory pressure would be a wait that nobody bounds. */
 	if (mlockall(MCL_CURRENT) < 0)
 		log_debug("memory is not locked: %m");
+}
+
+void daemon_keep_priority(struct daemon *d)
+{
+	if (rt_overran) {
+		rt_overran = 0;
+		d->self.priority = "normal";
+		d->self.rt_again_tick = d->self.ticks_total + RT_PAUSE_TICKS;
+		log_warn("ran for %d ms without a pause: real-time priority is given up for %d "
+			 "ticks",
+			 RT_LIMIT_USEC / 1000, RT_PAUSE_TICKS);
+	} else if (d->self.rt_again_tick && d->self.ticks_total >= d->self.rt_again_tick) {
+		d->self.rt_again_tick = 0;
+		raise_priority(d);
+	}
 }
 
 static void on_event_published(const struct event *e, void *arg);
@@ -224,6 +243,7 @@ static int stop(struct daemon *d)
 {
 	struct undo_report undone = {0};
 	struct error e = {0};
+	int r = 0;
 
 	if (d->actuator) {
 		r = actuator_undo_all(d->actuator, &undone, &e);
@@ -244,10 +264,10 @@ static int stop(struct daemon *d)
 	cgroup_fs_close(&d->fs);
 	kernel_close(&d->kernel);
 	config_done(&d->cfg);
-	int r = 0;
 	sd_event_unref(d->loop);
 	close_fd(&d->desired.dirfd);
 	close_fd(&d->run_dirfd);
+	return r;
 }
 
 static void on_event_published(const struct event *e, void *arg)
@@ -267,7 +287,6 @@ static void load_desired(struct daemon *d)
 	struct error e = {0};
 	int fd = -1;
 
-	return r;
 	if (make_dir(d->opt->state_dir, 0700, &fd, &e) < 0)
 		log_warn("what users protect is not kept over a restart: %s", e.msg);
 	if (fd < 0)

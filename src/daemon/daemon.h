@@ -42,6 +42,7 @@ struct self_stats {
 	uint64_t feed_total, feed_refused_total;
 	uint64_t cpu_ns_at_tick, cpu_ppm; /* own CPU over the last tick */
 	const char *priority;		  /* "fifo 1", "nice -20", "normal" */
+	uint64_t rt_again_tick;		  /* real-time priority was lost: try again then; 0 not */
 };
 
 /* The ledger's own cost, measured now and then. */
@@ -110,12 +111,15 @@ int daemon_undo(
 /* Open the sockets that are not open yet; a full or read-only run directory may allow it later. */
 must_check int daemon_listen(struct daemon *d, struct error *reterr);
 
+/* Real-time priority that was lost for running too long comes back after a while. Once a tick. */
+void daemon_keep_priority(struct daemon *d);
+
 /* pipeline.c */
+struct slice pipeline_slice(struct daemon *d); /* from now on; one at a time */
 must_check int pipeline_init(struct daemon *d, struct error *reterr);
 void pipeline_done(struct daemon *d);
 void pipeline_tick(struct daemon *d);	 /* a full tick: timer */
 void pipeline_zones(struct daemon *d);	 /* the tree has changed */
-struct slice pipeline_slice(struct daemon *d); /* from now on; one at a time */
 void pipeline_take_in(struct daemon *d); /* zones just found: the class that the user asked for */
 
 /* publish.c */
@@ -137,13 +141,13 @@ void watch_ledger_cost(struct daemon *d);
 /* enforce.c: plans -> actuator, and the news about actions */
 void enforce_plan(struct daemon *d, const struct plan *p);
 void enforce_announce(struct daemon *d);
+/* The journal's entries of a zone that is gone are closed: it holds what is open, not history. */
+void enforce_zone_gone(struct daemon *d, uint64_t zone_id);
 
 /* made.c: remove the zones czd made that are empty now */
 void made_reap(struct daemon *d);
 
 /* feed.c */
-/* The journal's entries of a zone that is gone are closed: it holds what is open, not history. */
-void enforce_zone_gone(struct daemon *d, uint64_t zone_id);
 must_check int feed_open(struct daemon *d, struct error *reterr);
 void feed_close(struct daemon *d);
 

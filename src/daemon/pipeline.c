@@ -222,6 +222,7 @@ static void housekeeping(struct daemon *d)
 	d->self.cpu_ns_at_tick = cpu_ns;
 	d->self.ticks_total++;
 	made_reap(d);
+	daemon_keep_priority(d);
 	watch_ledger_cost(d);
 	if (d->self.ticks_total % CPUS_EVERY == 0)
 		refresh_cpus(d);
@@ -299,8 +300,12 @@ static int on_slice(sd_event_source *src, uint64_t usec, void *arg)
 static int on_tick(sd_event_source *src, uint64_t usec, void *arg)
 {
 	struct daemon *d = arg;
+	uint64_t now_usec = clock_mono_ns() / 1000, next_usec = usec + d->cfg.tick_ns / 1000;
 
-	sd_event_source_set_time(src, usec + d->cfg.tick_ns / 1000);
+	/* Ticks missed while the machine or czd stood still are not made up for. */
+	if (next_usec < now_usec)
+		next_usec = now_usec + d->cfg.tick_ns / 1000;
+	sd_event_source_set_time(src, next_usec);
 	sd_event_source_set_enabled(src, SD_EVENT_ONESHOT);
 	pipeline_tick(d);
 	return 0;
