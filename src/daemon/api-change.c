@@ -87,12 +87,18 @@ json_t *api_unprotect(const struct api_call *c, struct error *reterr)
 {
 	struct daemon *d = c->d;
 	const struct zone_view *v = arg_zone(c, reterr);
+	const struct desired_zone *want = v ? desired_get(&d->desired, v->path) : NULL;
+	struct error kept = {0};
 	uint64_t id;
 
 	if (!v)
 		return NULL;
 	id = v->id;
-	desired_remove(&d->desired, v->path);
+	/* What czd made stays czd's to remove. */
+	if (!want || !want->made)
+		desired_remove(&d->desired, v->path);
+	else if (desired_put(&d->desired, v->path, CLASS_NORMAL, NULL, true, &kept) < 0)
+		log_warn("%s", kept.msg);
 	if (zones_clear_class(d->zones, id) < 0) {
 		error_set(reterr, -ENOENT, "the zone is gone");
 		return NULL;
