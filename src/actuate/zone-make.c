@@ -263,10 +263,12 @@ int zone_attach_pid(const struct cgroup_fs *fs, const char *path, pid_t pid, str
 	_cleanup_(kernel_close) struct kernel k = {.root_fd = -1};
 	struct places p = find_places(fs);
 	_cleanup_free_ char *before = malloc((size_t)p.nr * ZONE_PATH_MAX);
-	int moved = 0, r = pid > 1 ? check_path(path, reterr) : -EINVAL;
+	int moved = 0, r = check_path(path, reterr);
 
 	if (r < 0)
 		return r;
+	if (pid <= 1) /* 0 would be this process itself; a peer of another pid namespace has it */
+		return error_set(reterr, -EINVAL, "process %d cannot be moved", (int)pid);
 	if (!before)
 		return -ENOMEM;
 	r = kernel_open("/", &k, reterr);

@@ -130,6 +130,10 @@ json_t *api_run(const struct api_call *c, struct error *reterr)
 		error_set(reterr, -EROFS, "a captured tree cannot run anything");
 		return NULL;
 	}
+	if (!peer_lives(c->peer)) {
+		error_set(reterr, -ESRCH, "the process that asked is gone");
+		return NULL;
+	}
 	snprintf(path, sizeof(path), "/cz-%s", name);
 	r = zone_make(&d->fs, path, &o, &id, reterr);
 	if (r < 0)

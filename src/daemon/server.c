@@ -9,11 +9,15 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/clock.h"
 
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
 /* Of one client in one turn of the loop: nobody's queue keeps the fast path waiting. */
 #define REQUESTS_A_TURN 8
 /* Without fds accept() fails and the socket stays ready: look again, but not all the time. */
@@ -62,6 +66,7 @@ static void client_free(struct client *c)
 	c->server->stats.clients--;
 	sd_event_source_disable_unref(c->source);
 	close(c->fd);
+	close_fd(&c->peer.pidfd);
 	free(c->in);
 	free(c->out);
 	free(c);
@@ -219,6 +224,23 @@ static int on_client(sd_event_source *src, int fd, uint32_t revents, void *arg)
 	return 0;
 }
 
+/* Before Linux 6.5 the socket cannot tell: then whoever has the pid right after connecting counts.
+ */
+static int peer_pidfd(int fd, pid_t pid)
+{
+	socklen_t len = sizeof(int);
+	int pidfd;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &len) == 0)
+		return pidfd;
+	return errno == ENOPROTOOPT && pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+}
+
+bool peer_lives(const struct peer *p)
+{
+	return p->pidfd >= 0 && syscall(SYS_pidfd_send_signal, p->pidfd, 0, NULL, 0) == 0;
+}
+
 static bool peer_in_group(int fd, gid_t gid)
 {
 	gid_t groups[256];
@@ -280,6 +302,7 @@ static int client_new(struct server *s, int fd)
 	c->peer.may_change =
 	    cred.uid == 0 || cred.uid == geteuid() ||
 	    (s->has_admin_gid && (cred.gid == s->admin_gid || peer_in_group(fd, s->admin_gid)));
+	c->peer.pidfd = c->peer.may_change ? peer_pidfd(fd, cred.pid) : -1;
 	c->next = s->clients;
 	s->clients = c;
 	s->stats.clients++;

@@ -22,11 +22,14 @@
 struct server;
 struct peer {
 	pid_t pid;
+	int pidfd; /* the process that connected, whoever has its pid by now; -1 not known */
 	uid_t uid;
 	bool may_change; /* root, czd's own user, or a member of cz-admin */
 	uint64_t client; /* its number, for server_follow */
 	int64_t request_id;
 };
+/* Is pid still the process that connected? Ask before anything is done to it: pids are given away. */
+bool peer_lives(const struct peer *p);
 /*
  * Answer one request: return a new reference to `data` and leave *reterr alone, or return NULL and
  * fill reterr. Called from the event loop.

@@ -161,6 +161,33 @@ def run_makes_a_zone_and_removes_it():
         check(czd.czctl("run", "--name", "../evil", "--", "true").returncode == 2, "a bad name was accepted")
 
 
+def run_moves_only_who_asked():
+    """A pid may belong to somebody else by the time its request is served."""
+    with live.Czd(FAST) as czd:
+        for _ in range(20):
+            with socket.socket(socket.AF_UNIX) as s:
+                asker = os.fork()
+                if not asker:
+                    s.connect(czd.socket_path)
+                    os._exit(0)
+                os.waitpid(asker, 0)
+                live.write("/proc/sys/kernel/ns_last_pid", str(asker - 1))
+                with subprocess.Popen(["sleep", "60"]) as other:
+                    try:
+                        if other.pid != asker:
+                            continue  # somebody else was faster
+                        before = live.read(f"/proc/{other.pid}/cgroup")
+                        s.settimeout(5)
+                        s.sendall(json.dumps({"verb": "run", "args": {"name": f"stolen{os.getpid()}", "class": "be"}}).encode() + b"\n")
+                        answer = json.loads(s.makefile("rb").readline())
+                        check(live.read(f"/proc/{other.pid}/cgroup") == before, "a process that asked for nothing was moved")
+                        check(not answer["ok"] and "gone" in answer["error"]["message"], f"{answer}")
+                        return
+                    finally:
+                        other.kill()
+        raise RuntimeError("no pid could be had again")
+
+
 def protect_survives_a_restart():
     with live.Czd(FAST) as czd, Group(f"{NAME}-keep"):
         live.wait_for(lambda: f"/{NAME}-keep" in paths(czd), 10, "the zone")
@@ -546,7 +573,7 @@ def command_lines_are_for_those_who_may_change():
 
 
 TESTS = (from_harm_to_unchanged, approve_one_proposal, try_ends_by_itself, stop_puts_back, knob_changed_by_somebody_else,
-         only_best_effort_is_touched, run_makes_a_zone_and_removes_it, protect_survives_a_restart, recreated_is_another_zone,
+         only_best_effort_is_touched, run_makes_a_zone_and_removes_it, run_moves_only_who_asked, protect_survives_a_restart, recreated_is_another_zone,
          a_second_daemon_is_refused, wrong_configuration_is_explained, reload_keeps_the_old_when_wrong, odd_names,
          zones_that_come_and_go, clients_that_never_read, followers_that_never_read, refused_with_more_to_say,
          many_requests_in_one_write, real_time_priority_comes_back, a_restrained_zone_goes_away, requests_that_make_no_sense, unprivileged_peers_only_read,
