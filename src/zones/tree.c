@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The tree itself: indexes by id and path, order, and telling the listener. No file access. */
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -155,21 +156,23 @@ int tree_rename(struct zones *zs, struct zone *z, const char *path)
 	if (r == 0) {
 		unindex_path(zs, z);
 		r = set_path(z, path);
+		if (r == 0) { /* told in any case: the old text is gone */
+			zs->stats.renamed_total++;
+			if (zs->ev.on_rename)
+				zs->ev.on_rename(z, old_path, zs->ev.arg);
+		}
 		if (index_path(zs, z) < 0)
 			r = -ENOMEM;
 	}
-	if (r == 0) {
-		zs->stats.renamed_total++;
-		if (zs->ev.on_rename)
-			zs->ev.on_rename(z, old_path, zs->ev.arg);
-	}
-	for (struct zone *c = z->first_child; c && r == 0; c = c->next_sibling) {
-		char child[PATH_MAX];
-
-		r = tree_child_path(z, strrchr(c->path, '/') + 1, child, sizeof(child));
-		if (r == 0)
-			r = tree_rename(zs, c, child);
-	}
 	free(old_path);
+	/* On the heap: a path may have two thousand components. */
+	for (struct zone *c = z->first_child; c && r == 0; c = c->next_sibling) {
+		char *child;
+
+		if (asprintf(&child, "%s%s", z->path, strrchr(c->path, '/')) < 0)
+			return -ENOMEM;
+		r = tree_rename(zs, c, child);
+		free(child);
+	}
 	return r;
 }
