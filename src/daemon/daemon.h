@@ -123,7 +123,8 @@ void pipeline_zones(struct daemon *d);	 /* the tree has changed */
 void pipeline_take_in(struct daemon *d); /* zones just found: the class that the user asked for */
 
 /* publish.c */
-void publish_all(struct daemon *d); /* a new snapshot from what was read */
+/* A new snapshot from what was read. -ENOMEM: nobody may look at the previous one. */
+must_check int publish_all(struct daemon *d);
 must_check int
 publish_tree(struct daemon *d,
 	     bool fresh); /* only the zones: with new readings, or the latest known */

@@ -248,8 +248,8 @@ static void step_tick(struct daemon *d)
 		return;
 	}
 	d->tick_running = false;
-	publish_all(d);
-	look_and_decide(d);
+	if (publish_all(d) == 0)
+		look_and_decide(d);
 	housekeeping(d);
 	pipeline_zones(d);
 }

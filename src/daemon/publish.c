@@ -155,14 +155,14 @@ static void publish_host(struct daemon *d)
 	d->host_before = *h;
 }
 
-void publish_all(struct daemon *d)
+int publish_all(struct daemon *d)
 {
 	uint64_t now_ns = clock_mono_ns();
 
 	d->snap.window_ns = d->snap.now_ns ? now_ns - d->snap.now_ns : 0;
 	d->snap.now_ns = now_ns;
 	if (publish_tree(d, true) < 0)
-		return; /* no memory: the previous snapshot stays */
+		return -ENOMEM; /* the previous snapshot may name zones that are gone by now */
 	for (size_t i = 0; i < d->victims.nr; i++) {
 		struct victim *vi = d->victims.items[i];
 		uint32_t z = publish_index_of(d, vi->zone_id);
@@ -174,4 +174,5 @@ void publish_all(struct daemon *d)
 	}
 	link_ledgers(d);
 	publish_host(d);
+	return 0;
 }
