@@ -175,13 +175,13 @@ static __noinline void wait_late(struct segment *s, u32 v, u64 ns, u64 recent)
 static __always_inline void missed_in(struct segment *s, struct task_struct *prev, u64 start)
 {
 	u32 v = prev->pid ? victim_of(prev) : LEDGER_VICTIM_NONE;
-	struct task_state *st;
+	struct ledger_task *st;
 	u64 old, total;
 	s64 lost;
 
 	if (v == LEDGER_VICTIM_NONE)
 		return;
-	st = bpf_task_storage_get(&tasks, prev, NULL, 0);
+	st = state_find(prev);
 	if (!st)
 		return;
 	old = st->where ? task_out(st, start) : 0;

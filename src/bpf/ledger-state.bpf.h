@@ -9,6 +9,7 @@
 
 #define PF_KTHREAD	  0x00200000
 #define TASK_RUNNING	  0
+#define TASK_DEAD	  0x80
 #define ROOT_CGROUP_ID	  1
 #define NS_PER_MS	  1000000ull
 
@@ -38,27 +39,17 @@ u64 victim_id[LEDGER_NR_VICTIMS]; /* 0: free */
 u64 threshold_ns[LEDGER_NR_VICTIMS];
 u64 counters[COUNTER_NR];
 u64 zone_cache[LEDGER_CACHE_SIZE];
+struct ledger_task task_table[LEDGER_TASKS];
 u64 lookup_all_until; /* rq clock until which every task switched in is looked up */
 u32 cache_gen = 1;
 u32 nr_victims;
 u32 next_slot = SLOT_FIRST;
 
-/*
- * A task of a protected zone. where: it waits since start (48 bits) | cpu + 1 (10) | victim (6); 0: it
- * is not counted as waiting. One word, so that whoever exchanges it owns taking the waiter out.
- * seen_ns: how much of the kernel's run_delay is accounted for, while `tracked`.
- */
-struct task_state {
-	u64 where;
-	u64 seen_ns;
-	u64 tracked; /* it is in a protected zone, without a break */
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, struct task_state);
+	__type(value, struct ledger_task);
 } tasks SEC(".maps");
 
 struct {

@@ -88,7 +88,7 @@ static __always_inline void runner_set(struct ledger_cpu *cs, struct task_struct
 
 /* The caller knows that p is not counted, and nobody else changes it (runqueue lock). In first, then
  * published: a concurrent mover may count it twice for a moment, never less than not at all. */
-static __always_inline void task_in(struct ledger_cpu *cs, struct task_state *st, u32 cpu, u32 v,
+static __always_inline void task_in(struct ledger_cpu *cs, struct ledger_task *st, u32 cpu, u32 v,
 				    u64 now)
 {
 	u64 old;
@@ -103,7 +103,7 @@ static __always_inline void task_in(struct ledger_cpu *cs, struct task_state *st
 }
 
 /* Returns the word it was counted under, 0: it was not. */
-static __always_inline u64 task_out(struct task_state *st, u64 now)
+static __always_inline u64 task_out(struct ledger_task *st, u64 now)
 {
 	u64 old = __sync_lock_test_and_set(&st->where, 0);
 
@@ -113,7 +113,7 @@ static __always_inline u64 task_out(struct task_state *st, u64 now)
 }
 
 /* Move a counted waiter to another (CPU, victim), keeping its start. Fails if someone else did. */
-static __always_inline void task_move(struct task_state *st, u64 old, u32 cpu, u32 v, u64 now)
+static __always_inline void task_move(struct ledger_task *st, u64 old, u32 cpu, u32 v, u64 now)
 {
 	u64 new = (old & ~0xffffull) | (where_pack(0, cpu, v) & 0xffff);
 	struct ledger_cpu *cs = cpu_state(cpu);
@@ -137,12 +137,35 @@ static __always_inline u64 kernel_waited(struct task_struct *p, u64 now)
 	return p->sched_info.run_delay + (since && now > since ? now - since : 0);
 }
 
-static __always_inline struct task_state *state_of(struct task_struct *p, bool create, u64 now)
+/* Task states are in a table at hand, at a fraction of the cost of task storage; whom the table has no
+ * room for has storage. */
+static __always_inline struct ledger_task *table_entry(struct task_struct *p)
 {
-	struct task_state *st = bpf_task_storage_get(&tasks, p, NULL, 0);
+	return &task_table[(u32)p->pid & (LEDGER_TASKS - 1)];
+}
 
-	if (!st && create) {
-		st = bpf_task_storage_get(&tasks, p, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+static __always_inline struct ledger_task *state_find(struct task_struct *p)
+{
+	struct ledger_task *st = table_entry(p);
+
+	return st->task == (u64)p ? st : bpf_task_storage_get(&tasks, p, NULL, 0);
+}
+
+static __noinline struct ledger_task *state_make(struct task_struct *p, bool may_store)
+{
+	struct ledger_task *st = table_entry(p);
+
+	if (!st->task && !__sync_val_compare_and_swap(&st->task, 0, (u64)p))
+		return st;
+	return may_store ? bpf_task_storage_get(&tasks, p, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE) : NULL;
+}
+
+static __always_inline struct ledger_task *state_of(struct task_struct *p, bool may_store, u64 now)
+{
+	struct ledger_task *st = state_find(p);
+
+	if (!st) {
+		st = state_make(p, may_store);
 		if (st) {
 			st->seen_ns = kernel_waited(p, now);
 			st->tracked = 1;
@@ -153,9 +176,22 @@ static __always_inline struct task_state *state_of(struct task_struct *p, bool c
 	return st;
 }
 
+/* p has been switched out for the last time. */
+static __always_inline void state_release(struct task_struct *p)
+{
+	struct ledger_task *st = table_entry(p);
+
+	if (st->task != (u64)p)
+		return;
+	st->where = 0;
+	st->seen_ns = 0;
+	st->tracked = 0;
+	__sync_lock_test_and_set(&st->task, 0);
+}
+
 /* Remember where a victim with a CPU quota queues, so that a flush can see what the quota took. */
 static __always_inline void throttle_note(struct ledger_cpu *cs, struct task_struct *p, u32 cpu, u32 v,
-					  u64 now)
+					  u64 now, bool ran)
 {
 	struct cfs_rq___throttle *cfs = (void *)p->se.cfs_rq;
 	struct pair *pair;
@@ -163,7 +199,8 @@ static __always_inline void throttle_note(struct ledger_cpu *cs, struct task_str
 
 	if (!bpf_core_field_exists(cfs->throttle_count) || !bpf_core_field_exists(cfs->runtime_enabled))
 		return;
-	if (!(cs->throttle_mask & bit) && !cfs->throttle_count && !cfs->runtime_enabled)
+	/* A quota is met first by a task that runs: looked for when one stops, not at each wake-up. */
+	if (!(cs->throttle_mask & bit) && !cfs->throttle_count && !(ran && cfs->runtime_enabled))
 		return;
 	pair = pair_state(cpu, v);
 	if (!pair)

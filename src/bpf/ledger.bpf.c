@@ -20,7 +20,7 @@
 static __always_inline void switch_out(struct ledger_cpu *cs, struct task_struct *prev, u32 cpu,
 				       u64 now)
 {
-	struct task_state *st;
+	struct ledger_task *st;
 	u32 v;
 
 	v = victim_of(prev);
@@ -29,7 +29,7 @@ static __always_inline void switch_out(struct ledger_cpu *cs, struct task_struct
 	st = state_of(prev, may_create_storage, now);
 	if (!st)
 		return;
-	throttle_note(cs, prev, cpu, v, now);
+	throttle_note(cs, prev, cpu, v, now, true);
 	task_in(cs, st, cpu, v, now);
 }
 
@@ -61,7 +61,7 @@ static __always_inline void wait_record(u32 v, u64 ns)
 }
 
 /* next no longer waits: its wait is paid together with all others'. */
-static __always_inline u64 wait_end(struct segment *s, struct task_state *st)
+static __always_inline u64 wait_end(struct segment *s, struct ledger_task *st)
 {
 	u64 old = st && st->where ? __sync_lock_test_and_set(&st->where, 0) : 0;
 
@@ -77,7 +77,7 @@ static __always_inline u64 wait_end(struct segment *s, struct task_state *st)
 
 /* What the kernel says next has waited beyond what was counted. */
 static __always_inline void wait_check(struct segment *s, struct task_struct *next,
-				       struct task_state *st, u32 v, u64 old, u64 last)
+				       struct ledger_task *st, u32 v, u64 old, u64 last)
 {
 	u64 total = kernel_waited(next, s->now), seen = next->sched_info.run_delay;
 	s64 lost;
@@ -127,7 +127,7 @@ static __always_inline int switch_busy(struct ledger_cpu *cs, u32 cpu, struct ta
 		.victim = cs->run_victim,
 		.leaving = LEDGER_VICTIM_NONE,
 	}, *s = &seg;
-	struct task_state *st = NULL;
+	struct ledger_task *st = NULL;
 	u32 v;
 
 	if (s->slot == SLOT_LAZY) {
@@ -140,7 +140,7 @@ static __always_inline int switch_busy(struct ledger_cpu *cs, u32 cpu, struct ta
 	runner_set(cs, next);
 	v = cs->run_victim;
 	if (v != LEDGER_VICTIM_NONE || s->now < lookup_all_until) {
-		st = bpf_task_storage_get(&tasks, next, NULL, 0);
+		st = state_find(next);
 		old = wait_end(s, st);
 	}
 	if (cs->mask)
@@ -173,6 +173,8 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	if (missed)
 		count(COUNTER_MISSED_SWITCHES);
 	waits = preempt || prev_state == TASK_RUNNING;
+	if (prev_state & TASK_DEAD)
+		state_release(prev);
 	if (cs->mask || (waits && victim_of(prev) != LEDGER_VICTIM_NONE))
 		return switch_busy(cs, cpu, prev, next, waits, missed);
 	cs->run_slot = SLOT_LAZY;
@@ -190,10 +192,20 @@ static __always_inline void runner_find(struct ledger_cpu *cs, struct rq *rq, u6
 		runner_set(cs, curr);
 }
 
+/* The clock when p was put on its queue: as the kernel noted it, else as it is now. */
+static __always_inline u64 queued_clock(struct task_struct *p)
+{
+	u64 queued = 0;
+
+	if (bpf_core_field_exists(p->sched_info.last_queued))
+		queued = p->sched_info.last_queued;
+	return queued ?: clock_of(p);
+}
+
 static __always_inline int woken(struct task_struct *p)
 {
 	struct ledger_cpu *cs;
-	struct task_state *st;
+	struct ledger_task *st;
 	u32 v, cpu;
 	u64 now;
 
@@ -202,7 +214,7 @@ static __always_inline int woken(struct task_struct *p)
 	v = victim_of(p);
 	if (v == LEDGER_VICTIM_NONE)
 		return 0;
-	now = clock_of(p);
+	now = queued_clock(p);
 	st = state_of(p, may_create_storage, now);
 	if (!st || st->where) /* preempted on its way to sleep: it has been waiting all along */
 		return 0;
@@ -210,7 +222,7 @@ static __always_inline int woken(struct task_struct *p)
 	cs = cpu_state(cpu);
 	if (!cs)
 		return 0;
-	throttle_note(cs, p, cpu, v, now);
+	throttle_note(cs, p, cpu, v, now, false);
 	if (cs->run_slot == SLOT_LAZY)
 		runner_find(cs, p->se.cfs_rq->rq, now);
 	task_in(cs, st, cpu, v, now);
@@ -233,12 +245,12 @@ int BPF_PROG(on_wakeup_new, struct task_struct *p)
 SEC("tp_btf/sched_migrate_task")
 int BPF_PROG(on_migrate, struct task_struct *p, int dest_cpu)
 {
-	struct task_state *st;
+	struct ledger_task *st;
 	u64 old, now;
 
 	if (!nr_victims || victim_of(p) == LEDGER_VICTIM_NONE)
 		return 0;
-	st = bpf_task_storage_get(&tasks, p, NULL, 0);
+	st = state_find(p);
 	old = st ? st->where : 0;
 	if (!old || where_cpu(old) == (u32)dest_cpu)
 		return 0;
@@ -270,11 +282,11 @@ static __always_inline void rehome(struct task_struct *p)
 {
 	u32 v = victim_of(p), cpu;
 	struct ledger_cpu *cs;
-	struct task_state *st;
+	struct ledger_task *st;
 	u64 old, now;
 
 	now = clock_of(p);
-	st = v == LEDGER_VICTIM_NONE ? bpf_task_storage_get(&tasks, p, NULL, 0) : state_of(p, true, now);
+	st = v == LEDGER_VICTIM_NONE ? state_find(p) : state_of(p, true, now);
 	if (!st)
 		return;
 	old = st->where;
@@ -298,7 +310,7 @@ static __always_inline void rehome(struct task_struct *p)
 	cs = cpu_state(cpu);
 	if (!cs)
 		return;
-	throttle_note(cs, p, cpu, v, now);
+	throttle_note(cs, p, cpu, v, now, true);
 	if (!waiter_in(cs, cpu, v, now))
 		return;
 	if (__sync_val_compare_and_swap(&st->where, 0, where_pack(now, cpu, v)) != 0)

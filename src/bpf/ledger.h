@@ -16,6 +16,7 @@ typedef int32_t s32;
 #define LEDGER_VICTIM_NONE    127	/* "no protected zone" in a cache word */
 #define LEDGER_NR_BUCKETS     320	/* 40 powers of two x 8 */
 #define LEDGER_CACHE_SIZE     16384	/* power of two */
+#define LEDGER_TASKS	      16384	/* task states at hand, power of two; the rest in task storage */
 #define LEDGER_DEPTH_MAX      32	/* cgroup nesting looked through for a protected ancestor */
 #define LEDGER_WAITERS_BITS   10
 #define LEDGER_WAITERS_MAX    ((1 << LEDGER_WAITERS_BITS) - 1)
@@ -55,6 +56,18 @@ struct ledger_cpu {
 	u64 x[LEDGER_NR_VICTIMS];
 	u64 wait_ns[LEDGER_NR_VICTIMS];
 	u64 own_ns[SLOT_FIRST][LEDGER_NR_VICTIMS]; /* what is not a zone's */
+};
+
+/*
+ * A task of a protected zone. where: it waits since start (48 bits) | cpu + 1 (10) | victim (6); 0: it
+ * is not counted as waiting. One word, so that whoever exchanges it owns taking the waiter out.
+ * seen_ns: how much of the kernel's run_delay is accounted for, while `tracked`.
+ */
+struct ledger_task {
+	u64 task; /* owner's address, 0: free; unused in task storage */
+	u64 where;
+	u64 seen_ns;
+	u64 tracked; /* it is in a protected zone, without a break */
 };
 
 /* One culprit slot: written when the zone in it is charged. */

@@ -69,9 +69,10 @@ static void victim_clear(struct ledger *l, uint32_t v)
 	}
 }
 
-/* The hooks did nothing so far: who runs on each CPU is not known. */
+/* The hooks did nothing so far: who runs on each CPU is not known, nor which tasks have ended. */
 static void runners_forget(struct ledger *l)
 {
+	memset(l->skel->bss->task_table, 0, sizeof(l->skel->bss->task_table));
 	for (uint32_t cpu = 0; cpu < l->nr_cpus; cpu++) {
 		l->cpus[cpu].run_slot = SLOT_UNKNOWN;
 		l->cpus[cpu].run_victim = LEDGER_VICTIM_NONE;
