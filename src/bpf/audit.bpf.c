@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Logs raw scheduler events and run_delay of the tasks of up to four cgroups, in the order in which
- * they happen, into one mapped array. It decides nothing: the replay is user space's. For tests only.
+ * they happen, into one mapped array. It decides nothing: the replay is user space's. For tests
+ * only.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -231,7 +232,8 @@ int audit_tasks(struct bpf_iter__task *ctx)
 		return 0;
 	out.pid = p->pid;
 	out.run_delay_ns = p->sched_info.run_delay;
-	out.waiting_cpu = task_on_rq(p) == 1 && !task_on_cpu(p) && !p->__state ? (s32)p->thread_info.cpu : -1;
+	out.waiting_cpu =
+	    task_on_rq(p) == 1 && !task_on_cpu(p) && !p->__state ? (s32)p->thread_info.cpu : -1;
 	bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
 	return 0;
 }

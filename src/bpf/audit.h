@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Records of the audit log: raw scheduler events, from which tests replay what the ledger claims. */
+/* Records of the audit log: raw scheduler events, from which tests replay what the ledger claims.
+ */
 #pragma once
 
 #ifndef __bpf__
@@ -16,12 +17,12 @@ enum audit_kind {
 	AUDIT_SWITCH,  /* a: prev, b: next */
 	AUDIT_WAKE,    /* a: a watched task was put on the CPU's queue */
 	AUDIT_MIGRATE, /* a: a watched task goes to the CPU */
-	AUDIT_UNSEEN,  /* a: runs since ns by the kernel's account; its switch-in was not reported */
-	AUDIT_DEAD,    /* a: a watched task has ended; ns: its run_delay */
+	AUDIT_UNSEEN, /* a: runs since ns by the kernel's account; its switch-in was not reported */
+	AUDIT_DEAD,   /* a: a watched task has ended; ns: its run_delay */
 };
 
 enum audit_flag {
-	AUDIT_PREV_WAITS = 1, /* prev stays runnable */
+	AUDIT_PREV_WAITS = 1,  /* prev stays runnable */
 	AUDIT_NEXT_KERNEL = 2, /* AUDIT_UNSEEN: a itself */
 };
 
@@ -30,7 +31,7 @@ struct audit_record {
 	s32 a, b;
 	u32 zone_a, zone_b; /* low half of the cgroup id */
 	u32 cpu;
-	u32 kind_flags; /* kind | flags << 8 */
+	u32 kind_flags;	      /* kind | flags << 8 */
 	u32 irq_ns, steal_ns; /* AUDIT_SWITCH: of these, since the last one on this CPU */
 };
 

@@ -7,13 +7,14 @@
  * persists, events follow one another at 1, 2, 4 ... 16 ms.
  *
  * Starting a timer under the runqueue lock: bpf_timer_start() takes the timer's own spin lock (held
- * elsewhere only to init, start, cancel or free this very timer) and the hrtimer base lock, and calls
- * hrtimer_start() with MODE_REL_SOFT, which enqueues and programs the clock event; it wakes nobody
- * (the soft interrupt is raised from the timer interrupt). The scheduler itself calls hrtimer_start()
- * under the runqueue lock (bandwidth timer, deadline timer, hrtick), so that lock order is already
- * the kernel's; hrtimer callbacks run with the base lock dropped. Timers are initialised and get
- * their callback from a syscall program, never from a hook. Kernels that have made bpf_timer_start()
- * safe for any context defer it to irq_work when interrupts are off: some microseconds later.
+ * elsewhere only to init, start, cancel or free this very timer) and the hrtimer base lock, and
+ * calls hrtimer_start() with MODE_REL_SOFT, which enqueues and programs the clock event; it wakes
+ * nobody (the soft interrupt is raised from the timer interrupt). The scheduler itself calls
+ * hrtimer_start() under the runqueue lock (bandwidth timer, deadline timer, hrtick), so that lock
+ * order is already the kernel's; hrtimer callbacks run with the base lock dropped. Timers are
+ * initialised and get their callback from a syscall program, never from a hook. Kernels that have
+ * made bpf_timer_start() safe for any context defer it to irq_work when interrupts are off: some
+ * microseconds later.
  */
 #pragma once
 #include "ledger-state.bpf.h"
@@ -63,7 +64,8 @@ static __always_inline void window_begin(struct pair *pair, u64 clock, u64 mono_
 	pair->window_ns = window_ns;
 }
 
-/* A foreign zone runs on `cpu` (run_slot) and a task of victim v waits there: from now on it is timed. */
+/* A foreign zone runs on `cpu` (run_slot) and a task of victim v waits there: from now on it is
+ * timed. */
 __noinline int overlap_begin(u32 cpu, u32 v, u64 now)
 {
 	struct ledger_cpu *cs = cpu_state(cpu);

@@ -7,11 +7,11 @@
 #include <bpf/bpf_tracing.h>
 #include "bpf/ledger.h"
 
-#define PF_KTHREAD	  0x00200000
-#define TASK_RUNNING	  0
-#define TASK_DEAD	  0x80
-#define ROOT_CGROUP_ID	  1
-#define NS_PER_MS	  1000000ull
+#define PF_KTHREAD     0x00200000
+#define TASK_RUNNING   0
+#define TASK_DEAD      0x80
+#define ROOT_CGROUP_ID 1
+#define NS_PER_MS      1000000ull
 
 /* Fields that only some kernels have. */
 struct rq___irq {
@@ -32,7 +32,7 @@ struct cfs_rq___self {
 /* Set by user space before loading. */
 const volatile u32 max_slots = SLOT_FIRST;
 const volatile u32 max_cpus = 1;
-const volatile bool track_kernel; /* run_delay exists, and every move of a task is seen */
+const volatile bool track_kernel;	/* run_delay exists, and every move of a task is seen */
 const volatile bool may_create_storage; /* creating is safe under the runqueue lock */
 
 u64 victim_id[LEDGER_NR_VICTIMS]; /* 0: free */
@@ -71,7 +71,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, LEDGER_NR_VICTIMS * LEDGER_NR_BUCKETS);
+	__uint(max_entries, LEDGER_NR_VICTIMS *LEDGER_NR_BUCKETS);
 	__type(key, u32);
 	__type(value, u64);
 } hist SEC(".maps");
@@ -113,9 +113,10 @@ struct {
 struct pair {
 	struct bpf_timer timer;
 	u64 cfs_rq; /* where its latest waiter queues; an address, to be read with probes */
-	u64 throttled_ns, throttled_clock; /* of cfs_rq, at the last flush or the first wait since */
-	u64 overlap_since; /* rq clock; valid while the bit in overlap_mask is set */
-	u64 foreign_ns; /* time with a waiter here and a foreign zone running */
+	u64 throttled_ns,
+	    throttled_clock; /* of cfs_rq, at the last flush or the first wait since */
+	u64 overlap_since;   /* rq clock; valid while the bit in overlap_mask is set */
+	u64 foreign_ns;	     /* time with a waiter here and a foreign zone running */
 	u64 armed_foreign_ns, armed_clock, armed_mono_ns; /* at the start of the watched window */
 	u64 window_ns;
 	u32 armed;

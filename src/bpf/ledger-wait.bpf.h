@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiters in and out of the ledger's words, and the per-task word that says under what they count. */
+/* Waiters in and out of the ledger's words, and the per-task word that says under what they count.
+ */
 #pragma once
 #include "ledger-zone.bpf.h"
 #include "ledger-fast.bpf.h"
@@ -86,8 +87,9 @@ static __always_inline void runner_set(struct ledger_cpu *cs, struct task_struct
 	runner_of(p, &cs->run_slot, &cs->run_victim);
 }
 
-/* The caller knows that p is not counted, and nobody else changes it (runqueue lock). In first, then
- * published: a concurrent mover may count it twice for a moment, never less than not at all. */
+/* The caller knows that p is not counted, and nobody else changes it (runqueue lock). In first,
+ * then published: a concurrent mover may count it twice for a moment, never less than not at all.
+ */
 static __always_inline void task_in(struct ledger_cpu *cs, struct ledger_task *st, u32 cpu, u32 v,
 				    u64 now)
 {
@@ -137,8 +139,8 @@ static __always_inline u64 kernel_waited(struct task_struct *p, u64 now)
 	return p->sched_info.run_delay + (since && now > since ? now - since : 0);
 }
 
-/* Task states are in a table at hand, at a fraction of the cost of task storage; whom the table has no
- * room for has storage. */
+/* Task states are in a table at hand, at a fraction of the cost of task storage; whom the table has
+ * no room for has storage. */
 static __always_inline struct ledger_task *table_entry(struct task_struct *p)
 {
 	return &task_table[(u32)p->pid & (LEDGER_TASKS - 1)];
@@ -157,7 +159,8 @@ static __noinline struct ledger_task *state_make(struct task_struct *p, bool may
 
 	if (!st->task && !__sync_val_compare_and_swap(&st->task, 0, (u64)p))
 		return st;
-	return may_store ? bpf_task_storage_get(&tasks, p, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE) : NULL;
+	return may_store ? bpf_task_storage_get(&tasks, p, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE)
+			 : NULL;
 }
 
 static __always_inline struct ledger_task *state_of(struct task_struct *p, bool may_store, u64 now)
@@ -190,16 +193,18 @@ static __always_inline void state_release(struct task_struct *p)
 }
 
 /* Remember where a victim with a CPU quota queues, so that a flush can see what the quota took. */
-static __always_inline void throttle_note(struct ledger_cpu *cs, struct task_struct *p, u32 cpu, u32 v,
-					  u64 now, bool ran)
+static __always_inline void throttle_note(struct ledger_cpu *cs, struct task_struct *p, u32 cpu,
+					  u32 v, u64 now, bool ran)
 {
 	struct cfs_rq___throttle *cfs = (void *)p->se.cfs_rq;
 	struct pair *pair;
 	u64 bit = 1ull << (v & 63);
 
-	if (!bpf_core_field_exists(cfs->throttle_count) || !bpf_core_field_exists(cfs->runtime_enabled))
+	if (!bpf_core_field_exists(cfs->throttle_count) ||
+	    !bpf_core_field_exists(cfs->runtime_enabled))
 		return;
-	/* A quota is met first by a task that runs: looked for when one stops, not at each wake-up. */
+	/* A quota is met first by a task that runs: looked for when one stops, not at each wake-up.
+	 */
 	if (!(cs->throttle_mask & bit) && !cfs->throttle_count && !(ran && cfs->runtime_enabled))
 		return;
 	pair = pair_state(cpu, v);

@@ -10,7 +10,7 @@
 
 /* Cache word: serial (32) | generation (7) | slot (18) | victim (7). */
 #define WORD_SLOT(w)   ((u32)((w) >> 7) & 0x3ffff)
-#define WORD_VICTIM(w) ((u32)(w) & 127)
+#define WORD_VICTIM(w) ((u32)(w)&127)
 #define WORD_TAG(w)    ((w) >> 25)
 
 static __always_inline u64 group_cgroup_id(u64 group)

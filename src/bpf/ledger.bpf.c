@@ -3,16 +3,17 @@
  * The wait ledger: who ran on a CPU while a protected zone's task was runnable and waiting there.
  *
  * For each (CPU, victim) one word x = (sum of start times << 10) + waiters. Any CPU adds a waiter
- * with x += (start << 10) + 1 and takes it out at time t with x -= (t << 10) + 1, atomically, without
- * the runqueue lock. Only the CPU itself pays out, at sched_switch: what its w waiters with start sum
- * S have waited unpaid is I = w * now - S; it is charged to whoever ran, and x += I << 10 marks it
- * paid. All of it modulo 2^64, so concurrent changes add up whatever their order. The clock is the
- * runqueue's: that of the kernel's own run_delay.
+ * with x += (start << 10) + 1 and takes it out at time t with x -= (t << 10) + 1, atomically,
+ * without the runqueue lock. Only the CPU itself pays out, at sched_switch: what its w waiters with
+ * start sum S have waited unpaid is I = w * now - S; it is charged to whoever ran, and x += I << 10
+ * marks it paid. All of it modulo 2^64, so concurrent changes add up whatever their order. The
+ * clock is the runqueue's: that of the kernel's own run_delay.
  *
- * Limits: 1023 waiters per (CPU, victim), CPUs 0..1022, waits under 39 hours (for the histogram), 64
- * victims; what exceeds them is counted, never misattributed. Where one runner's stretch holds several
- * causes (own quota, steal, interrupts) the wait is split in proportion to their time. With nested
- * quotas the one of the latest waiter's cgroup counts for all waiters of the victim on that CPU.
+ * Limits: 1023 waiters per (CPU, victim), CPUs 0..1022, waits under 39 hours (for the histogram),
+ * 64 victims; what exceeds them is counted, never misattributed. Where one runner's stretch holds
+ * several causes (own quota, steal, interrupts) the wait is split in proportion to their time. With
+ * nested quotas the one of the latest waiter's cgroup counts for all waiters of the victim on that
+ * CPU.
  */
 #include "ledger-pay.bpf.h"
 #include "task.bpf.h"
@@ -113,21 +114,26 @@ static __always_inline void overlaps_begin(struct ledger_cpu *cs, u32 cpu, u64 n
 	}
 }
 
+enum switch_flag { SWITCH_WAITS = 1, SWITCH_MISSED = 2 };
+
 /* Somebody waits here: pay, then see who waits on. */
-static __always_inline int switch_busy(struct ledger_cpu *cs, u32 cpu, struct task_struct *prev,
-				       struct task_struct *next, bool waits, bool missed)
+static __always_inline int switch_busy(struct ledger_cpu *cs, struct task_struct *prev,
+				       struct task_struct *next, u32 flags)
 {
 	struct rq *rq = next->se.cfs_rq->rq;
 	u64 now = rq->clock, old = 0, last = cs->since_clock;
-	struct segment seg = {
-		.now = now,
-		.len = now - last,
-		.cpu = cpu,
-		.slot = cs->run_slot,
-		.victim = cs->run_victim,
-		.leaving = LEDGER_VICTIM_NONE,
-	}, *s = &seg;
+	struct segment seg =
+			   {
+			       .now = now,
+			       .len = now - last,
+			       .cpu = bpf_get_smp_processor_id(),
+			       .slot = cs->run_slot,
+			       .victim = cs->run_victim,
+			       .leaving = LEDGER_VICTIM_NONE,
+			   },
+		       *s = &seg;
 	struct ledger_task *st = NULL;
+	bool missed = flags & SWITCH_MISSED;
 	u32 v;
 
 	if (s->slot == SLOT_LAZY) {
@@ -147,7 +153,7 @@ static __always_inline int switch_busy(struct ledger_cpu *cs, u32 cpu, struct ta
 		pay(cs, s, prev, rq, missed);
 	if (v != LEDGER_VICTIM_NONE && track_kernel)
 		wait_check(s, next, st, v, old, last);
-	if (waits)
+	if (flags & SWITCH_WAITS)
 		switch_out(cs, prev, s->cpu, s->now);
 	if (cs->run_slot >= SLOT_FIRST)
 		overlaps_begin(cs, s->cpu, s->now);
@@ -159,24 +165,24 @@ SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
 	     unsigned int prev_state)
 {
+	u32 cpu = bpf_get_smp_processor_id(), flags = 0;
 	struct ledger_cpu *cs;
-	bool waits, missed;
-	u32 cpu;
 
 	if (!nr_victims)
 		return 0;
-	cpu = bpf_get_smp_processor_id();
 	cs = cpu_state(cpu);
 	if (!cs)
 		return 0;
-	missed = (u64)prev != cs->run_task && cs->run_task;
-	if (missed)
+	if ((u64)prev != cs->run_task && cs->run_task) {
+		flags = SWITCH_MISSED;
 		count(COUNTER_MISSED_SWITCHES);
-	waits = preempt || prev_state == TASK_RUNNING;
-	if (prev_state & TASK_DEAD)
+	}
+	if (preempt || prev_state == TASK_RUNNING)
+		flags |= SWITCH_WAITS;
+	else if (prev_state & TASK_DEAD)
 		state_release(prev);
-	if (cs->mask || (waits && victim_of(prev) != LEDGER_VICTIM_NONE))
-		return switch_busy(cs, cpu, prev, next, waits, missed);
+	if (cs->mask || (flags & SWITCH_WAITS && victim_of(prev) != LEDGER_VICTIM_NONE))
+		return switch_busy(cs, prev, next, flags);
 	cs->run_slot = SLOT_LAZY;
 	cs->run_task = (u64)next;
 	return 0;
@@ -202,23 +208,15 @@ static __always_inline u64 queued_clock(struct task_struct *p)
 	return queued ?: clock_of(p);
 }
 
-static __always_inline int woken(struct task_struct *p)
+static __always_inline int wait_begin(struct task_struct *p, u32 v)
 {
+	u64 now = queued_clock(p);
+	struct ledger_task *st = state_of(p, may_create_storage, now);
+	u32 cpu = p->thread_info.cpu;
 	struct ledger_cpu *cs;
-	struct ledger_task *st;
-	u32 v, cpu;
-	u64 now;
 
-	if (!nr_victims || task_on_cpu(p))
-		return 0;
-	v = victim_of(p);
-	if (v == LEDGER_VICTIM_NONE)
-		return 0;
-	now = queued_clock(p);
-	st = state_of(p, may_create_storage, now);
 	if (!st || st->where) /* preempted on its way to sleep: it has been waiting all along */
 		return 0;
-	cpu = p->thread_info.cpu;
 	cs = cpu_state(cpu);
 	if (!cs)
 		return 0;
@@ -227,6 +225,16 @@ static __always_inline int woken(struct task_struct *p)
 		runner_find(cs, p->se.cfs_rq->rq, now);
 	task_in(cs, st, cpu, v, now);
 	return 0;
+}
+
+static __always_inline int woken(struct task_struct *p)
+{
+	u32 v;
+
+	if (!nr_victims || task_on_cpu(p))
+		return 0;
+	v = victim_of(p);
+	return v == LEDGER_VICTIM_NONE ? 0 : wait_begin(p, v);
 }
 
 SEC("tp_btf/sched_wakeup")

@@ -12,16 +12,16 @@ typedef uint32_t u32;
 typedef int32_t s32;
 #endif
 
-#define LEDGER_NR_VICTIMS     64
-#define LEDGER_VICTIM_NONE    127	/* "no protected zone" in a cache word */
-#define LEDGER_NR_BUCKETS     320	/* 40 powers of two x 8 */
-#define LEDGER_CACHE_SIZE     16384	/* power of two */
-#define LEDGER_TASKS	      16384	/* task states at hand, power of two; the rest in task storage */
-#define LEDGER_DEPTH_MAX      32	/* cgroup nesting looked through for a protected ancestor */
-#define LEDGER_WAITERS_BITS   10
-#define LEDGER_WAITERS_MAX    ((1 << LEDGER_WAITERS_BITS) - 1)
-#define LEDGER_COMM	      16
-#define LEDGER_GEN_MASK	      127
+#define LEDGER_NR_VICTIMS   64
+#define LEDGER_VICTIM_NONE  127	  /* "no protected zone" in a cache word */
+#define LEDGER_NR_BUCKETS   320	  /* 40 powers of two x 8 */
+#define LEDGER_CACHE_SIZE   16384 /* power of two */
+#define LEDGER_TASKS	    16384 /* task states at hand, power of two; the rest in task storage */
+#define LEDGER_DEPTH_MAX    32	  /* cgroup nesting looked through for a protected ancestor */
+#define LEDGER_WAITERS_BITS 10
+#define LEDGER_WAITERS_MAX  ((1 << LEDGER_WAITERS_BITS) - 1)
+#define LEDGER_COMM	    16
+#define LEDGER_GEN_MASK	    127
 
 /* Culprit slots. Zones begin at SLOT_FIRST; 0 is what an unseen CPU runs. */
 enum ledger_slot {
@@ -41,7 +41,7 @@ enum ledger_slot {
  * x[v] = (sum of the waiters' unpaid start times << LEDGER_WAITERS_BITS) + waiters, modulo 2^64.
  */
 struct ledger_cpu {
-	u64 mask; /* victims that may have waiters here */
+	u64 mask;     /* victims that may have waiters here */
 	u64 run_task; /* who runs: an address, only to be compared; 0: nothing seen yet */
 	s32 run_pid;  /* where run_slot is known */
 	u32 run_slot, run_victim;
@@ -50,8 +50,8 @@ struct ledger_cpu {
 	u64 since_clock;
 	u64 since_steal, since_irq; /* steal and accounted interrupt time at that moment */
 	u64 irq_ns, irq_start;	    /* interrupt time after it, by tracepoints */
-	u64 overlap_mask;  /* of these: an overlap with a foreign runner is being timed */
-	u64 throttle_mask; /* victims that have met a CPU quota here */
+	u64 overlap_mask;	    /* of these: an overlap with a foreign runner is being timed */
+	u64 throttle_mask;	    /* victims that have met a CPU quota here */
 	u64 pad[4];
 	u64 x[LEDGER_NR_VICTIMS];
 	u64 wait_ns[LEDGER_NR_VICTIMS];
@@ -59,8 +59,8 @@ struct ledger_cpu {
 };
 
 /*
- * A task of a protected zone. where: it waits since start (48 bits) | cpu + 1 (10) | victim (6); 0: it
- * is not counted as waiting. One word, so that whoever exchanges it owns taking the waiter out.
+ * A task of a protected zone. where: it waits since start (48 bits) | cpu + 1 (10) | victim (6); 0:
+ * it is not counted as waiting. One word, so that whoever exchanges it owns taking the waiter out.
  * seen_ns: how much of the kernel's run_delay is accounted for, while `tracked`.
  */
 struct ledger_task {

@@ -17,8 +17,7 @@
 DEFINE_CLEANUP(struct ledger *, ledger_close)
 DEFINE_CLEANUP(struct btf *, btf__free)
 
-printf_like(2, 0)
-static int print_debug(enum libbpf_print_level level, const char *fmt, va_list ap)
+printf_like(2, 0) static int print_debug(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
 	_cleanup_free_ char *text = NULL;
 
@@ -64,13 +63,14 @@ static bool has_field(const struct btf *btf, const char *type, const char *field
 
 static int check_hooks(const struct btf *btf, struct error *reterr)
 {
-	static const char *const hooks[] = {"sched_switch", "sched_wakeup", "sched_wakeup_new",
-					    "sched_migrate_task", "sched_process_fork",
-					    "cgroup_attach_task"};
+	static const char *const hooks[] = {"sched_switch",	  "sched_wakeup",
+					    "sched_wakeup_new",	  "sched_migrate_task",
+					    "sched_process_fork", "cgroup_attach_task"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(hooks); i++)
 		if (!has_hook(btf, hooks[i]))
-			return error_set(reterr, -EOPNOTSUPP, "this kernel has no hook %s", hooks[i]);
+			return error_set(reterr, -EOPNOTSUPP, "this kernel has no hook %s",
+					 hooks[i]);
 	if (!has_field(btf, "task_struct", "sched_task_group"))
 		return error_set(reterr, -EOPNOTSUPP,
 				 "this kernel has no CPU controller (CONFIG_CGROUP_SCHED)");
@@ -98,12 +98,12 @@ static int size_maps(struct ledger *l)
 		struct bpf_map *map;
 		uint32_t entries;
 	} sizes[] = {
-		{s->maps.cpus, l->nr_cpus},
-		{s->maps.pairs, l->nr_cpus * LEDGER_NR_VICTIMS},
-		{s->maps.cells, l->max_slots * LEDGER_NR_VICTIMS},
-		{s->maps.slot_info, l->max_slots},
-		{s->maps.slots, l->max_slots},
-		{s->maps.free_slots, l->max_slots},
+	    {s->maps.cpus, l->nr_cpus},
+	    {s->maps.pairs, l->nr_cpus * LEDGER_NR_VICTIMS},
+	    {s->maps.cells, l->max_slots * LEDGER_NR_VICTIMS},
+	    {s->maps.slot_info, l->max_slots},
+	    {s->maps.slots, l->max_slots},
+	    {s->maps.free_slots, l->max_slots},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -121,7 +121,8 @@ static int load(struct ledger *l, struct error *reterr)
 	int r;
 
 	if (!btf)
-		return error_errno(reterr, -EOPNOTSUPP, "kernel type information (BTF) not readable");
+		return error_errno(reterr, -EOPNOTSUPP,
+				   "kernel type information (BTF) not readable");
 	r = check_hooks(btf, reterr);
 	if (r)
 		return r;
@@ -135,8 +136,8 @@ static int load(struct ledger *l, struct error *reterr)
 	l->skel->rodata->max_cpus = l->nr_cpus;
 	/* Without the thread iterator, threads may change their zone unseen. */
 	l->skel->rodata->track_kernel =
-		has_field(btf, "sched_info", "last_queued") &&
-		btf__find_by_name_kind(btf, "bpf_iter_task_new", BTF_KIND_FUNC) > 0;
+	    has_field(btf, "sched_info", "last_queued") &&
+	    btf__find_by_name_kind(btf, "bpf_iter_task_new", BTF_KIND_FUNC) > 0;
 	/* Kernels whose task storage has an allocator of its own never wake anybody in it. */
 	l->skel->rodata->may_create_storage = has_field(btf, "bpf_local_storage_map", "bpf_ma");
 	r = size_maps(l);
@@ -186,8 +187,9 @@ int ledger_open(const struct ledger_options *o, struct ledger **ret, struct erro
 	libbpf_set_print(print_debug);
 	nr_cpus = libbpf_num_possible_cpus();
 	if (nr_cpus < 1 || nr_cpus > CPUS_MAX)
-		return error_set(reterr, -EOPNOTSUPP, "the wait ledger is made for up to %d CPUs, not %d",
-				 CPUS_MAX, nr_cpus);
+		return error_set(reterr, -EOPNOTSUPP,
+				 "the wait ledger is made for up to %d CPUs, not %d", CPUS_MAX,
+				 nr_cpus);
 	l->nr_cpus = nr_cpus;
 	if (!o->max_zones || o->max_zones > (1u << 18) - 1 - SLOT_FIRST)
 		return error_set(reterr, -EINVAL, "ledger: max_zones %u", o->max_zones);

@@ -13,7 +13,8 @@ struct ledger {
 	struct ledger_bpf *skel;
 	struct ring_buffer *ring;
 	uint32_t nr_cpus, max_slots;
-	/* The maps, mapped: [nr_cpus], [victim][max_slots], [victim][LEDGER_BUCKETS], [max_slots]. */
+	/* The maps, mapped: [nr_cpus], [victim][max_slots], [victim][LEDGER_BUCKETS], [max_slots].
+	 */
 	struct ledger_cpu *cpus;
 	uint64_t *cells, *hist;
 	struct ledger_slot_info *slots;

@@ -12,9 +12,9 @@ static const struct {
 	enum ledger_slot slot;
 	enum cause cause;
 } slot_causes[] = {
-	{SLOT_UNKNOWN, CAUSE_UNKNOWN},	   {SLOT_IDLE, CAUSE_IDLE}, {SLOT_KERNEL, CAUSE_KERNEL},
-	{SLOT_HOST, CAUSE_HOST},	   {SLOT_SELF, CAUSE_SELF}, {SLOT_GONE, CAUSE_NEIGHBOUR},
-	{SLOT_THROTTLED, CAUSE_THROTTLED},
+    {SLOT_UNKNOWN, CAUSE_UNKNOWN},     {SLOT_IDLE, CAUSE_IDLE}, {SLOT_KERNEL, CAUSE_KERNEL},
+    {SLOT_HOST, CAUSE_HOST},	       {SLOT_SELF, CAUSE_SELF}, {SLOT_GONE, CAUSE_NEIGHBOUR},
+    {SLOT_THROTTLED, CAUSE_THROTTLED},
 };
 
 static uint64_t load(const uint64_t *p)
@@ -165,21 +165,20 @@ void ledger_health(struct ledger *l, struct ledger_health *ret)
 	struct bpf_program *prog;
 
 	*ret = (struct ledger_health){
-		.events_lost_total = load(&c[COUNTER_EVENTS_LOST]),
-		.storage_failed_total = load(&c[COUNTER_STORAGE_FAILED]),
-		.waiters_overflow_total = load(&c[COUNTER_WAITERS_OVERFLOW]),
-		.slots_overflow_total = load(&c[COUNTER_SLOTS_OVERFLOW]),
-		.missed_switches_total = load(&c[COUNTER_MISSED_SWITCHES]),
-		.clock_backwards_total = load(&c[COUNTER_CLOCK_BACKWARDS]),
-		.stale_waiters_total = load(&c[COUNTER_STALE_WAITERS]),
-		.late_waits_total = load(&c[COUNTER_LATE_WAITS]),
-		.timers_failed_total = load(&c[COUNTER_TIMER_FAILED]),
-		.irq_split = l->irq_split,
-		.steal_split = l->steal_split,
-		.throttle_exact = l->throttle_exact,
+	    .events_lost_total = load(&c[COUNTER_EVENTS_LOST]),
+	    .storage_failed_total = load(&c[COUNTER_STORAGE_FAILED]),
+	    .waiters_overflow_total = load(&c[COUNTER_WAITERS_OVERFLOW]),
+	    .slots_overflow_total = load(&c[COUNTER_SLOTS_OVERFLOW]),
+	    .missed_switches_total = load(&c[COUNTER_MISSED_SWITCHES]),
+	    .clock_backwards_total = load(&c[COUNTER_CLOCK_BACKWARDS]),
+	    .stale_waiters_total = load(&c[COUNTER_STALE_WAITERS]),
+	    .late_waits_total = load(&c[COUNTER_LATE_WAITS]),
+	    .timers_failed_total = load(&c[COUNTER_TIMER_FAILED]),
+	    .irq_split = l->irq_split,
+	    .steal_split = l->steal_split,
+	    .throttle_exact = l->throttle_exact,
 	};
-	bpf_object__for_each_program(prog, l->skel->obj)
-		add_run_time(prog, ret);
+	bpf_object__for_each_program(prog, l->skel->obj) add_run_time(prog, ret);
 }
 
 int ledger_measure(struct ledger *l, bool on)

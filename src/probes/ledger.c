@@ -116,7 +116,8 @@ int ledger_protect(struct ledger *l, uint64_t zone_id, uint64_t fast_threshold_n
 	l->skel->bss->threshold_ns[v] = fast_threshold_ns;
 	l->skel->bss->nr_victims++;
 	index = v;
-	r = bpf_map_update_elem(bpf_map__fd(l->skel->maps.protected_zones), &zone_id, &index, BPF_ANY);
+	r = bpf_map_update_elem(bpf_map__fd(l->skel->maps.protected_zones), &zone_id, &index,
+				BPF_ANY);
 	ledger_invalidate(l);
 	if (!r)
 		r = seed(l);
@@ -171,8 +172,9 @@ void ledger_forget(struct ledger *l, uint64_t zone_id)
 		return;
 	l->forgotten[(l->forgotten_head + l->nr_forgotten++) % l->max_slots] = slot;
 	unused = l->max_slots - SLOT_FIRST;
-	unused -= l->skel->data->next_slot - SLOT_FIRST < unused ? l->skel->data->next_slot - SLOT_FIRST :
-								   unused;
+	unused -= l->skel->data->next_slot - SLOT_FIRST < unused
+		      ? l->skel->data->next_slot - SLOT_FIRST
+		      : unused;
 	if (unused >= l->max_slots / 8)
 		return;
 	while (l->nr_forgotten > l->max_slots / 8)
@@ -197,13 +199,13 @@ int ledger_ring_event(void *arg, void *data, size_t size)
 	if (size < sizeof(*from) || !l->on_event)
 		return 0;
 	e = (struct fast_event){
-		.now_ns = from->now_ns,
-		.since_ns = from->since_ns,
-		.foreign_ns = from->foreign_ns,
-		.victim_id = from->victim_id,
-		.culprit_id = from->culprit_id,
-		.cpu = from->cpu,
-		.pid = from->pid,
+	    .now_ns = from->now_ns,
+	    .since_ns = from->since_ns,
+	    .foreign_ns = from->foreign_ns,
+	    .victim_id = from->victim_id,
+	    .culprit_id = from->culprit_id,
+	    .cpu = from->cpu,
+	    .pid = from->pid,
 	};
 	memcpy(e.comm, from->comm, sizeof(e.comm));
 	e.comm[sizeof(e.comm) - 1] = '\0';
@@ -211,7 +213,8 @@ int ledger_ring_event(void *arg, void *data, size_t size)
 	return 0;
 }
 
-int ledger_drain(struct ledger *l, void (*on_event)(const struct fast_event *e, void *arg), void *arg)
+int ledger_drain(struct ledger *l, void (*on_event)(const struct fast_event *e, void *arg),
+		 void *arg)
 {
 	int r;
 

@@ -23,11 +23,15 @@ static void print_result(const char *name, const struct mix_result *r)
 	for (int c = 0; c < CAUSE_NR; c++)
 		printf(", \"%s_ns\": %llu", cause_name(c), (unsigned long long)r->cause_ns[c]);
 	printf(", \"hog_share_ppm\": [%u, %u], \"leaked\": %u, \"missed\": %llu, \"stale\": %llu, "
-	       "\"storage_failed\": %llu, \"overflow\": %llu, \"slots_overflow\": %llu, \"backwards\": %llu, \"late\": %llu, \"timers_failed\": %llu}\n",
+	       "\"storage_failed\": %llu, \"overflow\": %llu, \"slots_overflow\": %llu, "
+	       "\"backwards\": %llu, \"late\": %llu, \"timers_failed\": %llu}\n",
 	       r->hog_share_ppm[0], r->hog_share_ppm[1], r->leaked_waiters,
-	       (unsigned long long)h->missed_switches_total, (unsigned long long)h->stale_waiters_total,
-	       (unsigned long long)h->storage_failed_total, (unsigned long long)h->waiters_overflow_total,
-	       (unsigned long long)h->slots_overflow_total, (unsigned long long)h->clock_backwards_total,
+	       (unsigned long long)h->missed_switches_total,
+	       (unsigned long long)h->stale_waiters_total,
+	       (unsigned long long)h->storage_failed_total,
+	       (unsigned long long)h->waiters_overflow_total,
+	       (unsigned long long)h->slots_overflow_total,
+	       (unsigned long long)h->clock_backwards_total,
 	       (unsigned long long)h->late_waits_total, (unsigned long long)h->timers_failed_total);
 	fflush(stdout);
 }
@@ -60,7 +64,8 @@ int main(int argc, char **argv)
 		return 77;
 	}
 	for (size_t i = 0; i < nr_mixes && optind == argc; i++)
-		if (strcmp(mixes[i].name, "hotplug")) /* only when asked for: it disturbs the machine */
+		if (strcmp(mixes[i].name,
+			   "hotplug")) /* only when asked for: it disturbs the machine */
 			failed += run_one(&mixes[i], seconds) != 0;
 	for (int i = optind; i < argc; i++) {
 		const struct mix *m = mix_find(argv[i]);

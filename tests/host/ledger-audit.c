@@ -64,8 +64,8 @@ int audit_open(uint32_t max_records, struct audit **ret, struct error *reterr)
 		r = audit_bpf__attach(a->skel);
 	if (r)
 		return error_errno(reterr, r, "load the audit's BPF programs");
-	a->records = mmap(NULL, sizeof(*a->records) * max_records, PROT_READ | PROT_WRITE, MAP_SHARED,
-			  bpf_map__fd(a->skel->maps.records), 0);
+	a->records = mmap(NULL, sizeof(*a->records) * max_records, PROT_READ | PROT_WRITE,
+			  MAP_SHARED, bpf_map__fd(a->skel->maps.records), 0);
 	if (a->records == MAP_FAILED) {
 		a->records = NULL;
 		return error_errno(reterr, -errno, "map the audit's log");
@@ -99,7 +99,8 @@ static int live_run_delay(struct audit *a, uint64_t *ret_ns)
 	uint64_t sum = 0;
 	ssize_t n;
 
-	link = bpf_link_create(bpf_program__fd(a->skel->progs.audit_tasks), 0, BPF_TRACE_ITER, NULL);
+	link =
+	    bpf_link_create(bpf_program__fd(a->skel->progs.audit_tasks), 0, BPF_TRACE_ITER, NULL);
 	if (link < 0)
 		return link;
 	fd = bpf_iter_create(link);
@@ -225,7 +226,8 @@ static int timelines(struct replay *rep)
 		struct stretch s = {.start_ns = r->ns, .end_ns = UINT64_MAX};
 		struct timeline *t;
 
-		if ((kind_of(r) != AUDIT_SWITCH && kind_of(r) != AUDIT_UNSEEN) || r->cpu >= rep->nr_cpus)
+		if ((kind_of(r) != AUDIT_SWITCH && kind_of(r) != AUDIT_UNSEEN) ||
+		    r->cpu >= rep->nr_cpus)
 			continue;
 		t = &rep->cpus[r->cpu];
 		if (t->nr && r->ns < t->list[t->nr - 1].start_ns)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Checks on the wait ledger that share nothing with it: the kernel's run_delay, and a replay of a raw
- * event log (bpf/audit.bpf.c) that looks, for every finished wait, at who ran on that CPU meanwhile.
+ * Checks on the wait ledger that share nothing with it: the kernel's run_delay, and a replay of a
+ * raw event log (bpf/audit.bpf.c) that looks, for every finished wait, at who ran on that CPU
+ * meanwhile.
  */
 #pragma once
 #include <stddef.h>
@@ -30,5 +31,6 @@ must_check int audit_start(struct audit *a, const uint64_t *zones, size_t nr);
 void audit_stop(struct audit *a);
 /* Growth of the watched tasks' run_delay since the start, those that ended included. */
 must_check int audit_run_delay(struct audit *a, uint64_t *ret_ns);
-/* -EOVERFLOW: the log was too small. Returns the number of shares, waits beyond them in *ret_waits. */
+/* -EOVERFLOW: the log was too small. Returns the number of shares, waits beyond them in *ret_waits.
+ */
 must_check int audit_replay(struct audit *a, struct audit_share *shares, uint64_t *ret_waits);

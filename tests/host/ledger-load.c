@@ -105,9 +105,9 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } loads[] = {
-	{"spin", load_spin},	   {"burst", load_burst},   {"sine", load_sine},
-	{"sleeper", load_sleeper}, {"pipe", load_pipe},	    {"switch", load_switch},
-	{"messaging", load_messaging},
+    {"spin", load_spin},	   {"burst", load_burst}, {"sine", load_sine},
+    {"sleeper", load_sleeper},	   {"pipe", load_pipe},	  {"switch", load_switch},
+    {"messaging", load_messaging},
 };
 
 /* ---- groups ---- */
@@ -176,9 +176,9 @@ static void child(const char *group, const char *load, int cpu)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setpgid(0, 0);
 	close(mix_env.go[1]);
-	mix_join(getpid(), group);
 	if (cpu >= 0)
 		pin(cpu);
+	mix_join(getpid(), group);
 	(void)!read(mix_env.go[0], &c, 1); /* until mix_go() closes the other end */
 	for (size_t i = 0; i < ARRAY_SIZE(loads); i++)
 		if (!strcmp(loads[i].name, load))
@@ -263,7 +263,8 @@ void mix_kill_all(void)
 		waitpid(mix_env.children[i], NULL, 0);
 	mix_env.nr_children = 0;
 	for (int i = 0; i < mix_env.nr_groups; i++) {
-		for (int n = 0; n < 3000 && *mix_env.groups[i] && !group_is_empty(mix_env.groups[i]); n++) {
+		for (int n = 0;
+		     n < 3000 && *mix_env.groups[i] && !group_is_empty(mix_env.groups[i]); n++) {
 			group_kill(mix_env.groups[i]);
 			mix_sleep_ns(NS_PER_MS);
 		}
@@ -274,8 +275,8 @@ int mix_open(struct error *reterr)
 {
 	mix_env = (struct mix_env){.go = {-1, -1}, .nr_cpus = (int)sysconf(_SC_NPROCESSORS_CONF)};
 	mix_env.v1 = !access("/sys/fs/cgroup/cpu/cpu.shares", F_OK);
-	snprintf(mix_env.base, sizeof(mix_env.base), "/sys/fs/cgroup%s/cz-test-ledger-%d", mix_env.v1 ? "/cpu" : "",
-		 getpid());
+	snprintf(mix_env.base, sizeof(mix_env.base), "/sys/fs/cgroup%s/cz-test-ledger-%d",
+		 mix_env.v1 ? "/cpu" : "", getpid());
 	if (geteuid())
 		return error_set(reterr, -EPERM, "needs root");
 	if (!mix_env.v1)

@@ -81,21 +81,67 @@ static void hotplug(void *arg, uint64_t elapsed_ns)
 
 #define M (1u << 20)
 const struct mix mixes[] = {
-	{.name = "sine+hog", .seconds = 3, .max_records = M, .victim = "sine", .nr_victims = 1, .nr_hogs = 1},
-	{.name = "4waiters+hog", .seconds = 3, .max_records = M, .victim = "burst", .nr_victims = 4, .nr_hogs = 1},
-	{.name = "two-hogs", .seconds = 3, .max_records = M, .victim = "spin", .nr_victims = 1, .nr_hogs = 2,
-	 .hog_shares = {717, 307}},
-	{.name = "switch", .seconds = 1, .max_records = 12 * M, .program = "stress-ng", .victim = "switch",
-	 .nr_victims = 1, .nr_hogs = 1},
-	{.name = "messaging", .seconds = 2, .max_records = 12 * M, .program = "perf", .victim = "messaging",
-	 .nr_victims = 1, .nr_hogs = 1},
-	{.name = "throttled", .seconds = 3, .max_records = M, .quota_percent = 30, .victim = "spin", .nr_victims = 1},
-	{.name = "throttled+hog", .seconds = 3, .max_records = M, .quota_percent = 30, .victim = "spin",
-	 .nr_victims = 1, .nr_hogs = 1},
-	{.name = "moves", .seconds = 3, .max_records = M, .two_victims = true, .victim = "burst", .nr_victims = 4,
-	 .nr_hogs = 1, .disturb = move_tasks},
-	{.name = "hotplug", .seconds = 3, .max_records = 2 * M, .victim = "sleeper", .nr_victims = 6, .nr_hogs = 2,
-	 .disturb = hotplug},
+    {.name = "sine+hog",
+     .seconds = 3,
+     .max_records = M,
+     .victim = "sine",
+     .nr_victims = 1,
+     .nr_hogs = 1},
+    {.name = "4waiters+hog",
+     .seconds = 3,
+     .max_records = M,
+     .victim = "burst",
+     .nr_victims = 4,
+     .nr_hogs = 1},
+    {.name = "two-hogs",
+     .seconds = 3,
+     .max_records = M,
+     .victim = "spin",
+     .nr_victims = 1,
+     .nr_hogs = 2,
+     .hog_shares = {717, 307}},
+    {.name = "switch",
+     .seconds = 1,
+     .max_records = 12 * M,
+     .program = "stress-ng",
+     .victim = "switch",
+     .nr_victims = 1,
+     .nr_hogs = 1},
+    {.name = "messaging",
+     .seconds = 2,
+     .max_records = 12 * M,
+     .program = "perf",
+     .victim = "messaging",
+     .nr_victims = 1,
+     .nr_hogs = 1},
+    {.name = "throttled",
+     .seconds = 3,
+     .max_records = M,
+     .quota_percent = 30,
+     .victim = "spin",
+     .nr_victims = 1},
+    {.name = "throttled+hog",
+     .seconds = 3,
+     .max_records = M,
+     .quota_percent = 10,
+     .victim = "spin",
+     .nr_victims = 1,
+     .nr_hogs = 1},
+    {.name = "moves",
+     .seconds = 3,
+     .max_records = M,
+     .two_victims = true,
+     .victim = "burst",
+     .nr_victims = 4,
+     .nr_hogs = 1,
+     .disturb = move_tasks},
+    {.name = "hotplug",
+     .seconds = 3,
+     .max_records = 2 * M,
+     .victim = "sleeper",
+     .nr_victims = 6,
+     .nr_hogs = 2,
+     .disturb = hotplug},
 };
 const size_t nr_mixes = ARRAY_SIZE(mixes);
 
@@ -186,8 +232,8 @@ static uint64_t seen_ns(const struct seen *s, uint32_t zone)
 	return 0;
 }
 
-static int ledger_collect(struct ledger *l, const uint64_t *victims, size_t nr, struct mix_result *res,
-			  struct seen *seen)
+static int ledger_collect(struct ledger *l, const uint64_t *victims, size_t nr,
+			  struct mix_result *res, struct seen *seen)
 {
 	struct ledger_cell cells[AUDIT_SHARES_MAX];
 	struct ledger_totals t;
@@ -206,16 +252,18 @@ static int ledger_collect(struct ledger *l, const uint64_t *victims, size_t nr, 
 		seen_add(seen, AUDIT_ZONE_KERNEL, t.cause_ns[CAUSE_KERNEL]);
 		seen_add(seen, AUDIT_ZONE_HOST, t.cause_ns[CAUSE_HOST]);
 		for (size_t i = 0; i < t.nr_parts; i++) {
-			bool own = cells[i].culprit_id == victims[0] || cells[i].culprit_id == victims[1];
+			bool own =
+			    cells[i].culprit_id == victims[0] || cells[i].culprit_id == victims[1];
 
-			seen_add(seen, own ? AUDIT_ZONE_OWN : (uint32_t)cells[i].culprit_id, cells[i].ns);
+			seen_add(seen, own ? AUDIT_ZONE_OWN : (uint32_t)cells[i].culprit_id,
+				 cells[i].ns);
 		}
 	}
 	return 0;
 }
 
-/* Shares of all that is not the quota, ledger against replay: the worst relative difference of those
- * with 5 % or more. */
+/* Shares of all that is not the quota, ledger against replay: the worst relative difference of
+ * those with 5 % or more. */
 static int compare_shares(struct audit *a, const struct seen *seen, struct mix_result *res)
 {
 	struct audit_share shares[AUDIT_SHARES_MAX];
@@ -283,13 +331,14 @@ static int mix_measure(const struct mix *m, int seconds, struct ledger *l, struc
 	res->sum_error_ppm = error_ppm(res->ledger_ns, res->run_delay_ns, res->run_delay_ns);
 	res->has_throttled = m->quota_percent && before != UINT64_MAX && throttled != UINT64_MAX;
 	if (res->has_throttled)
-		res->throttled_error_ppm = error_ppm(res->cause_ns[CAUSE_THROTTLED], throttled - before,
-						     res->run_delay_ns);
+		res->throttled_error_ppm = error_ppm(res->cause_ns[CAUSE_THROTTLED],
+						     throttled - before, res->run_delay_ns);
 	for (int i = 0; i < 2; i++) {
 		uint64_t ns = seen_ns(&seen, (uint32_t)mix_group_id(group_names[GROUP_HOG_A + i]));
 
 		if (res->cause_ns[CAUSE_NEIGHBOUR])
-			res->hog_share_ppm[i] = (uint32_t)(ns * 1000000 / res->cause_ns[CAUSE_NEIGHBOUR]);
+			res->hog_share_ppm[i] =
+			    (uint32_t)(ns * 1000000 / res->cause_ns[CAUSE_NEIGHBOUR]);
 	}
 	return 0;
 }

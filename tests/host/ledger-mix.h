@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Load mixes in cgroups of their own, run under the wait ledger and under the audit at once. The tests
- * and the bench of the ledger share them. Works on v1 and v2.
+ * Load mixes in cgroups of their own, run under the wait ledger and under the audit at once. The
+ * tests and the bench of the ledger share them. Works on v1 and v2.
  */
 #pragma once
 #include <stdbool.h>
@@ -21,9 +21,9 @@ struct mix {
 	int quota_percent;    /* of the victim; 0: none */
 	int hog_shares[2];    /* 0: as it is */
 	bool two_victims;
-	const char *victim;   /* a load, see loads[] in ledger-mix.c, and how many */
+	const char *victim; /* a load, see loads[] in ledger-mix.c, and how many */
 	int nr_victims;
-	int nr_hogs;	      /* groups with one hog each */
+	int nr_hogs;					 /* groups with one hog each */
 	void (*disturb)(void *env, uint64_t elapsed_ns); /* called each millisecond */
 };
 extern const struct mix mixes[];
@@ -36,12 +36,12 @@ struct mix_result {
 	uint64_t waits;
 	uint64_t replay_ns, replay_waits; /* 0 where not compared */
 	uint32_t sum_error_ppm;
-	uint32_t share_error_ppm;     /* worst zone with a share of 5 % or more; 0 where not compared */
+	uint32_t share_error_ppm; /* worst zone with a share of 5 % or more; 0 where not compared */
 	bool has_shares;
 	uint32_t throttled_error_ppm; /* against cpu.stat.local, of the time waited */
 	bool has_throttled;
-	uint32_t hog_share_ppm[2];    /* of all neighbours: by the ledger */
-	uint32_t leaked_waiters;      /* still counted after all tasks were gone */
+	uint32_t hog_share_ppm[2]; /* of all neighbours: by the ledger */
+	uint32_t leaked_waiters;   /* still counted after all tasks were gone */
 	struct ledger_health health;
 };
 
