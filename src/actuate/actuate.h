@@ -70,7 +70,8 @@ must_check int knob_read(const struct cgroup_fs *fs, enum knob knob, const char 
  * The baseline behind `czctl verify`: all knobs of all zones as first seen by czd. baseline_note()
  * only queues; baseline_step() reads, some 50 us a zone, so that 10,000 zones do not block the loop.
  * A knob that an open action of `act` (may be NULL) holds is noted as it was before. verify compares,
- * and reports what differs; first it notes what is still queued.
+ * and reports what differs; first it notes what is still queued. A walk does the same some zones at a
+ * time, over those known when it began.
  */
 struct baseline;
 must_check int baseline_new(const struct cgroup_fs *fs, struct baseline **ret);
@@ -85,6 +86,11 @@ struct verify_report {
 	uint32_t differing;	/* differ from what czd found */
 	uint32_t held;		/* of these: held by an open action (expected) */
 };
-/* found, now: as the file of this host has them, to the letter. cb stops it by nonzero, which is
- * then returned. */
-must_check int baseline_verify(struct baseline *b, const struct actuator *act, int (*cb)(uint64_t id, const char *path, enum knob knob, const char *found, const char *now, bool held, void *arg), void *arg, struct verify_report *ret);
+/* found, now: as the file of this host has them, to the letter. Nonzero stops it and is returned. */
+typedef int (*difference_fn)(uint64_t id, const char *path, enum knob knob, const char *found, const char *now, bool held, void *arg);
+must_check int baseline_verify(struct baseline *b, const struct actuator *act, difference_fn cb, void *arg, struct verify_report *ret);
+struct verify_walk;
+must_check int verify_walk_new(struct baseline *b, struct verify_walk **ret); /* b: borrowed */
+void verify_walk_free(struct verify_walk *w);
+/* Up to max_zones more. 1: go on; 0: all seen. *report adds up. */
+must_check int verify_walk_step(struct verify_walk *w, const struct actuator *act, uint32_t max_zones, difference_fn cb, void *arg, struct verify_report *report);

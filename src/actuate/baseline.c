@@ -218,10 +218,9 @@ int baseline_step(struct baseline *b, const struct actuator *act, uint32_t max_z
 
 struct verifying {
 	const struct actuator *act;
-	int (*cb)(uint64_t id, const char *path, enum knob knob, const char *found, const char *now,
-		  bool held, void *arg);
+	difference_fn cb;
 	void *arg;
-	struct verify_report report;
+	struct verify_report *report;
 };
 
 static int verify_file(struct zone_base *z, enum knob_file f, uint64_t dir_id, const char *text,
@@ -232,31 +231,71 @@ static int verify_file(struct zone_base *z, enum knob_file f, uint64_t dir_id, c
 
 	if (!z->texts[f])
 		return 0; /* it came later */
-	v->report.checked++;
+	v->report->checked++;
 	if (!strcmp(z->texts[f]->s, text))
 		return 0;
 	held = actuator_original(v->act, f, dir_id);
-	v->report.differing++;
-	v->report.held += held;
+	v->report->differing++;
+	v->report->held += held;
 	return v->cb ? v->cb(z->id, z->path, knob_file_knob(f), z->texts[f]->s, text, held, v->arg)
 		     : 0;
 }
 
-int baseline_verify(struct baseline *b, const struct actuator *act,
-		    int (*cb)(uint64_t id, const char *path, enum knob knob, const char *found,
-			      const char *now, bool held, void *arg),
-		    void *arg, struct verify_report *ret)
-{
-	struct verifying v = {.act = act, .cb = cb, .arg = arg};
-	int r = baseline_step(b, act, UINT32_MAX);
+/* By id: between two steps zones come and go. */
+struct verify_walk {
+	struct baseline *b;
+	size_t next, nr;
+	uint64_t ids[];
+};
 
-	if (r < 0)
-		return r;
-	hash_for_each(&b->zones, e) {
-		r = each_file(b, e->value, verify_file, &v);
+int verify_walk_new(struct baseline *b, struct verify_walk **ret)
+{
+	struct verify_walk *w = malloc(sizeof(*w) + b->zones.count * sizeof(w->ids[0]));
+
+	if (!w)
+		return -ENOMEM;
+	*w = (struct verify_walk){.b = b};
+	hash_for_each(&b->zones, e)
+		w->ids[w->nr++] = e->key;
+	*ret = w;
+	return 0;
+}
+
+void verify_walk_free(struct verify_walk *w)
+{
+	free(w);
+}
+
+int verify_walk_step(struct verify_walk *w, const struct actuator *act, uint32_t max_zones,
+		     difference_fn cb, void *arg, struct verify_report *report)
+{
+	struct verifying v = {.act = act, .cb = cb, .arg = arg, .report = report};
+	int r = baseline_step(w->b, act, max_zones);
+
+	if (r)
+		return r < 0 ? r : 1;
+	for (; max_zones && w->next < w->nr; max_zones--) {
+		struct zone_base *z = hash_get(&w->b->zones, w->ids[w->next++]);
+
+		r = z ? each_file(w->b, z, verify_file, &v) : 0;
 		if (r)
 			return r;
 	}
-	*ret = v.report;
-	return 0;
+	return w->next < w->nr;
+}
+
+int baseline_verify(struct baseline *b, const struct actuator *act, difference_fn cb, void *arg,
+		    struct verify_report *ret)
+{
+	struct verify_report report = {0};
+	struct verify_walk *w;
+	int r = verify_walk_new(b, &w);
+
+	if (r < 0)
+		return r;
+	r = verify_walk_step(w, act, UINT32_MAX, cb, arg, &report);
+	verify_walk_free(w);
+	if (!r)
+		*ret = report;
+	return r;
 }

@@ -10,8 +10,7 @@
 #include "daemon/shape.h"
 #include "kernel/caps.h"
 
-#define ROWS_MAX	 20000
-#define VERIFY_ITEMS_MAX 100
+#define ROWS_MAX 20000
 
 json_t *api_version(const struct api_call *c, struct error *reterr)
 {
@@ -360,42 +359,4 @@ json_t *api_doctor(const struct api_call *c, struct error *reterr)
 	if (!d->ledger)
 		json_object_set_new(o, "ledger_off", shape_text(d->ledger_why_off));
 	return o;
-}
-
-struct verify_walk {
-	const struct daemon *d;
-	json_t *items;
-};
-
-static int on_difference(uint64_t id, const char *path, enum knob knob, const char *found,
-			 const char *now, bool held, void *arg)
-{
-	struct verify_walk *w = arg;
-	const struct zone *z = zones_by_id(w->d->zones, id);
-
-	if (json_array_size(w->items) < VERIFY_ITEMS_MAX)
-		json_array_append_new(w->items, json_pack("{s:o,s:o,s:s,s:o,s:o,s:b}", "zone",
-							  shape_text(z ? z->name : path), "path",
-							  shape_text(path), "knob", knob_name(knob),
-							  "found", shape_text(found), "now",
-							  shape_text(now), "held", held));
-	return 0;
-}
-
-json_t *api_verify(const struct api_call *c, struct error *reterr)
-{
-	struct verify_walk w = {.d = c->d, .items = json_array()};
-	struct verify_report rep = {0};
-	int r = c->d->baseline
-		    ? baseline_verify(c->d->baseline, c->d->actuator, on_difference, &w, &rep)
-		    : -EOPNOTSUPP;
-
-	if (r < 0) {
-		json_decref(w.items);
-		error_errno(reterr, r, "compare the host's knobs with what czd found");
-		return NULL;
-	}
-	return json_pack("{s:I,s:I,s:I,s:b,s:o}", "checked", (json_int_t)rep.checked, "differing",
-			 (json_int_t)rep.differing, "held", (json_int_t)rep.held, "unchanged",
-			 rep.differing == 0, "items", w.items);
 }

@@ -256,6 +256,7 @@ static int stop(struct daemon *d)
 	feed_close(d);
 	server_free(d->server);
 	pipeline_done(d);
+	verify_done(d);
 	baseline_free(d->baseline);
 	actuator_close(d->actuator);
 	desired_done(&d->desired);

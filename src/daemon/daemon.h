@@ -54,6 +54,14 @@ struct ledger_cost {
 	uint64_t retry_ns; /* detached until then; 0: not for its cost */
 };
 
+/* A comparison of all knobs with the baseline that is under way, see verify.c. */
+struct verify {
+	struct verify_walk *walk; /* NULL: none */
+	uint64_t ticket;	  /* of those who are answered at its end */
+	json_t *items;
+	struct verify_report report;
+};
+
 /* Findings that closed, newest last; the open ones are in d->findings. */
 #define FINDINGS_KEPT 64
 
@@ -75,6 +83,7 @@ struct daemon {
 	struct victims victims;
 	struct actuator *actuator; /* NULL: only with a captured root */
 	struct baseline *baseline;
+	struct verify verify;
 	struct detect *detect;
 	struct decide *decide;
 	struct server *server;
@@ -116,6 +125,7 @@ void daemon_keep_priority(struct daemon *d);
 
 /* pipeline.c */
 struct slice pipeline_slice(struct daemon *d); /* from now on; one at a time */
+void pipeline_slice_soon(struct daemon *d);    /* there is work for pipeline_zones() */
 must_check int pipeline_init(struct daemon *d, struct error *reterr);
 void pipeline_done(struct daemon *d);
 void pipeline_tick(struct daemon *d);	 /* a full tick: timer */
@@ -151,6 +161,10 @@ void made_reap(struct daemon *d);
 /* feed.c */
 must_check int feed_open(struct daemon *d, struct error *reterr);
 void feed_close(struct daemon *d);
+
+/* verify.c */
+bool verify_step(struct daemon *d, uint32_t max_zones); /* is there more to do? */
+void verify_done(struct daemon *d);
 
 /* api.c */
 json_t *api_handle(const struct peer *p, const char *verb, const json_t *args, void *arg,

@@ -16,7 +16,7 @@
 
 #define SLICE_NS	      250000ull
 #define SLICE_PAUSE_USEC      1000
-#define BASELINE_STEP	      2	 /* zones noted between two looks at the clock */
+#define BASELINE_STEP	      2	 /* zones noted or verified between two looks at the clock */
 #define CPUS_EVERY	      10 /* ticks between looks at which CPUs are online */
 #define FAST_THRESHOLD_MIN_NS 100000ull
 
@@ -33,7 +33,7 @@ struct slice pipeline_slice(struct daemon *d)
 	return (struct slice){.over = slice_is_over, .arg = d};
 }
 
-static void slice_again(struct daemon *d)
+void pipeline_slice_soon(struct daemon *d)
 {
 	d->slice_due_ns = clock_mono_ns() + SLICE_PAUSE_USEC * 1000ull;
 	sd_event_source_set_time(d->slice_timer, d->slice_due_ns / 1000);
@@ -239,12 +239,12 @@ static void step_tick(struct daemon *d)
 	struct slice s = pipeline_slice(d);
 
 	if (zones_process(d->zones, clock_mono_ns(), &s)) {
-		slice_again(d);
+		pipeline_slice_soon(d);
 		return;
 	}
 	pipeline_take_in(d);
 	if (probes_tick_step(d->probes, &s)) {
-		slice_again(d);
+		pipeline_slice_soon(d);
 		return;
 	}
 	d->tick_running = false;
@@ -279,8 +279,10 @@ void pipeline_zones(struct daemon *d)
 			break;
 		more = slice_over(&s);
 	}
+	while (!more && !d->tick_running && verify_step(d, BASELINE_STEP))
+		more = slice_over(&s);
 	if (more)
-		slice_again(d);
+		pipeline_slice_soon(d);
 }
 
 static int on_slice(sd_event_source *src, uint64_t usec, void *arg)

@@ -34,6 +34,7 @@ struct client {
 	bool more; /* whole requests wait in `in`: their turn comes when the client can be written
 		      to */
 	int64_t follow_id;
+	uint64_t ticket;    /* of the answer that is pending, see server_wait(); 0 none */
 	uint64_t active_ns; /* when it last asked or took something */
 	char *in;
 	size_t in_len;
@@ -75,7 +76,7 @@ static void client_free(struct client *c)
 /* What is not asked for must not wake the loop: a closing client's input is never read again. */
 static void client_watch(struct client *c)
 {
-	uint32_t events = c->closing || c->more ? 0 : EPOLLIN;
+	uint32_t events = c->closing || c->more || c->ticket ? 0 : EPOLLIN;
 
 	sd_event_source_set_io_events(c->source, events | (c->out_len || c->more ? EPOLLOUT : 0));
 }
@@ -152,6 +153,10 @@ static int client_request(struct client *c, const char *line, size_t n)
 			  "not a request: one JSON object a line, with \"verb\" and \"args\"");
 	} else {
 		data = s->handler(&c->peer, verb, args, s->arg, &e);
+		if (c->ticket) { /* later */
+			json_decref(req);
+			return 0;
+		}
 		if (!data && !e.code)
 			error_set(&e, -ENOMEM, "out of memory");
 	}
@@ -162,12 +167,17 @@ static int client_request(struct client *c, const char *line, size_t n)
 	return r;
 }
 
+static void client_look_for_more(struct client *c)
+{
+	c->more = !c->closing && !c->ticket && memchr(c->in, '\n', c->in_len);
+}
+
 /* Some of the requests that were received; none while answers are pending. */
 static int client_take(struct client *c)
 {
 	char *start = c->in, *end = c->in + c->in_len, *nl;
 
-	for (int n = 0; n < REQUESTS_A_TURN && !c->closing && !c->out_len; n++) {
+	for (int n = 0; n < REQUESTS_A_TURN && !c->closing && !c->out_len && !c->ticket; n++) {
 		int r;
 
 		nl = memchr(start, '\n', end - start);
@@ -178,9 +188,9 @@ static int client_take(struct client *c)
 			return r;
 		start = nl + 1;
 	}
-	c->more = !c->closing && memchr(start, '\n', end - start);
 	c->in_len = end - start;
 	memmove(c->in, start, c->in_len);
+	client_look_for_more(c);
 	if (c->in_len == CLIENT_IN_MAX && !c->more && !c->closing) {
 		c->in_len = 0;
 		return client_request(c, "", 0); /* too long a line: bad request, closing */
@@ -210,7 +220,7 @@ static int on_client(sd_event_source *src, int fd, uint32_t revents, void *arg)
 		r = client_flush(c);
 	if (r >= 0 && c->more)
 		r = client_take(c);
-	else if (r >= 0 && (revents & EPOLLIN) && !c->closing)
+	else if (r >= 0 && (revents & EPOLLIN) && !c->closing && !c->ticket)
 		r = client_input(c);
 	if (r >= 0 && (revents & (EPOLLHUP | EPOLLERR)) && (c->closing || !(revents & EPOLLIN)))
 		r = -EPIPE;
@@ -409,25 +419,51 @@ void server_follow(struct server *s, uint64_t client, int64_t request_id)
 	}
 }
 
+void server_wait(struct server *s, uint64_t client, uint64_t ticket)
+{
+	for (struct client *c = s->clients; c; c = c->next) {
+		if (c->peer.client == client)
+			c->ticket = ticket;
+	}
+}
+
+bool server_is_awaited(const struct server *s, uint64_t ticket)
+{
+	for (const struct client *c = s->clients; c; c = c->next) {
+		if (c->ticket == ticket)
+			return true;
+	}
+	return false;
+}
+
+/* Not an answer to what a client's handler has at hand. Takes msg. */
+static void client_push(struct client *c, json_t *msg)
+{
+	if (!msg || client_send(c, msg) < 0) {
+		c->server->stats.dropped_total++;
+		c->closing = true; /* freed by its own handler, never under a caller that holds it */
+		shutdown(c->fd, SHUT_RDWR);
+		client_watch(c);
+	}
+	json_decref(msg);
+}
+
+void server_answer(struct server *s, uint64_t ticket, json_t *data, const struct error *e)
+{
+	for (struct client *c = s->clients; c; c = c->next) {
+		if (c->ticket != ticket)
+			continue;
+		c->ticket = 0;
+		client_look_for_more(c);
+		client_push(c, answer(c->peer.request_id, data ? json_incref(data) : NULL, e));
+	}
+}
+
 void server_publish(struct server *s, json_t *data)
 {
-	struct client *c = s->clients, *next;
-
-	for (; c; c = next) {
-		json_t *msg;
-
-		next = c->next;
-		if (!c->following)
-			continue;
-		msg = answer(c->follow_id, json_incref(data), NULL);
-		if (!msg || client_send(c, msg) < 0) {
-			s->stats.dropped_total++;
-			c->closing =
-			    true; /* freed by its own handler, never under a caller that holds it */
-			shutdown(c->fd, SHUT_RDWR);
-			client_watch(c);
-		}
-		json_decref(msg);
+	for (struct client *c = s->clients; c; c = c->next) {
+		if (c->following)
+			client_push(c, answer(c->follow_id, json_incref(data), NULL));
 	}
 }
 

@@ -32,7 +32,7 @@ struct peer {
 bool peer_lives(const struct peer *p);
 /*
  * Answer one request: return a new reference to `data` and leave *reterr alone, or return NULL and
- * fill reterr. Called from the event loop.
+ * fill reterr; or return NULL after server_wait(). Called from the event loop.
  */
 typedef json_t *(*server_handler)(const struct peer *p, const char *verb, const json_t *args,
 				  void *arg, struct error *reterr);
@@ -43,6 +43,14 @@ must_check int server_new(sd_event *loop, int run_dirfd, const char *run_dir,
 void server_free(struct server *s);
 /* Mark a client as following events from now on. */
 void server_follow(struct server *s, uint64_t client, int64_t request_id);
+/*
+ * The request at hand is answered later, by server_answer() with the same ticket (not 0); what else
+ * its client asks comes after that. Clients may leave meanwhile.
+ */
+void server_wait(struct server *s, uint64_t client, uint64_t ticket);
+bool server_is_awaited(const struct server *s, uint64_t ticket);
+/* To all who wait with that ticket: data (borrowed), or NULL and the error. */
+void server_answer(struct server *s, uint64_t ticket, json_t *data, const struct error *e);
 /* Send data (borrowed) to every follower. */
 void server_publish(struct server *s, json_t *data);
 

@@ -336,6 +336,30 @@ def many_requests_in_one_write():
         check([json.loads(answers.readline())["id"] for _ in range(1000)] == list(range(1000)), "answers are lost or out of order")
 
 
+def verify_is_answered_later():
+    """In slices: what a client asks after it waits, others do not, and whoever leaves is not missed."""
+    with live.Czd(FAST, ("--no-bpf",)) as czd, contextlib.ExitStack() as stack:
+        groups = [stack.enter_context(Group(f"{NAME}-verify{i}", names=("cpu", "cpuacct"))) for i in range(30)]
+        live.wait_for(lambda: f"/{NAME}-verify29" in paths(czd), 10, "the zones")
+        asking = []
+        for _ in range(20):
+            s = stack.enter_context(socket.socket(socket.AF_UNIX))
+            s.settimeout(10)
+            s.connect(czd.socket_path)
+            s.sendall(b'{"id":1,"verb":"verify"}\n{"id":2,"verb":"version"}\n{"id":3,"verb":"verify"}\n')
+            asking.append(s)
+        for s in asking[:10]:
+            s.close()
+        for s in asking[10:]:
+            answers = s.makefile("rb")
+            rows = [json.loads(answers.readline()) for _ in range(3)]
+            check([r["id"] for r in rows] == [1, 2, 3] and all(r["ok"] for r in rows), f"{rows}")
+            check(rows[0]["data"]["unchanged"] and rows[2]["data"]["checked"] > 30, f"{rows}")
+        live.write(groups[3].file("cpu.idle"), "1")
+        check([i["knob"] for i in czd.request("verify")["items"] if i["path"] == f"/{NAME}-verify3"][:1] == ["cpu.idle"], "a changed knob is not seen")
+        check_idle(czd, "after it all")
+
+
 def real_time_priority_comes_back():
     with live.Czd(FAST, ("--no-bpf",)) as czd:
         if czd.request("doctor")["self"]["priority"] != "fifo 1":
@@ -576,7 +600,7 @@ TESTS = (from_harm_to_unchanged, approve_one_proposal, try_ends_by_itself, stop_
          only_best_effort_is_touched, run_makes_a_zone_and_removes_it, run_moves_only_who_asked, protect_survives_a_restart, recreated_is_another_zone,
          a_second_daemon_is_refused, wrong_configuration_is_explained, reload_keeps_the_old_when_wrong, odd_names,
          zones_that_come_and_go, clients_that_never_read, followers_that_never_read, refused_with_more_to_say,
-         many_requests_in_one_write, real_time_priority_comes_back, a_restrained_zone_goes_away, requests_that_make_no_sense, unprivileged_peers_only_read,
+         many_requests_in_one_write, verify_is_answered_later, real_time_priority_comes_back, a_restrained_zone_goes_away, requests_that_make_no_sense, unprivileged_peers_only_read,
          feeds_are_verified, a_flood_of_feeds, without_bpf, without_bpf_permission, without_file_descriptors, a_full_run_directory,
          keeper_and_worker_watch_each_other, events_are_followed, command_lines_are_for_those_who_may_change)
 

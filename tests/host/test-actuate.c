@@ -333,6 +333,31 @@ static void expect_differences(struct baseline *b, uint32_t nr, uint32_t held, c
 		assert_string_equal(d.last, last);
 }
 
+/* In steps; a zone that goes away meanwhile is passed over. */
+static void expect_walk_of_two(struct baseline *b)
+{
+	struct differences d = {0};
+	struct verify_report report = {0};
+	struct verify_walk *w = NULL;
+	uint32_t checked;
+
+	assert_int_equal(verify_walk_new(b, &w), 0);
+	assert_int_equal(verify_walk_step(w, env.act, 1, on_difference, &d, &report), 1);
+	checked = report.checked;
+	assert_true(checked > 0);
+	assert_int_equal(verify_walk_step(w, env.act, 1, on_difference, &d, &report), 0);
+	assert_true(report.checked > checked);
+	assert_int_equal(report.differing, 1);
+	verify_walk_free(w);
+
+	report = (struct verify_report){0};
+	assert_int_equal(verify_walk_new(b, &w), 0);
+	baseline_forget(b, env_id("/b"));
+	assert_int_equal(verify_walk_step(w, env.act, 9, on_difference, &d, &report), 0);
+	assert_int_equal(report.differing, 0);
+	verify_walk_free(w);
+}
+
 static void test_baseline(void **state)
 {
 	struct baseline *b = NULL;
@@ -352,6 +377,7 @@ static void test_baseline(void **state)
 	assert_int_equal(env_undo(1), 0);
 	expect_differences(b, 1, 0,
 			   env_v2() ? "/b cpu.weight: 100 -> 200" : "/b cpu.weight: 1024 -> 200");
+	expect_walk_of_two(b);
 	baseline_forget(b, env_id("/b"));
 	expect_differences(b, 0, 0, NULL);
 	/* A recreated zone is another zone. */
