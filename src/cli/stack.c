@@ -376,8 +376,7 @@ static int no_samples(const struct sampling *s, pid_t pid, uint64_t for_ns, stru
 			 pid, s->user_only ? " outside of the kernel" : "", took);
 }
 
-/* Is the thread still the one that is meant? Names change only by the process' own will. */
-static bool is_still(int procfd, const char *comm)
+bool thread_is_still(int procfd, const char *comm)
 {
 	char raw[64], now[256];
 
@@ -425,7 +424,7 @@ int stacks_sample(pid_t pid, const char *comm, uint64_t for_ns, struct stacks *r
 	s->procfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->procfd < 0 && kill(pid, 0) < 0 && errno == EPERM)
 		return not_allowed(s, pid, -EACCES, reterr); /* /proc hides it (hidepid) */
-	if (s->procfd < 0 || !is_still(s->procfd, comm))
+	if (s->procfd < 0 || !thread_is_still(s->procfd, comm))
 		return gone(pid, comm, reterr);
 	r = rings_open(s, pid, comm, reterr);
 	if (r < 0)
@@ -433,8 +432,8 @@ int stacks_sample(pid_t pid, const char *comm, uint64_t for_ns, struct stacks *r
 	sample_for(s, for_ns);
 	rings_close(s);
 	if (!s->nr_chains)
-		return is_still(s->procfd, "") ? no_samples(s, pid, for_ns, reterr)
-					       : gone(pid, comm, reterr);
+		return thread_is_still(s->procfd, "") ? no_samples(s, pid, for_ns, reterr)
+						      : gone(pid, comm, reterr);
 	r = name_addresses(s);
 	if (r < 0)
 		return error_errno(reterr, r, "sample");

@@ -37,3 +37,6 @@ struct stacks {
  */
 must_check int stacks_sample(pid_t pid, const char *comm, uint64_t for_ns, struct stacks *ret,
 			     struct error *reterr);
+/* procfd: its directory in /proc, comm as above. Is it still the one that is meant? Names change
+ * only by the process' own will. */
+bool thread_is_still(int procfd, const char *comm);

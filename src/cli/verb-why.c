@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "base/str.h"
+#include "cli/commands.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
 #include "cli/why-stack.h"
@@ -237,6 +238,8 @@ static int why_run(struct cli *cli, const struct args *args)
 	r = cli_call(cli, "why", json_pack("{s:s}", "zone", args->words[0]), &data);
 	if (r != EXIT_OK)
 		return r;
+	commands_add(json_object_get(json_object_get(data, "ledger"), "parts"));
+	commands_add(json_object_get(json_object_get(data, "finding"), "culprits"));
 	if (args->option[OPT_STACK])
 		why_add_stacks(data);
 	if (cli->json)

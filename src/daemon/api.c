@@ -97,7 +97,6 @@ json_t *api_handle(const struct peer *p, const char *verb, const json_t *args, v
 		}
 		if (publish_fresh(c.d) < 0)
 			return NULL;
-		c.d->show_commands = p->may_change;
 		return verbs[i].fn(&c, reterr);
 	}
 	error_set(reterr, -ENOSYS, "czd does not know the verb '%s'", verb);

@@ -110,7 +110,6 @@ struct daemon {
 	struct hash action_states; /* seq -> state last announced */
 	uint64_t slice_end_ns, slice_due_ns;
 	bool tick_running;
-	bool show_commands; /* the request at hand comes from a peer that may see command lines */
 };
 
 /* daemon.c */

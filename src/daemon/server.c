@@ -441,7 +441,8 @@ static void client_push(struct client *c, json_t *msg)
 {
 	if (!msg || client_send(c, msg) < 0) {
 		c->server->stats.dropped_total++;
-		c->closing = true; /* freed by its own handler, never under a caller that holds it */
+		c->closing =
+		    true; /* freed by its own handler, never under a caller that holds it */
 		shutdown(c->fd, SHUT_RDWR);
 		client_watch(c);
 	}

@@ -111,41 +111,22 @@ json_t *shape_zone(const struct daemon *d, const struct zone_view *v)
 	    zone_state(d, v, protected), "depth", (int)v->depth);
 }
 
-static json_t *shape_command(const struct daemon *d, int32_t pid, const char *comm)
-{
-	char line[256];
-
-	/* Command lines may hold secrets: who may only look gets the name alone. */
-	if (!d->show_commands)
-		return json_null();
-	/* The pid may have been given away: the command line counts only if the name still fits. */
-	if (pid > 0 && comm[0]) {
-		char now[64];
-
-		if (proc_comm(&d->kernel, pid, now, sizeof(now)) == 0 &&
-		    strncmp(now, comm, COMM_MAX - 1) == 0 &&
-		    proc_cmdline(&d->kernel, pid, line, sizeof(line)) == 0 && line[0])
-			return shape_text(line);
-	}
-	return comm[0] ? shape_text(comm) : json_null();
-}
-
 static json_t *shape_part(const struct daemon *d, const struct ledger_part *p, uint64_t wait_ns)
 {
 	const struct zone_view *z = p->zone < d->snap.nr_zones ? &d->snap.zones[p->zone] : NULL;
 	bool neighbour = p->cause == CAUSE_NEIGHBOUR;
 
-	return json_pack(
-	    "{s:s,s:o,s:o,s:o,s:I,s:I,s:o,s:o,s:o,s:o}", "cause", cause_name(p->cause), "zone",
-	    z		? json_string(z->name)
-	    : neighbour ? json_string("(gone)")
-			: json_null(),
-	    "path", z ? path_text(z->path) : json_null(), "class",
-	    z ? json_string(zone_class_name(z->class)) : json_null(), "share_ppm",
-	    (json_int_t)ratio_ppm(p->ns, wait_ns), "ns", (json_int_t)p->ns, "cpu",
-	    p->cpu >= 0 ? json_integer(p->cpu) : json_null(), "pid",
-	    shape_known(p->pid > 0, p->pid), "comm", p->comm[0] ? shape_text(p->comm) : json_null(),
-	    "cmdline", shape_command(d, p->pid, p->comm));
+	return json_pack("{s:s,s:o,s:o,s:o,s:I,s:I,s:o,s:o,s:o}", "cause", cause_name(p->cause),
+			 "zone",
+			 z	     ? json_string(z->name)
+			 : neighbour ? json_string("(gone)")
+				     : json_null(),
+			 "path", z ? path_text(z->path) : json_null(), "class",
+			 z ? json_string(zone_class_name(z->class)) : json_null(), "share_ppm",
+			 (json_int_t)ratio_ppm(p->ns, wait_ns), "ns", (json_int_t)p->ns, "cpu",
+			 p->cpu >= 0 ? json_integer(p->cpu) : json_null(), "pid",
+			 shape_known(p->pid > 0, p->pid), "comm",
+			 p->comm[0] ? shape_text(p->comm) : json_null());
 }
 
 /* Shares by largest remainder, so that they sum to one million exactly. */
@@ -199,12 +180,11 @@ json_t *shape_finding(const struct daemon *d, const struct finding *f)
 
 		json_array_append_new(
 		    culprits,
-		    json_pack("{s:s,s:s,s:I,s:o,s:o,s:o,s:o}", "zone", c->name, "class",
+		    json_pack("{s:s,s:s,s:I,s:o,s:o,s:o}", "zone", c->name, "class",
 			      zone_class_name(c->class), "share_ppm", (json_int_t)c->share_ppm,
 			      "pid", shape_known(c->pid > 0, c->pid), "cpu",
 			      c->cpu >= 0 ? json_integer(c->cpu) : json_null(), "comm",
-			      c->comm[0] ? shape_text(c->comm) : json_null(), "cmdline",
-			      shape_command(d, c->pid, c->comm)));
+			      c->comm[0] ? shape_text(c->comm) : json_null()));
 	}
 	for (int c = 0; c < CAUSE_NR; c++)
 		json_object_set_new(causes, cause_name(c), json_integer(f->cause_ppm[c]));

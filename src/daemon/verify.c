@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `verify`: every knob of every zone is read and compared, a few zones a slice, and whoever asked is
- * answered at the end. One walk at a time: who asks during one is answered by the next, so that
+ * `verify`: every knob of every zone is read and compared, a few zones a slice, and whoever asked
+ * is answered at the end. One walk at a time: who asks during one is answered by the next, so that
  * nobody hears of a state from before the question.
  */
 #include <string.h>
@@ -17,12 +17,11 @@ static int on_difference(uint64_t id, const char *path, enum knob knob, const ch
 	const struct zone *z = zones_by_id(d->zones, id);
 
 	if (json_array_size(d->verify.items) < ITEMS_MAX)
-		json_array_append_new(d->verify.items,
-				      json_pack("{s:o,s:o,s:s,s:o,s:o,s:b}", "zone",
-						shape_text(z ? z->name : path), "path",
-						shape_text(path), "knob", knob_name(knob), "found",
-						shape_text(found), "now", shape_text(now), "held",
-						held));
+		json_array_append_new(
+		    d->verify.items,
+		    json_pack("{s:o,s:o,s:s,s:o,s:o,s:b}", "zone", shape_text(z ? z->name : path),
+			      "path", shape_text(path), "knob", knob_name(knob), "found",
+			      shape_text(found), "now", shape_text(now), "held", held));
 	return 0;
 }
 

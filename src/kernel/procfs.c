@@ -99,44 +99,6 @@ int proc_run_delay_ns(const struct kernel *k, pid_t pid, pid_t tid, uint64_t *re
 	return n < 0 ? (int)n : proc_schedstat_parse(buf, ret_ns);
 }
 
-int proc_comm(const struct kernel *k, pid_t pid, char *buf, size_t size)
-{
-	char raw[64];
-	ssize_t n = read_pid_file(k, pid, "comm", raw, sizeof(raw));
-
-	if (n < 0)
-		return (int)n;
-	if (n > 0 && raw[n - 1] == '\n')
-		raw[n - 1] = '\0';
-	str_escape(buf, size, raw);
-	return 0;
-}
-
-int proc_cmdline(const struct kernel *k, pid_t pid, char *buf, size_t size)
-{
-	char raw[1024];
-	ssize_t n = read_pid_file(k, pid, "cmdline", raw, sizeof(raw));
-	int r;
-
-	if (n < 0)
-		return (int)n;
-	while (n > 0 && raw[n - 1] == '\0')
-		n--;
-	if (n > 0) {
-		for (ssize_t i = 0; i < n; i++)
-			if (!raw[i])
-				raw[i] = ' ';
-		raw[n] = '\0';
-		str_escape(buf, size, raw);
-		return 0;
-	}
-	r = proc_comm(k, pid, raw, sizeof(raw) - 2);
-	if (r < 0)
-		return r;
-	snprintf(buf, size, "[%s]", raw);
-	return 0;
-}
-
 int proc_pid_stat_parse(const char *text, struct proc_pid_stat *ret)
 {
 	/* comm is free text, parentheses included: it ends at the last one */

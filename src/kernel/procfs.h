@@ -17,9 +17,6 @@ must_check int proc_meminfo(const struct kernel *k, uint64_t *ret_total_bytes,
 must_check int
 proc_run_delay_ns(const struct kernel *k, pid_t pid, pid_t tid,
 		  uint64_t *ret_ns); /* schedstat, field 2; tid 0: the process's main thread */
-must_check int proc_comm(const struct kernel *k, pid_t pid, char *buf, size_t size); /* escaped */
-/* Command line with blanks between arguments, escaped, cut to size; kernel threads: "[comm]". */
-must_check int proc_cmdline(const struct kernel *k, pid_t pid, char *buf, size_t size);
 must_check int proc_is_kthread(const struct kernel *k, pid_t pid, bool *ret);
 must_check int proc_boot_id(const struct kernel *k, char buf[37]);
 must_check int proc_kernel_release(const struct kernel *k, char *buf, size_t size);

@@ -209,6 +209,9 @@ def test_json_is_what_czd_said():
         printed.pop("czctl", None)
         if name == "why-stack":  # czctl's own
             same([s["why_not"] for s in printed.pop("stack")], ["stress-ng-cpu (pid 4211) is gone"], "stack")
+        if name.startswith("why"):  # czctl's own as well
+            rows = printed["ledger"]["parts"] + printed["finding"]["culprits"]
+            same([row.pop("cmdline") for row in rows], [None] * len(rows), "command lines of processes that are gone")
         if name == "try":  # relative to now
             printed["until_ns"] = answer["until_ns"] = 0
         same(printed, answer, name)
@@ -323,6 +326,18 @@ HOG = (live.program("cz-work"), "hog", "--threads", "2", "--seconds", "60")
 
 def stacks_of(result):
     return json.loads(result.stdout)["stack"]
+
+
+def test_command_lines_are_read_by_czctl():
+    def culprit_of(result):
+        return json.loads(result.stdout)["finding"]["culprits"][0]["cmdline"]
+    with culprit(*HOG) as hog:
+        want = " ".join(HOG)
+        same(culprit_of(czctl("why", "redis.service", "-o", "json")), want, "command line")
+        same(culprit_of(as_nobody("why", "redis.service", "-o", "json")) in (want, None), True, "as nobody")
+        hog.kill()
+        hog.wait()
+        same(culprit_of(czctl("why", "redis.service", "-o", "json")), None, "of a process that is gone")
 
 
 def test_stack_of_a_hog():

@@ -576,23 +576,16 @@ def events_are_followed():
         check(all(json.loads(line)["id"] == 9 for line in text.splitlines()[:3]), "wrong id")
 
 
-def command_lines_are_for_those_who_may_change():
-    """They may hold secrets. Sampling the culprit is czctl's own doing, as whoever runs it."""
+def command_lines_are_left_to_czctl():
+    """They may hold secrets, and reading one may block: czd never does, czctl does as whoever runs it."""
     with scene() as (czd, victim, be):
-        os.chmod(czd.folder, 0o755)
-        os.chmod(czd.socket_path, 0o666)
         zone = f"/{NAME}-lc"
         why = live.wait_for(lambda: w if (w := czd.request("why", zone=zone))["finding"] else None, 20, "a finding")
-        check("hog --threads 1" in json.dumps(why["finding"]["culprits"]), f"root does not see it: {why['finding']}")
-        program = ("import json,socket,sys;s=socket.socket(socket.AF_UNIX);s.connect(sys.argv[1]);"
-                   "f=s.makefile('rw')\nfor v in 'why','inspect','findings','actions':\n"
-                   " f.write(json.dumps({'verb':v,'args':{'zone':sys.argv[2]}})+'\\n');f.flush();print(f.readline(),end='')")
-        done = subprocess.run(["/usr/bin/python3", "-c", program, czd.socket_path, zone], capture_output=True, text=True, timeout=20,
-                              check=False, user=NOBODY, group=NOBODY, extra_groups=[])
-        check('"comm":"cz-work"' in done.stdout and len(done.stdout.splitlines()) == 4, f"readers see no name: {done.stdout} {done.stderr}")
-        check("--threads" not in done.stdout, f"readers see a command line: {done.stdout}")
-        check("hog --threads 1" in json.dumps(czd.request("why", zone=zone)["ledger"]), "root does not see it any more")
-        stacks = json.loads(czd.czctl("why", zone, "--stack", "-o", "json").stdout)["stack"]
+        check('"comm": "cz-work"' in json.dumps(why["finding"]["culprits"]), f"no name: {why['finding']}")
+        check("--threads" not in json.dumps([why] + [czd.request(v, zone=zone) for v in ("inspect", "findings", "actions")]), "a command line")
+        why = json.loads(czd.czctl("why", zone, "--stack", "-o", "json").stdout)
+        check("hog --threads 1" in json.dumps(why["ledger"]["parts"]), f"czctl does not show it: {why['ledger']}")
+        stacks = why["stack"]
         check(any("cz-work" in frame for s in stacks for frame in s["frames"]) or stacks[0]["why_not"], f"stack: {stacks}")
 
 
@@ -602,7 +595,7 @@ TESTS = (from_harm_to_unchanged, approve_one_proposal, try_ends_by_itself, stop_
          zones_that_come_and_go, clients_that_never_read, followers_that_never_read, refused_with_more_to_say,
          many_requests_in_one_write, verify_is_answered_later, real_time_priority_comes_back, a_restrained_zone_goes_away, requests_that_make_no_sense, unprivileged_peers_only_read,
          feeds_are_verified, a_flood_of_feeds, without_bpf, without_bpf_permission, without_file_descriptors, a_full_run_directory,
-         keeper_and_worker_watch_each_other, events_are_followed, command_lines_are_for_those_who_may_change)
+         keeper_and_worker_watch_each_other, events_are_followed, command_lines_are_left_to_czctl)
 
 
 def main():
