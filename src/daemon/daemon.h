@@ -108,6 +108,7 @@ struct daemon {
 	size_t nr_closed;
 	struct plan plan;	   /* scratch: too large for the stack */
 	struct hash action_states; /* seq -> state last announced */
+	uint64_t last_stray;	   /* see enforce_strays() */
 	uint64_t slice_end_ns, slice_due_ns;
 	bool tick_running;
 };
@@ -153,6 +154,10 @@ void enforce_plan(struct daemon *d, const struct plan *p);
 void enforce_announce(struct daemon *d);
 /* The journal's entries of a zone that is gone are closed: it holds what is open, not history. */
 void enforce_zone_gone(struct daemon *d, uint64_t zone_id);
+
+/* Knobs that are changed although no action in force says so (rolling back failed, or undoing what
+ * a dead czd left): try to put some of them back. Once a tick. */
+void enforce_strays(struct daemon *d);
 
 /* made.c: remove the zones czd made that are empty now */
 void made_reap(struct daemon *d);

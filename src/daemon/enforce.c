@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#define STRAYS_A_TICK 8
+
 static void apply(struct daemon *d, const struct action *planned)
 {
 	const struct zone *z = zones_by_id(d->zones, planned->target_id);
@@ -75,6 +77,48 @@ void enforce_zone_gone(struct daemon *d, uint64_t zone_id)
 			return;
 		}
 	}
+}
+
+struct stray {
+	const struct daemon *d;
+	uint64_t after,
+	    seq; /* seq: an open entry above `after` that no action in force stands for */
+};
+
+static int find_stray(const struct journal_entry *e, void *arg)
+{
+	struct stray *s = arg;
+	const struct action *a;
+	size_t n = decide_actions(s->d->decide, &a);
+
+	for (size_t i = 0; i < n; i++) {
+		if (a[i].seq == e->seq &&
+		    (a[i].state == ACTION_APPLIED || a[i].state == ACTION_KEPT))
+			return 0;
+	}
+	s->seq = e->seq;
+	return e->seq > s->after;
+}
+
+void enforce_strays(struct daemon *d)
+{
+	struct stray s = {.d = d, .after = d->last_stray};
+
+	for (int i = 0; i < STRAYS_A_TICK; i++, s.after = s.seq) {
+		struct error e = {0};
+		int r;
+
+		if (!d->actuator || !actuator_each(d->actuator, find_stray, &s)) {
+			s.after = 0; /* from the beginning again */
+			break;
+		}
+		r = actuator_undo(d->actuator, s.seq, &e);
+		if (r == 0)
+			log_notice("action %llu: put back at last", (unsigned long long)s.seq);
+		else
+			log_debug("action %llu: %s", (unsigned long long)s.seq, e.msg);
+	}
+	d->last_stray = s.after;
 }
 
 static const char *const state_texts[] = {

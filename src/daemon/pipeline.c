@@ -221,6 +221,7 @@ static void housekeeping(struct daemon *d)
 		d->self.cpu_ppm = (cpu_ns - d->self.cpu_ns_at_tick) * 1000000 / d->snap.window_ns;
 	d->self.cpu_ns_at_tick = cpu_ns;
 	d->self.ticks_total++;
+	enforce_strays(d);
 	made_reap(d);
 	daemon_keep_priority(d);
 	watch_ledger_cost(d);

@@ -383,6 +383,28 @@ def a_restrained_zone_goes_away():
         check("the zone is gone" in lost, f"{lost}")
 
 
+def what_could_not_be_put_back_is_tried_again():
+    cpusets = live.controllers().get("cpuset", "")
+    if not os.path.exists(f"{cpusets}/cgroup.clone_children") or CPU < 1:
+        print("  skip: needs a v1 cpuset and two CPUs, where a parent's set keeps its child's from growing")
+        return
+    with Group(f"{NAME}-up") as up, Group(f"{NAME}-up/cz-down") as down:
+        live.write(down.file("cpuset.cpus"), "0")
+        live.write(up.file("cpuset.cpus"), "0")
+        czd = live.Czd(FAST, ("--no-bpf",))
+        path = f"/{down.name}"
+        ids = {name: str(os.stat(live.controllers()[name] + path).st_ino) for name in ("cpu", "cpuset")}
+        live.write(os.path.join(czd.run_dir, "journal"), "".join(json.dumps(line) + "\n" for line in (
+            {"journal": 1, "boot": live.read("/proc/sys/kernel/random/boot_id"), "last_seq": 7},
+            {"op": "do", "seq": 7, "zone": ids["cpu"], "knob": "cpuset", "path": path, "from": f"0-{CPU}", "to": "0", "at": 0,
+             "parts": [{"file": "cpuset.cpus", "id": ids["cpuset"], "old": f"0-{CPU}", "new": "0"}]})))
+        with czd:
+            check("1 failed" in live.read(czd.log) and live.read(down.file("cpuset.cpus")) == "0", f"it could be put back: {czd.log_tail()}")
+            live.write(up.file("cpuset.cpus"), f"0-{CPU}")
+            live.wait_for(lambda: live.read(down.file("cpuset.cpus")) == f"0-{CPU}", 5, "the next try")
+            check('"op":"do"' not in live.read(os.path.join(czd.run_dir, "journal")), "the entry is still open")
+
+
 def requests_that_make_no_sense():
     with live.Czd(FAST) as czd:
         for text in (b"nonsense\n", b"{}\n", b'{"verb":3}\n', b'{"verb":"why","args":[]}\n', b"\x00\xff\n", b"x" * 70000 + b"\n",
@@ -593,7 +615,8 @@ TESTS = (from_harm_to_unchanged, approve_one_proposal, try_ends_by_itself, stop_
          only_best_effort_is_touched, run_makes_a_zone_and_removes_it, run_moves_only_who_asked, protect_survives_a_restart, recreated_is_another_zone,
          a_second_daemon_is_refused, wrong_configuration_is_explained, reload_keeps_the_old_when_wrong, odd_names,
          zones_that_come_and_go, clients_that_never_read, followers_that_never_read, refused_with_more_to_say,
-         many_requests_in_one_write, verify_is_answered_later, real_time_priority_comes_back, a_restrained_zone_goes_away, requests_that_make_no_sense, unprivileged_peers_only_read,
+         many_requests_in_one_write, verify_is_answered_later, real_time_priority_comes_back, a_restrained_zone_goes_away, what_could_not_be_put_back_is_tried_again,
+         requests_that_make_no_sense, unprivileged_peers_only_read,
          feeds_are_verified, a_flood_of_feeds, without_bpf, without_bpf_permission, without_file_descriptors, a_full_run_directory,
          keeper_and_worker_watch_each_other, events_are_followed, command_lines_are_left_to_czctl)
 
