@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "actuate/controllers.h"
 #include "actuate/entry.h"
 #include "actuate/zone-make.h"
 #include "base/cleanup.h"
@@ -19,13 +20,6 @@
 #define OWN_PREFIX   "/cz-"
 #define NAME_LEN_MAX 64
 #define NAME_CHARS   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@:-"
-
-static const struct {
-	enum cgroup_controller c;
-	const char *name;
-} v2_controllers[] = {
-    {CG_CPU, "cpu"}, {CG_CPUSET, "cpuset"}, {CG_MEMORY, "memory"}, {CG_IO, "io"}, {CG_PIDS, "pids"},
-};
 
 /* One hierarchy each, the cpu controller's last. */
 struct places {
@@ -118,52 +112,6 @@ static int set_up_cpuset(int parent, int dirfd, bool v2, const char *cpus, struc
 	return r < 0 ? error_errno(reterr, r, "CPUs \"%s\"", cpus) : 0;
 }
 
-static bool has_processes(int dirfd)
-{
-	char some[16];
-	ssize_t n = read_file_at(dirfd, "cgroup.procs", some, sizeof(some));
-
-	/* In a threaded group the list can't be read: then there is something in it. */
-	return n > 0 || (n < 0 && n != -ENOENT && n != -ENODEV);
-}
-
-static bool in_list(char *list, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (const char *p = list; (p = strstr(p, word)); p += n)
-		if ((p == list || p[-1] == ' ') && strchr(" \n", p[n]))
-			return true;
-	return false;
-}
-
-/* Only cpu is indispensable: without it the zone would not be one. */
-static int enable_controllers(const struct cgroup_fs *fs, int hierarchy, int parent, bool root,
-			      struct error *reterr)
-{
-	char have[512], on[512], word[32];
-
-	if (read_file_at(parent, "cgroup.controllers", have, sizeof(have)) < 0 ||
-	    read_file_at(parent, "cgroup.subtree_control", on, sizeof(on)) < 0)
-		return error_set(reterr, -EIO, "the parent's controllers can't be read");
-	for (size_t i = 0; i < ARRAY_SIZE(v2_controllers); i++) {
-		const char *name = v2_controllers[i].name;
-		int r;
-
-		if (fs->of[v2_controllers[i].c] != hierarchy || !in_list(have, name) ||
-		    in_list(on, name))
-			continue;
-		if (!root && has_processes(parent))
-			return error_set(reterr, -EBUSY,
-					 "processes run in the parent zone itself: no zones in it");
-		snprintf(word, sizeof(word), "+%s", name);
-		r = write_file_at(parent, "cgroup.subtree_control", word);
-		if (r < 0 && v2_controllers[i].c == CG_CPU)
-			return error_errno(reterr, r, "enable the cpu controller");
-	}
-	return 0;
-}
-
 /* An empty directory there is what an interrupted removal left. */
 static int make_dir(int parent, const char *name, bool may_be_left)
 {
@@ -185,7 +133,7 @@ static int make_in(const struct cgroup_fs *fs, enum cgroup_controller c, const c
 	if (parent < 0)
 		return error_errno(reterr, parent, "the parent of %s", path);
 	if (v2) {
-		r = enable_controllers(fs, fs->of[c], parent, name == path + 1, reterr);
+		r = controllers_enable(fs, fs->of[c], parent, name == path + 1, reterr);
 		if (r < 0)
 			return r;
 	}
@@ -298,7 +246,7 @@ static bool in_use(const struct cgroup_fs *fs, enum cgroup_controller c, const c
 
 	if (fd < 0)
 		return false;
-	if (has_processes(fd)) {
+	if (group_has_processes(fd)) {
 		close(fd);
 		return true;
 	}

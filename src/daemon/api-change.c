@@ -135,6 +135,7 @@ json_t *api_run(const struct api_call *c, struct error *reterr)
 		return NULL;
 	}
 	snprintf(path, sizeof(path), "/cz-%s", name);
+	made_prepare(d);
 	r = zone_make(&d->fs, path, &o, &id, reterr);
 	if (r < 0)
 		return NULL;

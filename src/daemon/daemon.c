@@ -219,6 +219,8 @@ static int start(struct daemon *d, struct error *reterr)
 	if (r == 0)
 		r = open_actuator(d, reterr);
 	if (r == 0)
+		made_load(d);
+	if (r == 0)
 		r = pipeline_init(d, reterr);
 	if (r == 0)
 		r = daemon_listen(d, reterr);
@@ -251,7 +253,8 @@ static int stop(struct daemon *d)
 			log_error("undo: %s", e.msg);
 		report_undo("stopping", &undone);
 	}
-	made_reap(d);
+	if (d->zones) /* else it never came so far, and the hierarchies may not even be open */
+		made_reap(d);
 	d->events.on_event = NULL;
 	feed_close(d);
 	server_free(d->server);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 #include "actuate/actuate.h"
+#include "actuate/controllers.h"
 #include "base/hash.h"
 #include "daemon/desired.h"
 #include "daemon/events.h"
@@ -88,6 +89,7 @@ struct daemon {
 	struct decide *decide;
 	struct server *server;
 	struct desired desired;
+	controllers_mask controllers_on; /* by us, in the root; see made.c */
 	int feed_fd;
 	sd_event_source *feed_source;
 	struct events events;
@@ -159,8 +161,10 @@ void enforce_zone_gone(struct daemon *d, uint64_t zone_id);
  * a dead czd left): try to put some of them back. Once a tick. */
 void enforce_strays(struct daemon *d);
 
-/* made.c: remove the zones czd made that are empty now */
-void made_reap(struct daemon *d);
+/* made.c */
+void made_load(struct daemon *d);    /* what an earlier czd has turned on */
+void made_prepare(struct daemon *d); /* before a zone is made */
+void made_reap(struct daemon *d);    /* remove the zones czd made that are empty now */
 
 /* feed.c */
 must_check int feed_open(struct daemon *d, struct error *reterr);

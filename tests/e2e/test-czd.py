@@ -230,6 +230,19 @@ def wrong_configuration_is_explained():
     check(missing.returncode == 2 and "nonexistent" in missing.stderr, f"{missing.stderr}")
 
 
+def a_host_that_cannot_be_read():
+    """Nothing was opened, so nothing may be tidied up either."""
+    czd = live.Czd("", ("--root", "/nonexistent", "--no-keeper"))
+    try:
+        zones = os.path.join(czd.run_dir, "zones.json")
+        live.write(zones, '[{"path": "/cz-made", "class": "be", "slo": "", "made": true}]')
+        done = subprocess.run(czd.arguments, capture_output=True, text=True, timeout=20, check=False)
+        check(done.returncode == 3 and "/nonexistent" in done.stderr, f"{done.returncode} {done.stderr}")
+        check("cz-made" in live.read(zones), "what users asked for was forgotten")
+    finally:
+        czd.undo()
+
+
 def reload_keeps_the_old_when_wrong():
     with live.Czd(FAST) as czd, Group(f"{NAME}-ruled"):
         live.wait_for(lambda: f"/{NAME}-ruled" in paths(czd), 10, "the zone")
@@ -613,7 +626,7 @@ def command_lines_are_left_to_czctl():
 
 TESTS = (from_harm_to_unchanged, approve_one_proposal, try_ends_by_itself, stop_puts_back, knob_changed_by_somebody_else,
          only_best_effort_is_touched, run_makes_a_zone_and_removes_it, run_moves_only_who_asked, protect_survives_a_restart, recreated_is_another_zone,
-         a_second_daemon_is_refused, wrong_configuration_is_explained, reload_keeps_the_old_when_wrong, odd_names,
+         a_second_daemon_is_refused, wrong_configuration_is_explained, a_host_that_cannot_be_read, reload_keeps_the_old_when_wrong, odd_names,
          zones_that_come_and_go, clients_that_never_read, followers_that_never_read, refused_with_more_to_say,
          many_requests_in_one_write, verify_is_answered_later, real_time_priority_comes_back, a_restrained_zone_goes_away, what_could_not_be_put_back_is_tried_again,
          requests_that_make_no_sense, unprivileged_peers_only_read,
