@@ -173,6 +173,8 @@ int BPF_PROG(audit_switch, bool preempt, struct task_struct *prev, struct task_s
 		return 0;
 	if (preempt || !prev_state)
 		flags |= AUDIT_PREV_WAITS;
+	if (preempt && prev_state)
+		flags |= AUDIT_PREV_ASLEEP;
 	if (next->flags & PF_KTHREAD)
 		flags |= AUDIT_NEXT_KERNEL;
 	r->ns = next->se.cfs_rq->rq->clock;
@@ -225,7 +227,7 @@ int audit_tasks(struct bpf_iter__task *ctx)
 	struct task_struct *p = ctx->task;
 	struct audit_task out = {};
 
-	if (!p || p->exit_state) /* one that has ended is in the log */
+	if (!p || p->__state & TASK_DEAD) /* one that has ended is in the log */
 		return 0;
 	out.zone = zone_id(p);
 	if (!is_watched(out.zone))

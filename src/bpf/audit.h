@@ -23,6 +23,7 @@ enum audit_kind {
 
 enum audit_flag {
 	AUDIT_PREV_WAITS = 1,  /* prev stays runnable */
+	AUDIT_PREV_ASLEEP = 4, /* ... but was on its way to sleep: run_delay leaves its wait out */
 	AUDIT_NEXT_KERNEL = 2, /* AUDIT_UNSEEN: a itself */
 };
 

@@ -10,10 +10,12 @@ static void print_result(const char *name, const struct mix_result *r)
 {
 	const struct ledger_health *h = &r->health;
 
-	printf("{\"mix\": \"%s\", \"waits\": %llu, \"run_delay_ns\": %llu, \"ledger_ns\": %llu, "
+	printf("{\"mix\": \"%s\", \"waits\": %llu, \"run_delay_ns\": %llu, \"uncounted_ns\": %llu, "
+	       "\"ledger_ns\": %llu, "
 	       "\"sum_error_ppm\": %u",
 	       name, (unsigned long long)r->waits, (unsigned long long)r->run_delay_ns,
-	       (unsigned long long)r->ledger_ns, r->sum_error_ppm);
+	       (unsigned long long)r->uncounted_ns, (unsigned long long)r->ledger_ns,
+	       r->sum_error_ppm);
 	if (r->has_shares)
 		printf(", \"share_error_ppm\": %u, \"replay_ns\": %llu, \"replay_waits\": %llu",
 		       r->share_error_ppm, (unsigned long long)r->replay_ns,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/hash.h"
@@ -35,13 +36,14 @@ struct timeline {
 struct waiter {
 	uint64_t since_ns;
 	uint32_t cpu;
+	bool asleep; /* by run_delay */
 };
 struct replay {
 	struct timeline *cpus;
 	uint32_t nr_cpus;
 	struct audit_share *shares;
 	size_t nr_shares;
-	uint64_t waits;
+	uint64_t waits, uncounted_ns;
 	const struct audit *audit;
 };
 
@@ -92,8 +94,10 @@ static bool is_watched(const struct audit *a, uint32_t zone)
 	return false;
 }
 
+/* Returns how many watched tasks there are. */
 static int live_run_delay(struct audit *a, uint64_t *ret_ns)
 {
+	int nr = 0;
 	_cleanup_close_ int link = -1, fd = -1;
 	struct audit_task task;
 	uint64_t sum = 0;
@@ -106,12 +110,12 @@ static int live_run_delay(struct audit *a, uint64_t *ret_ns)
 	fd = bpf_iter_create(link);
 	if (fd < 0)
 		return fd;
-	while ((n = read(fd, &task, sizeof(task))) == (ssize_t)sizeof(task))
+	for (; (n = read(fd, &task, sizeof(task))) == (ssize_t)sizeof(task); nr++)
 		sum += task.run_delay_ns;
 	if (n)
 		return n < 0 ? -errno : -EIO;
 	*ret_ns = sum;
-	return 0;
+	return nr;
 }
 
 static size_t nr_records(const struct audit *a)
@@ -123,6 +127,8 @@ static size_t nr_records(const struct audit *a)
 
 int audit_start(struct audit *a, const uint64_t *zones, size_t nr)
 {
+	int r;
+
 	if (nr > AUDIT_ZONES_MAX)
 		return -EINVAL;
 	a->skel->bss->enabled = 0;
@@ -132,11 +138,17 @@ int audit_start(struct audit *a, const uint64_t *zones, size_t nr)
 	a->skel->bss->nr_records = 0;
 	a->skel->bss->nr_lost = 0;
 	a->skel->bss->enabled = 1;
-	return live_run_delay(a, &a->base_ns);
+	r = live_run_delay(a, &a->base_ns);
+	return r < 0 ? r : 0;
 }
 
 void audit_stop(struct audit *a)
 {
+	struct timespec ms = {.tv_nsec = 1000000};
+	uint64_t unused;
+
+	for (int i = 0; i < 10000 && live_run_delay(a, &unused) > 0; i++)
+		nanosleep(&ms, NULL);
 	a->skel->bss->enabled = 0;
 }
 
@@ -155,7 +167,7 @@ int audit_run_delay(struct audit *a, uint64_t *ret_ns)
 	uint64_t sum;
 	int r = live_run_delay(a, &sum);
 
-	if (r)
+	if (r < 0)
 		return r;
 	if (a->skel->bss->nr_lost)
 		return -EOVERFLOW;
@@ -270,12 +282,16 @@ static size_t stretch_at(const struct timeline *t, uint64_t ns)
 	return low;
 }
 
-static void wait_account(struct replay *rep, uint32_t cpu, uint64_t from_ns, uint64_t to_ns)
+static void wait_account(struct replay *rep, const struct waiter *w, uint64_t to_ns)
 {
+	uint32_t cpu = w->cpu;
+	uint64_t from_ns = w->since_ns;
 	const struct timeline *t = cpu < rep->nr_cpus ? &rep->cpus[cpu] : NULL;
 
 	if (!t || !t->nr || from_ns >= to_ns)
 		return;
+	if (w->asleep)
+		rep->uncounted_ns += to_ns - from_ns;
 	for (size_t i = stretch_at(t, from_ns); i < t->nr && t->list[i].start_ns < to_ns; i++) {
 		const struct stretch *s = &t->list[i];
 		uint64_t start = s->start_ns > from_ns ? s->start_ns : from_ns;
@@ -302,6 +318,7 @@ static int wait_begin(struct hash *waiters, const struct audit_record *r)
 	if (!w)
 		return -ENOMEM;
 	*w = (struct waiter){.since_ns = r->ns, .cpu = r->cpu};
+	w->asleep = kind_of(r) == AUDIT_SWITCH && flags_of(r) & AUDIT_PREV_ASLEEP;
 	return hash_put(waiters, (uint32_t)r->a, w);
 }
 
@@ -312,7 +329,7 @@ static void wait_end(struct replay *rep, struct hash *waiters, int32_t pid, uint
 	if (!w)
 		return;
 	rep->waits++;
-	wait_account(rep, w->cpu, w->since_ns, ns);
+	wait_account(rep, w, ns);
 }
 
 static void wait_moves(struct replay *rep, struct hash *waiters, const struct audit_record *r)
@@ -321,8 +338,9 @@ static void wait_moves(struct replay *rep, struct hash *waiters, const struct au
 
 	if (!w || w->cpu == r->cpu)
 		return;
-	wait_account(rep, w->cpu, w->since_ns, r->ns);
-	*w = (struct waiter){.since_ns = r->ns, .cpu = r->cpu};
+	wait_account(rep, w, r->ns);
+	w->since_ns = r->ns;
+	w->cpu = r->cpu;
 }
 
 /* Second pass: every wait of a watched task, against the timeline of the CPU where it waited. */
@@ -360,7 +378,8 @@ static int waits(struct replay *rep)
 	return err;
 }
 
-int audit_replay(struct audit *a, struct audit_share *shares, uint64_t *ret_waits)
+int audit_replay(struct audit *a, struct audit_share *shares, uint64_t *ret_waits,
+		 uint64_t *ret_uncounted_ns)
 {
 	struct replay rep = {.shares = shares, .audit = a, .nr_cpus = libbpf_num_possible_cpus()};
 	int r;
@@ -379,5 +398,6 @@ int audit_replay(struct audit *a, struct audit_share *shares, uint64_t *ret_wait
 	if (r)
 		return r;
 	*ret_waits = rep.waits;
+	*ret_uncounted_ns = rep.uncounted_ns;
 	return (int)rep.nr_shares;
 }

@@ -28,9 +28,13 @@ must_check int audit_open(uint32_t max_records, struct audit **ret, struct error
 void audit_close(struct audit *a);
 /* Watch these zones from now on. No task in them may be running or waiting yet. */
 must_check int audit_start(struct audit *a, const uint64_t *zones, size_t nr);
+/* The watched tasks have been killed: stops when the last one is gone (or after ten seconds). */
 void audit_stop(struct audit *a);
 /* Growth of the watched tasks' run_delay since the start, those that ended included. */
 must_check int audit_run_delay(struct audit *a, uint64_t *ret_ns);
-/* -EOVERFLOW: the log was too small. Returns the number of shares, waits beyond them in *ret_waits.
+/*
+ * -EOVERFLOW: the log was too small. Returns the number of shares. *ret_uncounted_ns: waits that
+ * run_delay leaves out, of tasks preempted on their way to sleep (on kernels that preempt there).
  */
-must_check int audit_replay(struct audit *a, struct audit_share *shares, uint64_t *ret_waits);
+must_check int audit_replay(struct audit *a, struct audit_share *shares, uint64_t *ret_waits,
+			    uint64_t *ret_uncounted_ns);

@@ -137,6 +137,12 @@ static int group_make(const char *name)
 	mix_group_path(path, sizeof(path), name);
 	if (mkdir(path, 0755) && errno != EEXIST)
 		return -errno;
+	if (!mix_env.v1 && strchr(name, '/')) {
+		char parent[32];
+
+		snprintf(parent, sizeof(parent), "%.*s", (int)(strrchr(name, '/') - name), name);
+		(void)!mix_group_write(parent, "cgroup.subtree_control", "+cpu");
+	}
 	snprintf(mix_env.groups[mix_env.nr_groups++], sizeof(mix_env.groups[0]), "%s", name);
 	return 0;
 }
@@ -179,6 +185,7 @@ static void child(const char *group, const char *load, int cpu)
 	if (cpu >= 0)
 		pin(cpu);
 	mix_join(getpid(), group);
+	(void)!write(mix_env.ready[1], "", 1);
 	(void)!read(mix_env.go[0], &c, 1); /* until mix_go() closes the other end */
 	for (size_t i = 0; i < ARRAY_SIZE(loads); i++)
 		if (!strcmp(loads[i].name, load))
@@ -204,7 +211,7 @@ int mix_spawn(const char *name, const char *load, int cpu)
 
 	if (group_make(name) || mix_env.nr_children == CHILDREN_MAX)
 		return -ENOSPC;
-	if (mix_env.go[1] < 0 && pipe2(mix_env.go, O_CLOEXEC))
+	if (mix_env.go[1] < 0 && (pipe2(mix_env.go, O_CLOEXEC) || pipe2(mix_env.ready, O_CLOEXEC)))
 		return -errno;
 	fflush(NULL);
 	pid = fork();
@@ -218,6 +225,10 @@ int mix_spawn(const char *name, const char *load, int cpu)
 /* All of them are in their groups and blocked: nothing has been waited for in them yet. */
 void mix_children_settle(void)
 {
+	char c;
+
+	for (int i = 0; i < mix_env.nr_children; i++)
+		(void)!read(mix_env.ready[0], &c, 1);
 	for (int i = 0; i < mix_env.nr_children; i++)
 		for (int n = 0; n < 2000 && !is_asleep(mix_env.children[i]); n++)
 			mix_sleep_ns(NS_PER_MS);
@@ -228,6 +239,8 @@ void mix_go(void)
 {
 	close_fd(&mix_env.go[1]);
 	close_fd(&mix_env.go[0]);
+	close_fd(&mix_env.ready[1]);
+	close_fd(&mix_env.ready[0]);
 }
 
 static bool group_is_empty(const char *name)
@@ -273,7 +286,8 @@ void mix_kill_all(void)
 
 int mix_open(struct error *reterr)
 {
-	mix_env = (struct mix_env){.go = {-1, -1}, .nr_cpus = (int)sysconf(_SC_NPROCESSORS_CONF)};
+	mix_env = (struct mix_env){
+	    .go = {-1, -1}, .ready = {-1, -1}, .nr_cpus = (int)sysconf(_SC_NPROCESSORS_CONF)};
 	mix_env.v1 = !access("/sys/fs/cgroup/cpu/cpu.shares", F_OK);
 	snprintf(mix_env.base, sizeof(mix_env.base), "/sys/fs/cgroup%s/cz-test-ledger-%d",
 		 mix_env.v1 ? "/cpu" : "", getpid());

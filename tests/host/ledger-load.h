@@ -16,7 +16,7 @@ struct mix_env {
 	char base[128]; /* "/sys/fs/cgroup/cpu/cz-test-ledger-PID" */
 	char groups[GROUPS_MAX][32];
 	int nr_groups;
-	int go[2];
+	int go[2], ready[2];
 	pid_t children[CHILDREN_MAX];
 	int nr_children;
 };

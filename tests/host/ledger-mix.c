@@ -264,13 +264,16 @@ static int ledger_collect(struct ledger *l, const uint64_t *victims, size_t nr,
 
 /* Shares of all that is not the quota, ledger against replay: the worst relative difference of
  * those with 5 % or more. */
-static int compare_shares(struct audit *a, const struct seen *seen, struct mix_result *res)
+static int compare_shares(struct audit *a, const struct seen *seen, bool quota,
+			  struct mix_result *res)
 {
 	struct audit_share shares[AUDIT_SHARES_MAX];
-	int nr = audit_replay(a, shares, &res->replay_waits);
+	int nr = audit_replay(a, shares, &res->replay_waits, &res->uncounted_ns);
 
 	if (nr < 0)
 		return nr;
+	if (quota) /* the replay knows nothing of quotas */
+		return 0;
 	for (int i = 0; i < nr; i++)
 		res->replay_ns += shares[i].ns;
 	for (int i = 0; i < nr && seen->total_ns; i++) {
@@ -323,12 +326,13 @@ static int mix_measure(const struct mix *m, int seconds, struct ledger *l, struc
 	r = audit_run_delay(a, &res->run_delay_ns);
 	if (!r)
 		r = ledger_collect(l, victims, nr, res, &seen);
-	if (!r && !m->quota_percent)
-		r = compare_shares(a, &seen, res);
+	if (!r)
+		r = compare_shares(a, &seen, m->quota_percent, res);
 	if (r)
 		return error_errno(reterr, r, "audit of %s", m->name);
 	ledger_health(l, &res->health);
-	res->sum_error_ppm = error_ppm(res->ledger_ns, res->run_delay_ns, res->run_delay_ns);
+	res->sum_error_ppm =
+	    error_ppm(res->ledger_ns, res->run_delay_ns + res->uncounted_ns, res->run_delay_ns);
 	res->has_throttled = m->quota_percent && before != UINT64_MAX && throttled != UINT64_MAX;
 	if (res->has_throttled)
 		res->throttled_error_ppm = error_ppm(res->cause_ns[CAUSE_THROTTLED],

@@ -32,6 +32,7 @@ const struct mix *mix_find(const char *name);
 
 struct mix_result {
 	uint64_t run_delay_ns, ledger_ns;
+	uint64_t uncounted_ns; /* waits that run_delay leaves out: see audit_replay() */
 	uint64_t cause_ns[CAUSE_NR];
 	uint64_t waits;
 	uint64_t replay_ns, replay_waits; /* 0 where not compared */
