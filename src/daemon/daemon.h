@@ -31,6 +31,7 @@ struct options {
 	const char *config_path;
 	const char *root;     /* "/" or a captured tree: look only */
 	bool config_required; /* given by the user, so it must exist */
+	int beat_fd;	      /* to the keeper, see keeper_beat(); -1: none */
 	bool no_bpf;	      /* run without the ledger (tests, fallback by choice) */
 };
 

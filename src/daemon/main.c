@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/log.h"
+#include "base/parse.h"
 #include "base/str.h"
 #include "daemon/daemon.h"
 #include "daemon/keeper.h"
@@ -11,6 +12,8 @@
 #define DEFAULT_RUN_DIR	  "/run/cz"
 #define DEFAULT_STATE_DIR "/var/lib/cz"
 #define DEFAULT_CONFIG	  "/etc/cz/czd.yaml"
+#define WATCHDOG_S	  30
+#define WATCHDOG_MAX_S	  86400
 
 static const char help[] =
     "czd: keeps latency-critical and best-effort work apart on one machine\n"
@@ -25,6 +28,8 @@ static const char help[] =
     "      --root DIR        look at a captured machine instead of this one; changes nothing\n"
     "      --no-bpf          do not load the wait ledger; waiting is then only estimated\n"
     "      --no-keeper       run the worker alone (debugging)\n"
+    "      --watchdog SEC    kill and restart a worker silent for so long (default 30,\n"
+    "                        0: never)\n"
     "      --log-level L     error, warn, notice, info (default), debug\n"
     "  -h, --help            this text\n"
     "  -V, --version         version\n"
@@ -39,6 +44,7 @@ enum {
 	OPT_ROOT,
 	OPT_NO_BPF,
 	OPT_NO_KEEPER,
+	OPT_WATCHDOG,
 	OPT_UNDO,
 	OPT_LOG_LEVEL
 };
@@ -50,6 +56,7 @@ static const struct option long_options[] = {
     {"root", required_argument, NULL, OPT_ROOT},
     {"no-bpf", no_argument, NULL, OPT_NO_BPF},
     {"no-keeper", no_argument, NULL, OPT_NO_KEEPER},
+    {"watchdog", required_argument, NULL, OPT_WATCHDOG},
     {"undo", no_argument, NULL, OPT_UNDO},
     {"log-level", required_argument, NULL, OPT_LOG_LEVEL},
     {"help", no_argument, NULL, 'h'},
@@ -75,8 +82,11 @@ static int usage_error(const char *text)
 
 int main(int argc, char **argv)
 {
-	struct options opt = {.root = "/", .config_path = DEFAULT_CONFIG};
+	struct options opt = {.root = "/", .config_path = DEFAULT_CONFIG, .beat_fd = -1};
+	struct keeper_options ko = {
+	    .worker = run_worker, .undo = run_undo, .arg = &opt, .ret_beat_fd = &opt.beat_fd};
 	bool undo = false, keeper = true;
+	uint64_t watchdog_s = WATCHDOG_S;
 	enum log_level level;
 	int c;
 
@@ -100,6 +110,11 @@ int main(int argc, char **argv)
 			break;
 		case OPT_NO_KEEPER:
 			keeper = false;
+			break;
+		case OPT_WATCHDOG:
+			if (parse_u64(optarg, &watchdog_s) < 0 || watchdog_s > WATCHDOG_MAX_S)
+				return usage_error("--watchdog is a whole number of seconds, at "
+						   "most a day");
 			break;
 		case OPT_UNDO:
 			undo = true;
@@ -128,5 +143,6 @@ int main(int argc, char **argv)
 		opt.run_dir = DEFAULT_RUN_DIR;
 	if (undo)
 		return run_undo(&opt);
-	return keeper ? keeper_run(run_worker, run_undo, &opt) : run_worker(&opt);
+	ko.watchdog_ns = watchdog_s * 1000000000;
+	return keeper ? keeper_run(&ko) : run_worker(&opt);
 }

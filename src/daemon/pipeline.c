@@ -13,6 +13,7 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/keeper.h"
 
 #define SLICE_NS	      250000ull
 #define SLICE_PAUSE_USEC      1000
@@ -310,6 +311,7 @@ static int on_tick(sd_event_source *src, uint64_t usec, void *arg)
 		next_usec = now_usec + d->cfg.tick_ns / 1000;
 	sd_event_source_set_time(src, next_usec);
 	sd_event_source_set_enabled(src, SD_EVENT_ONESHOT);
+	keeper_beat(d->opt->beat_fd, d->cfg.tick_ns);
 	pipeline_tick(d);
 	return 0;
 }

@@ -590,6 +590,20 @@ def keeper_and_worker_watch_each_other():
         live.wait_for(lambda: live.differences(before, be.knobs()) == [], 10, "the orphaned worker undoes and ends")
 
 
+def a_worker_that_hangs_is_replaced():
+    with scene(arguments=("--watchdog", "2")) as (czd, victim, be):
+        before = be.knobs()
+        czd.request("mode", mode="enforce")
+        live.wait_for(lambda: idle_of(be) == "1", 10, "an action")
+        time.sleep(4)
+        worker = czd.worker_pid()
+        check("no sign of life" not in live.read(czd.log), "a worker that lives was killed")
+        os.kill(worker, signal.SIGSTOP)
+        live.wait_for(lambda: live.differences(before, be.knobs()) == [], 10, "the keeper's undo")
+        live.wait_for(lambda: czd_answers(czd) not in (None, worker), 10, "a new worker")
+        check("no sign of life" in live.read(czd.log), czd.log_tail())
+
+
 def czd_answers(czd):
     try:
         return czd.worker_pid()
@@ -631,7 +645,7 @@ TESTS = (from_harm_to_unchanged, approve_one_proposal, try_ends_by_itself, stop_
          many_requests_in_one_write, verify_is_answered_later, real_time_priority_comes_back, a_restrained_zone_goes_away, what_could_not_be_put_back_is_tried_again,
          requests_that_make_no_sense, unprivileged_peers_only_read,
          feeds_are_verified, a_flood_of_feeds, without_bpf, without_bpf_permission, without_file_descriptors, a_full_run_directory,
-         keeper_and_worker_watch_each_other, events_are_followed, command_lines_are_left_to_czctl)
+         keeper_and_worker_watch_each_other, a_worker_that_hangs_is_replaced, events_are_followed, command_lines_are_left_to_czctl)
 
 
 def main():
