@@ -4,7 +4,8 @@
  * waits there. It is armed at the first overlap; when it fires, the time is either enough (event to
  * user space), or may still become enough within the window (re-armed for the rest), or was small
  * (disarmed). Many short waits add up within the window just as one long wait does. As long as harm
- * persists, events follow one another at 1, 2, 4 ... 16 ms.
+ * persists, events follow one another at 1, 2, 4 ... 16 ms; a runner that none of them named (by slot,
+ * modulo 64) is timed anew at once.
  *
  * Starting a timer under the runqueue lock: bpf_timer_start() takes the timer's own spin lock (held
  * elsewhere only to init, start, cancel or free this very timer) and the hrtimer base lock, and
@@ -21,6 +22,17 @@
 
 #define BACKOFF_MAX_MS 16
 #define WINDOW_FACTOR  4
+
+static __always_inline u64 slot_bit(u32 slot)
+{
+	return 1ull << (slot & 63);
+}
+
+static __always_inline void disarm(struct pair *pair)
+{
+	pair->armed = 0;
+	pair->reported = 0;
+}
 
 /* What the cfs_rq at this address has been throttled so far, with runnable tasks. */
 static __always_inline u64 throttled_ns(u64 addr, u64 now)
@@ -84,7 +96,8 @@ __noinline int overlap_begin(u32 cpu, u32 v, u64 now)
 	pair->foreign_slot = cs->run_slot;
 	pair->foreign_pid = cs->run_pid;
 	__sync_fetch_and_or(&cs->overlap_mask, bit);
-	if (pair->armed)
+	/* Somebody not told of yet does not wait behind the pauses that an earlier one earned. */
+	if (pair->armed && (!pair->backoff_ms || pair->reported & slot_bit(cs->run_slot)))
 		return 0;
 	pair->armed = 1;
 	pair->backoff_ms = 0;
@@ -147,7 +160,7 @@ static int on_timer(void *map, u32 *key, struct pair *pair)
 	bool overlapping;
 
 	if (!cs || !thr || !victim_id[v & (LEDGER_NR_VICTIMS - 1)]) {
-		pair->armed = 0;
+		disarm(pair);
 		return 0;
 	}
 	count(COUNTER_TIMER_FIRED);
@@ -162,6 +175,7 @@ static int on_timer(void *map, u32 *key, struct pair *pair)
 		u32 ms = pair->backoff_ms ? pair->backoff_ms * 2 : 1;
 
 		event_emit(pair, cs, cpu, v, mono_ns, foreign);
+		pair->reported |= slot_bit(pair->foreign_slot);
 		pair->backoff_ms = ms > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : ms;
 		window_begin(pair, now, mono_ns, total, pair->backoff_ms * NS_PER_MS);
 		timer_restart(pair, pair->window_ns);
@@ -177,11 +191,12 @@ static int on_timer(void *map, u32 *key, struct pair *pair)
 		u64 since = now - pair->overlap_since;
 
 		pair->backoff_ms = 0;
+		pair->reported = 0;
 		window_begin(pair, pair->overlap_since, mono_ns - since, pair->foreign_ns,
 			     WINDOW_FACTOR * thr);
 		timer_restart(pair, since < thr ? thr - since : 1);
 		return 0;
 	}
-	pair->armed = 0;
+	disarm(pair);
 	return 0;
 }
