@@ -129,7 +129,9 @@ class Group:
 
     def __init__(self, name, knobs=None, names=("cpu", "cpuacct", "cpuset", "memory", "freezer", "unified")):
         assert os.path.basename(name).startswith("cz-") or name.startswith("cz-"), name
-        self.name, self.paths = name, [os.path.join(root, name) for root in hierarchies(names)]
+        # the cpu hierarchy last: there czd sees the group, and notes its knobs as found
+        key = controllers().get("cpu")
+        self.name, self.paths = name, [os.path.join(root, name) for root in sorted(hierarchies(names), key=lambda root: root == key)]
         self.children = []
         for path in self.paths:
             os.makedirs(path, exist_ok=True)
