@@ -19,10 +19,7 @@
 #include "base/log.h"
 #include "daemon/keeper.h"
 #include "daemon/shape.h"
-#include "spec/spec.h"
 
-#define FDS_RESERVED  2000
-#define FD_BUDGET_MAX 16000
 /* A real-time czd that runs this long without sleeping has gone wrong: it loses the priority. */
 #define RT_LIMIT_USEC  500000
 #define RT_PAUSE_TICKS 10
@@ -51,38 +48,6 @@ static int lock_run_dir(struct daemon *d, struct error *reterr)
 		return -EBUSY;
 	}
 	return 0;
-}
-
-static int load_config(struct daemon *d)
-{
-	struct error_list *errs = calloc(1, sizeof(*errs));
-	struct rlimit nofile = {0};
-	int r;
-
-	if (!errs)
-		return -ENOMEM;
-	r = spec_load_file(AT_FDCWD, d->opt->config_path, &d->cfg, errs);
-	if (r == -ENOENT && !d->opt->config_required) {
-		config_defaults(&d->cfg);
-		r = 0;
-	}
-	for (size_t i = 0; r < 0 && i < errs->nr; i++)
-		log_error("%s", errs->items[i].text);
-	free(errs);
-	if (r == 0 && getrlimit(RLIMIT_NOFILE, &nofile) == 0) {
-		uint64_t spare;
-
-		nofile.rlim_cur = nofile.rlim_max;
-		if (setrlimit(RLIMIT_NOFILE, &nofile) < 0)
-			getrlimit(RLIMIT_NOFILE, &nofile);
-		spare = nofile.rlim_cur > 2 * FDS_RESERVED ? nofile.rlim_cur - FDS_RESERVED
-							   : nofile.rlim_cur / 2;
-		if (spare > FD_BUDGET_MAX)
-			spare = FD_BUDGET_MAX;
-		if (!d->cfg.fd_budget || d->cfg.fd_budget > spare)
-			d->cfg.fd_budget = (uint32_t)spare;
-	}
-	return r;
 }
 
 static int open_host(struct daemon *d, struct error *reterr)
@@ -181,21 +146,7 @@ static void on_event_published(const struct event *e, void *arg);
 
 static int on_reload(sd_event_source *src, const struct signalfd_siginfo *si, void *arg)
 {
-	struct daemon *d = arg;
-	struct config before = d->cfg;
-	int r = load_config(d);
-
-	if (r < 0) {
-		d->cfg = before;
-		log_error("%s is wrong: going on with the old configuration", d->opt->config_path);
-		return 0;
-	}
-	/* detect and decide keep what they were started with: mode, thresholds need a restart. */
-	zones_reclassify(d->zones, &d->cfg);
-	config_done(&before);
-	log_notice("%s read again: classes and goals are as it says; guard settings change at the "
-		   "next start",
-		   d->opt->config_path);
+	reload_config(arg);
 	return 0;
 }
 
@@ -320,7 +271,7 @@ int daemon_run(const struct options *opt)
 	sigprocmask(SIG_BLOCK, &handled, NULL);
 	signal(SIGPIPE, SIG_IGN);
 
-	if (load_config(d) < 0) {
+	if (load_config(opt, &d->cfg) < 0) {
 		free(d);
 		return EXIT_USAGE;
 	}

@@ -123,6 +123,12 @@ int daemon_undo(
 /* Open the sockets that are not open yet; a full or read-only run directory may allow it later. */
 must_check int daemon_listen(struct daemon *d, struct error *reterr);
 
+/* reload.c */
+must_check int load_config(const struct options *opt, struct config *ret); /* says what is wrong */
+/* The file again: rules, goals and off-limits zones are taken over; for the rest it takes a
+ * restart. */
+void reload_config(struct daemon *d);
+
 /* Real-time priority that was lost for running too long comes back after a while. Once a tick. */
 void daemon_keep_priority(struct daemon *d);
 

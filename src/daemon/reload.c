@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* The configuration, at the start and again. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "daemon/daemon.h"
+#include "spec/spec.h"
+
+#define FDS_RESERVED  2000
+#define FD_BUDGET_MAX 16000
+
+static void fit_fd_budget(struct config *cfg)
+{
+	struct rlimit nofile = {0};
+	uint64_t spare;
+
+	if (getrlimit(RLIMIT_NOFILE, &nofile) < 0)
+		return;
+	nofile.rlim_cur = nofile.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &nofile) < 0)
+		getrlimit(RLIMIT_NOFILE, &nofile);
+	spare = nofile.rlim_cur > 2 * FDS_RESERVED ? nofile.rlim_cur - FDS_RESERVED
+						   : nofile.rlim_cur / 2;
+	if (spare > FD_BUDGET_MAX)
+		spare = FD_BUDGET_MAX;
+	if (!cfg->fd_budget || cfg->fd_budget > spare)
+		cfg->fd_budget = (uint32_t)spare;
+}
+
+int load_config(const struct options *opt, struct config *ret)
+{
+	struct error_list *errs = calloc(1, sizeof(*errs));
+	int r;
+
+	if (!errs)
+		return -ENOMEM;
+	r = spec_load_file(AT_FDCWD, opt->config_path, ret, errs);
+	if (r == -ENOENT && !opt->config_required) {
+		config_defaults(ret);
+		r = 0;
+	}
+	for (size_t i = 0; r < 0 && i < errs->nr; i++)
+		log_error("%s", errs->items[i].text);
+	free(errs);
+	if (r == 0)
+		fit_fd_budget(ret);
+	return r;
+}
+
+/* What detect, decide, probes and the ledger were started with. */
+#define KEY(name, field)                                                                           \
+	{                                                                                          \
+		name, offsetof(struct config, field), sizeof(((struct config *)0)->field)          \
+	}
+static const struct {
+	const char *name;
+	size_t offset, size;
+} fixed_keys[] = {
+    KEY("tick", tick_ns),
+    KEY("mode", guard.mode),
+    KEY("guard.fast_threshold", guard.fast_threshold_ns),
+    KEY("guard.measure", guard.measure_ns),
+    KEY("guard.cooldown", guard.cooldown_ns),
+    KEY("guard.quiet", guard.quiet_ns),
+    KEY("guard.lease", guard.lease_ns),
+    KEY("guard.max_actions", guard.max_actions),
+    KEY("guard.min_cap", guard.min_cap_ppm),
+    KEY("guard.allow_freeze", guard.allow_freeze),
+    KEY("guard.allow_cpuset", guard.allow_cpuset),
+    KEY("guard.allow_cap", guard.allow_cap),
+    KEY("ledger.enabled", ledger.enabled),
+    KEY("ledger.budget", ledger.budget_ppm),
+    KEY("ledger.max_zones", ledger.max_zones),
+    KEY("limits.max_zones", max_zones),
+    KEY("limits.fd_budget", fd_budget),
+};
+#undef KEY
+
+static void say_what_waits(const struct config *old, const struct config *new)
+{
+	struct strbuf b = {0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(fixed_keys); i++)
+		if (memcmp((const char *)old + fixed_keys[i].offset,
+			   (const char *)new + fixed_keys[i].offset, fixed_keys[i].size))
+			strbuf_printf(&b, "%s%s", b.len ? ", " : "", fixed_keys[i].name);
+	if (b.len)
+		log_warn("changed as well, and in force only after a restart: %s", b.data);
+	strbuf_done(&b);
+}
+
+void reload_config(struct daemon *d)
+{
+	struct config old = d->cfg, new = {0};
+
+	if (load_config(d->opt, &new) < 0) {
+		log_error("%s is wrong: going on with the old configuration", d->opt->config_path);
+		return;
+	}
+	d->cfg.rules = new.rules;
+	d->cfg.nr_rules = new.nr_rules;
+	d->cfg.off_limits = new.off_limits;
+	zones_reclassify(d->zones, &d->cfg);
+	log_notice("%s read again: classes, goals and off-limits zones are as it says",
+		   d->opt->config_path);
+	say_what_waits(&old, &new);
+	config_done(&old);
+}
