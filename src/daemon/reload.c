@@ -13,27 +13,27 @@
 #define FDS_RESERVED  2000
 #define FD_BUDGET_MAX 16000
 
-static void fit_fd_budget(struct config *cfg)
+/* As many as the kernel lets us have. Before anything is read: what is not configured follows it.
+ */
+static uint64_t raise_fd_limit(void)
 {
 	struct rlimit nofile = {0};
 	uint64_t spare;
 
 	if (getrlimit(RLIMIT_NOFILE, &nofile) < 0)
-		return;
+		return FD_BUDGET_MAX;
 	nofile.rlim_cur = nofile.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &nofile) < 0)
 		getrlimit(RLIMIT_NOFILE, &nofile);
 	spare = nofile.rlim_cur > 2 * FDS_RESERVED ? nofile.rlim_cur - FDS_RESERVED
 						   : nofile.rlim_cur / 2;
-	if (spare > FD_BUDGET_MAX)
-		spare = FD_BUDGET_MAX;
-	if (!cfg->fd_budget || cfg->fd_budget > spare)
-		cfg->fd_budget = (uint32_t)spare;
+	return spare < FD_BUDGET_MAX ? spare : FD_BUDGET_MAX;
 }
 
 int load_config(const struct options *opt, struct config *ret)
 {
 	struct error_list *errs = calloc(1, sizeof(*errs));
+	uint64_t spare = raise_fd_limit();
 	int r;
 
 	if (!errs)
@@ -46,8 +46,8 @@ int load_config(const struct options *opt, struct config *ret)
 	for (size_t i = 0; r < 0 && i < errs->nr; i++)
 		log_error("%s", errs->items[i].text);
 	free(errs);
-	if (r == 0)
-		fit_fd_budget(ret);
+	if (r == 0 && (!ret->fd_budget || ret->fd_budget > spare))
+		ret->fd_budget = (uint32_t)spare;
 	return r;
 }
 
