@@ -72,12 +72,12 @@ json_t *api_protect(const struct api_call *c, struct error *reterr)
 		return NULL;
 	}
 	id = v->id;
-	if (desired_put(&d->desired, v->path, class, &slo, false, &kept) < 0)
-		log_warn("%s", kept.msg);
 	if (zones_set_class(d->zones, id, class, &slo) < 0) {
 		error_set(reterr, -ENOENT, "the zone is gone");
 		return NULL;
 	}
+	if (desired_put(&d->desired, v->path, class, &slo, false, &kept) < 0)
+		log_warn("%s", kept.msg);
 	events_add(&d->events, clock_real_ns(), EVENT_ZONE, v->name, 0, "%s is now %s", v->name,
 		   zone_class_name(class));
 	return row_again(c, id, reterr);

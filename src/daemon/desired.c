@@ -2,6 +2,7 @@
 #include "daemon/desired.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <jansson.h>
@@ -37,9 +38,38 @@ static int put(struct desired *ds, const char *path, enum zone_class class, cons
 	return 0;
 }
 
+/* JSON is UTF-8; a path need not be. One that is not is kept as the hex digits of its bytes. */
+static json_t *hex_of(const char *path)
+{
+	char hex[2 * ZONE_PATH_MAX] = "";
+
+	for (size_t i = 0; path[i] && i < ZONE_PATH_MAX - 1; i++)
+		snprintf(hex + 2 * i, 3, "%02x", (unsigned char)path[i]);
+	return json_string(hex);
+}
+
+static const char *path_of(const json_t *item, char buf[static ZONE_PATH_MAX])
+{
+	const char *hex = json_string_value(json_object_get(item, "path_hex"));
+	size_t n = 0;
+
+	if (!hex)
+		return json_string_value(json_object_get(item, "path"));
+	for (; hex[2 * n] && n < ZONE_PATH_MAX - 1; n++) {
+		unsigned int byte;
+
+		if (sscanf(hex + 2 * n, "%2x", &byte) != 1 || !byte || !hex[2 * n + 1])
+			return NULL;
+		buf[n] = (char)byte;
+	}
+	buf[n] = '\0';
+	return buf;
+}
+
 static int load_one(struct desired *ds, const json_t *item)
 {
-	const char *path = json_string_value(json_object_get(item, "path"));
+	char buf[ZONE_PATH_MAX];
+	const char *path = path_of(item, buf);
 	const char *class_text = json_string_value(json_object_get(item, "class"));
 	const char *slo_text = json_string_value(json_object_get(item, "slo"));
 	enum zone_class class;
@@ -107,17 +137,21 @@ static int store(const struct desired *ds)
 {
 	json_t *root = json_array();
 	_cleanup_free_ char *text = NULL;
+	int failed = 0;
 
 	for (size_t i = 0; i < ds->nr; i++) {
 		const struct desired_zone *z = &ds->items[i];
+		json_t *path = json_string(z->path);
+		const char *key = path ? "path" : "path_hex";
 		char slo[128];
 
 		slo_format(&z->slo, slo, sizeof(slo));
-		json_array_append_new(root, json_pack("{s:s,s:s,s:s,s:b}", "path", z->path, "class",
-						      zone_class_name(z->class), "slo", slo, "made",
-						      z->made));
+		failed |= json_array_append_new(root, json_pack("{s:o,s:s,s:s,s:b}", key,
+								path ? path : hex_of(z->path),
+								"class", zone_class_name(z->class),
+								"slo", slo, "made", z->made));
 	}
-	text = json_dumps(root, JSON_INDENT(1));
+	text = failed ? NULL : json_dumps(root, JSON_INDENT(1));
 	json_decref(root);
 	if (!text)
 		return -ENOMEM;

@@ -267,6 +267,10 @@ def odd_names():
         check("\x1b" not in rows[0]["name"] and "\t" not in rows[0]["name"], f"raw: {rows[0]['name']!r}")
         out = czd.czctl("list", "--all").stdout
         check("\x1b" not in out, "an escape sequence reaches the terminal")
+        check(czd.request("protect", zone=rows[0]["name"])["protected"], "an odd zone is not protected")
+        czd.stop()
+        czd.start()
+        check(czd.request("inspect", zone=rows[0]["name"])["protected"], "an odd zone is forgotten")
 
 
 def zones_that_come_and_go():
