@@ -4,8 +4,8 @@
  * waits there. It is armed at the first overlap; when it fires, the time is either enough (event to
  * user space), or may still become enough within the window (re-armed for the rest), or was small
  * (disarmed). Many short waits add up within the window just as one long wait does. As long as harm
- * persists, events follow one another at 1, 2, 4 ... 16 ms; a runner that none of them named (by slot,
- * modulo 64) is timed anew at once.
+ * persists, events follow one another at 1, 2, 4 ... 16 ms; a runner that was
+ * not there up to the last event (by slot, modulo 64) is timed anew at once.
  *
  * Starting a timer under the runqueue lock: bpf_timer_start() takes the timer's own spin lock (held
  * elsewhere only to init, start, cancel or free this very timer) and the hrtimer base lock, and
@@ -96,7 +96,8 @@ __noinline int overlap_begin(u32 cpu, u32 v, u64 now)
 	pair->foreign_slot = cs->run_slot;
 	pair->foreign_pid = cs->run_pid;
 	__sync_fetch_and_or(&cs->overlap_mask, bit);
-	/* Somebody not told of yet does not wait behind the pauses that an earlier one earned. */
+	pair->seen |= slot_bit(cs->run_slot);
+	/* Somebody who was not there before does not wait behind the pauses that others earned. */
 	if (pair->armed && (!pair->backoff_ms || pair->reported & slot_bit(cs->run_slot)))
 		return 0;
 	pair->armed = 1;
@@ -175,7 +176,8 @@ static int on_timer(void *map, u32 *key, struct pair *pair)
 		u32 ms = pair->backoff_ms ? pair->backoff_ms * 2 : 1;
 
 		event_emit(pair, cs, cpu, v, mono_ns, foreign);
-		pair->reported |= slot_bit(pair->foreign_slot);
+		pair->reported = pair->seen;
+		pair->seen = 0;
 		pair->backoff_ms = ms > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : ms;
 		window_begin(pair, now, mono_ns, total, pair->backoff_ms * NS_PER_MS);
 		timer_restart(pair, pair->window_ns);

@@ -119,7 +119,7 @@ struct pair {
 	u64 foreign_ns;	     /* time with a waiter here and a foreign zone running */
 	u64 armed_foreign_ns, armed_clock, armed_mono_ns; /* at the start of the watched window */
 	u64 window_ns;
-	u64 reported; /* slots (modulo 64) that events of this stretch of harm named */
+	u64 seen, reported; /* slots (modulo 64) that overlapped since, and up to, the last event */
 	u32 armed;
 	u32 foreign_slot; /* the last foreign zone that ran meanwhile */
 	s32 foreign_pid;
