@@ -169,12 +169,12 @@ json_t *api_inspect(const struct api_call *c, struct error *reterr)
 	children = json_array();
 	for (size_t i = self + 1; i < d->snap.nr_zones && json_array_size(children) < 1000; i++) {
 		if (d->snap.zones[i].parent == self)
-			json_array_append_new(children, json_string(d->snap.zones[i].name));
+			json_array_append_new(children, shape_string(d->snap.zones[i].name));
 	}
 	json_object_set_new(o, "metrics", shape_metrics(v));
 	json_object_set_new(o, "knobs", shape_knobs(d, v));
 	json_object_set_new(o, "off_limits_why",
-			    v->off_limits_why ? json_string(v->off_limits_why) : json_null());
+			    v->off_limits_why ? shape_string(v->off_limits_why) : json_null());
 	json_object_set_new(o, "children", children);
 	json_object_set_new(o, "first_seen_ns", json_integer((json_int_t)v->first_seen_ns));
 	json_object_set_new(o, "ledger", shape_ledger(d, snapshot_ledger(&d->snap, self)));
@@ -280,7 +280,7 @@ json_t *api_probes(const struct api_call *c, struct error *reterr)
 		json_array_append_new(rows,
 				      json_pack("{s:s,s:s,s:b,s:o,s:s}", "name", st[i].name,
 						"summary", st[i].summary, "on", st[i].on, "why_off",
-						st[i].on ? json_null() : json_string(st[i].why),
+						st[i].on ? json_null() : shape_string(st[i].why),
 						"needs", st[i].needs));
 	add_metrics(metrics, zone_metrics, ZM_NR, "zone");
 	add_metrics(metrics, host_metrics, HM_NR, "host");
@@ -317,7 +317,7 @@ static json_t *shape_self(const struct daemon *d)
 	    (json_int_t)zs.count, "fds_kept", (json_int_t)ps.fds_kept, "fd_shortage_total",
 	    (json_int_t)ps.fd_shortage_total, "feed_total", (json_int_t)d->self.feed_total,
 	    "feed_refused_total", (json_int_t)d->self.feed_refused_total, "degraded",
-	    zs.degraded ? json_string(zs.degraded) : json_null());
+	    zs.degraded ? shape_string(zs.degraded) : json_null());
 }
 
 json_t *api_doctor(const struct api_call *c, struct error *reterr)

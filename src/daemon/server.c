@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "daemon/shape.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
@@ -128,9 +129,9 @@ static json_t *answer(int64_t id, json_t *data, const struct error *e)
 {
 	if (data)
 		return json_pack("{s:I,s:b,s:o}", "id", (json_int_t)id, "ok", 1, "data", data);
-	return json_pack("{s:I,s:b,s:{s:s,s:s%,s:s%}}", "id", (json_int_t)id, "ok", 0, "error",
-			 "name", error_name(e->code), "message", e->msg, strlen(e->msg), "hint",
-			 e->hint, strlen(e->hint));
+	return json_pack("{s:I,s:b,s:{s:s,s:o,s:o}}", "id", (json_int_t)id, "ok", 0, "error",
+			 "name", error_name(e->code), "message", shape_string(e->msg), "hint",
+			 shape_string(e->hint));
 }
 
 /* One request line. Negative: drop the client. */

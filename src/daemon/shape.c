@@ -17,12 +17,11 @@ json_t *shape_text(const char *s)
 	return json_string(str_escape(safe, sizeof(safe), s));
 }
 
-/* A cgroup path is exact; when it is not UTF-8 it can only be shown escaped. */
-static json_t *path_text(const char *path)
+json_t *shape_string(const char *s)
 {
-	json_t *j = json_string(path);
+	json_t *j = json_string(s);
 
-	return j ? j : shape_text(path);
+	return j ? j : shape_text(s);
 }
 
 static json_t *real_time(const struct daemon *d, uint64_t mono_ns)
@@ -96,8 +95,8 @@ json_t *shape_zone(const struct daemon *d, const struct zone_view *v)
 
 	slo_format(&v->slo, slo, sizeof(slo));
 	return json_pack(
-	    "{s:I,s:s,s:o,s:s,s:s,s:b,s:b,s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:i}", "id",
-	    (json_int_t)v->id, "name", v->name, "path", path_text(v->path), "kind",
+	    "{s:I,s:o,s:o,s:s,s:s,s:b,s:b,s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:i}", "id",
+	    (json_int_t)v->id, "name", shape_string(v->name), "path", shape_string(v->path), "kind",
 	    zone_kind_name(v->kind), "class", zone_class_name(v->class), "class_own",
 	    v->class_is_own, "protected", protected, "slo", slo, "off_limits", v->off_limits,
 	    "cpu_ppm", rate(d, v, ZM_CPU_USAGE_NS), "wait_ppm",
@@ -118,10 +117,10 @@ static json_t *shape_part(const struct daemon *d, const struct ledger_part *p, u
 
 	return json_pack("{s:s,s:o,s:o,s:o,s:I,s:I,s:o,s:o,s:o}", "cause", cause_name(p->cause),
 			 "zone",
-			 z	     ? json_string(z->name)
+			 z	     ? shape_string(z->name)
 			 : neighbour ? json_string("(gone)")
 				     : json_null(),
-			 "path", z ? path_text(z->path) : json_null(), "class",
+			 "path", z ? shape_string(z->path) : json_null(), "class",
 			 z ? json_string(zone_class_name(z->class)) : json_null(), "share_ppm",
 			 (json_int_t)ratio_ppm(p->ns, wait_ns), "ns", (json_int_t)p->ns, "cpu",
 			 p->cpu >= 0 ? json_integer(p->cpu) : json_null(), "pid",
@@ -180,7 +179,7 @@ json_t *shape_finding(const struct daemon *d, const struct finding *f)
 
 		json_array_append_new(
 		    culprits,
-		    json_pack("{s:s,s:s,s:I,s:o,s:o,s:o}", "zone", c->name, "class",
+		    json_pack("{s:o,s:s,s:I,s:o,s:o,s:o}", "zone", shape_string(c->name), "class",
 			      zone_class_name(c->class), "share_ppm", (json_int_t)c->share_ppm,
 			      "pid", shape_known(c->pid > 0, c->pid), "cpu",
 			      c->cpu >= 0 ? json_integer(c->cpu) : json_null(), "comm",
@@ -189,8 +188,8 @@ json_t *shape_finding(const struct daemon *d, const struct finding *f)
 	for (int c = 0; c < CAUSE_NR; c++)
 		json_object_set_new(causes, cause_name(c), json_integer(f->cause_ppm[c]));
 	return json_pack(
-	    "{s:I,s:b,s:s,s:s,s:s,s:s,s:I,s:I,s:o,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:s,s:o,s:o}", "seq",
-	    (json_int_t)f->seq, "open", f->open, "victim", f->victim_name, "resource",
+	    "{s:I,s:b,s:o,s:s,s:s,s:s,s:I,s:I,s:o,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "seq",
+	    (json_int_t)f->seq, "open", f->open, "victim", shape_string(f->victim_name), "resource",
 	    resource_name(f->resource), "cause", cause_name(f->cause), "severity",
 	    severity_name(f->severity), "since_ns", (json_int_t)f->since_ns, "last_ns",
 	    (json_int_t)f->last_ns, "since_real_ns", real_time(d, f->since_ns), "duration_ns",
@@ -199,15 +198,15 @@ json_t *shape_finding(const struct daemon *d, const struct finding *f)
 	    shape_known(f->goal_wait_p99_ns, f->goal_wait_p99_ns), "baseline_ppm",
 	    shape_known(f->baseline_share_ppm, f->baseline_share_ppm), "feed_p99_ns",
 	    shape_known(f->feed_p99_ns, f->feed_p99_ns), "goal_latency_p99_ns",
-	    shape_known(f->goal_latency_p99_ns, f->goal_latency_p99_ns), "why", f->why, "cause_ppm",
-	    causes, "culprits", culprits);
+	    shape_known(f->goal_latency_p99_ns, f->goal_latency_p99_ns), "why",
+	    shape_string(f->why), "cause_ppm", causes, "culprits", culprits);
 }
 
 static json_t *name_of(const struct daemon *d, uint64_t id)
 {
 	const struct zone *z = id ? zones_by_id(d->zones, id) : NULL;
 
-	return z ? json_string(z->name) : json_null();
+	return z ? shape_string(z->name) : json_null();
 }
 
 json_t *shape_action(const struct daemon *d, const struct action *a)
@@ -215,15 +214,16 @@ json_t *shape_action(const struct daemon *d, const struct action *a)
 	bool measured = a->outcome == OUTCOME_HELPED || a->outcome == OUTCOME_NO_HELP;
 
 	return json_pack(
-	    "{s:I,s:I,s:s,s:o,s:s,s:s,s:o,s:s,s:s,s:s,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,"
-	    "s:o,s:I,s:o,s:I,s:I,s:o,s:s}",
+	    "{s:I,s:I,s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,"
+	    "s:o,s:I,s:o,s:I,s:I,s:o,s:o}",
 	    "seq", (json_int_t)a->seq, "finding", (json_int_t)a->finding_seq, "victim",
-	    a->victim_name, "culprit", name_of(d, a->culprit_id), "target", a->target_name, "knob",
-	    knob_name(a->knob), "from", a->from[0] ? json_string(a->from) : json_null(), "to",
-	    a->to, "reason", a->reason, "expect", a->expect, "state", action_state_name(a->state),
-	    "outcome", outcome_name(a->outcome), "fast", a->fast, "onset_ns",
-	    (json_int_t)a->onset_ns, "decided_ns", (json_int_t)a->decided_ns, "written_ns",
-	    shape_known(a->written_ns, a->written_ns), "settled_ns",
+	    shape_string(a->victim_name), "culprit", name_of(d, a->culprit_id), "target",
+	    shape_string(a->target_name), "knob", knob_name(a->knob), "from",
+	    a->from[0] ? shape_string(a->from) : json_null(), "to", shape_string(a->to), "reason",
+	    shape_string(a->reason), "expect", shape_string(a->expect), "state",
+	    action_state_name(a->state), "outcome", outcome_name(a->outcome), "fast", a->fast,
+	    "onset_ns", (json_int_t)a->onset_ns, "decided_ns", (json_int_t)a->decided_ns,
+	    "written_ns", shape_known(a->written_ns, a->written_ns), "settled_ns",
 	    shape_known(a->settled_ns, a->settled_ns), "written_real_ns",
 	    real_time(d, a->written_ns), "lease_end_real_ns", real_time(d, a->lease_end_ns),
 	    "took_ns", shape_known(a->written_ns && a->onset_ns, a->written_ns - a->onset_ns),
@@ -232,14 +232,15 @@ json_t *shape_action(const struct daemon *d, const struct action *a)
 	    (json_int_t)a->before_share_ppm, "after_share_ppm",
 	    shape_known(measured, a->after_share_ppm), "bystanders", (json_int_t)a->bystanders,
 	    "before_behind_ppm", (json_int_t)a->before_behind_ppm, "after_behind_ppm",
-	    shape_known(measured, a->after_behind_ppm), "ended", a->ended);
+	    shape_known(measured, a->after_behind_ppm), "ended", shape_string(a->ended));
 }
 
 json_t *shape_event(const struct event *e)
 {
-	return json_pack("{s:I,s:I,s:s,s:s,s:s,s:I}", "seq", (json_int_t)e->seq, "real_ns",
-			 (json_int_t)e->real_ns, "kind", event_kind_name(e->kind), "text", e->text,
-			 "zone", e->zone, "ref", (json_int_t)e->ref);
+	return json_pack("{s:I,s:I,s:s,s:o,s:o,s:I}", "seq", (json_int_t)e->seq, "real_ns",
+			 (json_int_t)e->real_ns, "kind", event_kind_name(e->kind), "text",
+			 shape_string(e->text), "zone", shape_string(e->zone), "ref",
+			 (json_int_t)e->ref);
 }
 
 json_t *shape_trials(const struct daemon *d, uint64_t now_ns)
@@ -256,7 +257,7 @@ json_t *shape_trials(const struct daemon *d, uint64_t now_ns)
 			continue;
 		json_array_append_new(
 		    rows, json_pack("{s:o,s:I,s:I}", "zone",
-				    z ? json_string(d->snap.zones[z->index].name) : json_null(),
+				    z ? shape_string(d->snap.zones[z->index].name) : json_null(),
 				    "until_ns", (json_int_t)t[i].until_ns, "left_ns",
 				    (json_int_t)(t[i].until_ns - now_ns)));
 	}

@@ -14,6 +14,9 @@ json_t *shape_trials(const struct daemon *d,
 		     uint64_t now_ns); /* who is being enforced for, for how long */
 /* A number, or null when it is not known. */
 json_t *shape_known(bool known, uint64_t value);
+/* Text of our own making or an exact path: as it is. Where that is not UTF-8 (a path may be
+ * anything, and a text may have been cut inside of a character) it is escaped like shape_text(). */
+json_t *shape_string(const char *s);
 /* Text that may hold anything: escaped for display. */
 json_t *shape_text(const char *s);
 const struct finding *open_finding(const struct daemon *d, uint64_t victim_id); /* NULL: none */

@@ -93,7 +93,7 @@ static json_t *headline(const struct why *y, const char *what)
 			      y->v->name);
 	else
 		strbuf_printf(&b, "%s: its waiting is not known on this host.", y->v->name);
-	j = json_string(b.data ? b.data : "");
+	j = shape_string(b.data ? b.data : "");
 	strbuf_done(&b);
 	return j;
 }
@@ -198,7 +198,7 @@ static json_t *next_command(const struct why *y, const char *what, bool proposal
 		snprintf(text, sizeof(text), "czctl actions");
 	else
 		snprintf(text, sizeof(text), "czctl inspect %s", y->v->name);
-	return json_string(text);
+	return shape_string(text);
 }
 
 json_t *api_why(const struct api_call *c, struct error *reterr)

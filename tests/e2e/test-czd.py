@@ -273,6 +273,21 @@ def odd_names():
         check(czd.request("inspect", zone=rows[0]["name"])["protected"], "an odd zone is forgotten")
 
 
+def texts_that_are_cut():
+    """A text that is too long for its place may end inside a character; it is still an answer."""
+    with live.Czd(FAST, ("--no-bpf",)) as czd, contextlib.ExitStack() as stack:
+        for odd in ("", "x"):
+            path = f"/{NAME}-{odd}" + "\u00e9" * 100
+            stack.enter_context(Group(path[1:], names=("cpu", "cpuacct")))
+            live.wait_for(lambda p=path: p in paths(czd), 10, "the zone")
+            row = next(r for r in czd.request("list", all=True)["zones"] if r["path"] == path)
+            czd.request("protect", zone=path)
+            live.wait_for(lambda n=row["name"]: [e for e in czd.request("events")["events"] if e["kind"] == "zone" and e["zone"][:50] == n[:50]], 5, "the event")
+            check(czd.request("why", zone=path)["headline"], "no headline")
+            for i in range(1, 60, 7):
+                check("not found" in refused(czd, "inspect", zone="/" + "y" * i + "\u00e9" * 300), "no error")
+
+
 def zones_that_come_and_go():
     with scene(hog=False) as (czd, victim, be):
         end = time.monotonic() + 5
@@ -649,7 +664,7 @@ def command_lines_are_left_to_czctl():
 
 TESTS = (from_harm_to_unchanged, approve_one_proposal, try_ends_by_itself, stop_puts_back, knob_changed_by_somebody_else,
          only_best_effort_is_touched, run_makes_a_zone_and_removes_it, run_moves_only_who_asked, protect_survives_a_restart, recreated_is_another_zone,
-         a_second_daemon_is_refused, wrong_configuration_is_explained, a_host_that_cannot_be_read, reload_keeps_the_old_when_wrong, odd_names,
+         a_second_daemon_is_refused, wrong_configuration_is_explained, a_host_that_cannot_be_read, reload_keeps_the_old_when_wrong, odd_names, texts_that_are_cut,
          zones_that_come_and_go, clients_that_never_read, followers_that_never_read, refused_with_more_to_say,
          many_requests_in_one_write, verify_is_answered_later, real_time_priority_comes_back, a_restrained_zone_goes_away, what_could_not_be_put_back_is_tried_again,
          requests_that_make_no_sense, unprivileged_peers_only_read,
