@@ -309,7 +309,12 @@ json_t *api_undo(const struct api_call *c, struct error *reterr)
 		error_hint(reterr, "czctl actions shows what is");
 		return NULL;
 	}
-	act_now(d);
+	/* A plan holds so many steps only; what fails is planned again, but not for ever. */
+	for (size_t left = nr_open / STEPS_MAX + 1; left > 0; left--) {
+		act_now(d);
+		if (d->plan.nr < STEPS_MAX)
+			break;
+	}
 	for (size_t i = 0; i < nr_open; i++) {
 		a = action_by_seq(d, open[i]);
 		if (a)
