@@ -137,6 +137,23 @@ static const char *const outcome_texts[] = {
     [OUTCOME_UNMEASURED] = ", its effect could not be measured",
 };
 
+/* Actions that decide has forgotten are not asked for again. */
+static void forget_old_states(struct daemon *d, const struct action *a, size_t n)
+{
+	struct hash kept = {0};
+
+	for (size_t i = 0; i < n; i++) {
+		void *known = hash_get(&d->action_states, a[i].seq);
+
+		if (known && hash_put(&kept, a[i].seq, known) < 0) {
+			hash_done(&kept);
+			return; /* no memory: later */
+		}
+	}
+	hash_done(&d->action_states);
+	d->action_states = kept;
+}
+
 /* One event for each action whose state is news. */
 void enforce_announce(struct daemon *d)
 {
@@ -144,8 +161,7 @@ void enforce_announce(struct daemon *d)
 	size_t n = decide_actions(d->decide, &a);
 
 	if (d->action_states.count > 4 * n + 256)
-		hash_done(&d->action_states); /* settled ones long forgotten: their last news is
-						 told again, once */
+		forget_old_states(d, a, n);
 	for (size_t i = 0; i < n; i++, a++) {
 		uintptr_t known = (uintptr_t)hash_get(&d->action_states, a->seq);
 
