@@ -358,7 +358,7 @@ static int listen_at(struct server *s, int run_dirfd, const char *run_dir, struc
 	if (bind(s->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
 		return error_errno(reterr, -errno, "bind %s", s->path);
 	if (fchmodat(run_dirfd, "czd.sock", 0660, 0) < 0 ||
-	    (gr && chown(s->path, 0, gr->gr_gid) < 0))
+	    (gr && fchownat(run_dirfd, "czd.sock", 0, gr->gr_gid, AT_SYMLINK_NOFOLLOW) < 0))
 		return error_errno(reterr, -errno, "permissions of %s", s->path);
 	if (listen(s->fd, 128) < 0)
 		return error_errno(reterr, -errno, "listen %s", s->path);
