@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
+# timeout: 300
 """czd as its users meet it: protect, why, enforce, undo, verify; and what must not bring it down: bad
 configuration, a second daemon, clients that never read, foreign feeds, no BPF, no fds, a full or
 read-only run directory, cgroups that come and go, knobs changed behind its back."""
@@ -7,6 +8,7 @@ import contextlib
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -422,8 +424,7 @@ def a_restrained_zone_goes_away():
 def what_could_not_be_put_back_is_tried_again():
     cpusets = live.controllers().get("cpuset", "")
     if not os.path.exists(f"{cpusets}/cgroup.clone_children") or CPU < 1:
-        print("  skip: needs a v1 cpuset and two CPUs, where a parent's set keeps its child's from growing")
-        return
+        raise live.Skip("needs a v1 cpuset and two CPUs, where a parent's set keeps its child's from growing")
     with Group(f"{NAME}-up") as up, Group(f"{NAME}-up/cz-down") as down:
         live.write(down.file("cpuset.cpus"), "0")
         live.write(up.file("cpuset.cpus"), "0")
@@ -559,26 +560,29 @@ def without_file_descriptors():
             group.remove()
 
 
-def in_a_run_dir(options, fill):
-    """A czd whose run directory is a tiny tmpfs of its own, then full or read-only."""
-    czd = live.Czd(FAST)
-    script = ('mount --make-rprivate / && mount -t tmpfs -o size=16k,nr_inodes=20 none "$0" && '
-              + ('dd if=/dev/zero of="$0/full" bs=4k count=100 2>/dev/null; ' if fill else "") + 'exec "$@"')
-    czd.arguments = ["unshare", "--mount", "sh", "-c", script, czd.run_dir, *czd.arguments, *options]
-    return czd
+FILL = 'dd if=/dev/zero of="$0/full" bs=4k count=100 2>/dev/null'
+READ_ONLY = 'mount -o remount,ro "$0"'
+
+
+@contextlib.contextmanager
+def in_a_run_dir(spoil, config=FAST):
+    """A czd whose run directory is a tiny tmpfs in a mount namespace of its own, spoilt by a shell command."""
+    czd = live.Czd(config)
+    script = f'mount --make-rprivate / && mount -t tmpfs -o size=16k,nr_inodes=20 none "$0" && {{ {spoil}; exec "$@"; }}'
+    czd.arguments = ["unshare", "--mount", "sh", "-c", script, czd.run_dir, *czd.arguments]
+    with open(czd.log, "ab") as log:
+        czd.keeper = subprocess.Popen(czd.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=live.die_with_parent)
+    try:
+        czd.socket_path = f"/proc/{czd.keeper.pid}/root{czd.run_dir}/czd.sock"
+        yield czd
+    finally:
+        czd.stop()
+        shutil.rmtree(czd.folder, ignore_errors=True)
 
 
 def a_full_run_directory():
     """Nothing can be journalled, so nothing is changed; observing goes on. The socket lives in the worker's mount namespace."""
-    czd = in_a_run_dir((), True)
-    with contextlib.ExitStack() as stack:
-        with open(czd.log, "ab") as log:
-            czd.keeper = subprocess.Popen(czd.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=live.die_with_parent)
-        stack.callback(czd.stop)
-        pid = czd.keeper.pid
-        czd.socket_path = f"/proc/{pid}/root{czd.run_dir}/czd.sock"
-        victim, be = stack.enter_context(Group(f"{NAME}-lc")), stack.enter_context(Group(f"{NAME}-be"))
-
+    with in_a_run_dir(FILL) as czd, Group(f"{NAME}-lc") as victim, Group(f"{NAME}-be") as be:
         def ready():
             try:
                 return {f"/{NAME}-lc", f"/{NAME}-be"} <= paths(czd)
@@ -595,6 +599,22 @@ def a_full_run_directory():
         time.sleep(2)
         check(idle_of(be) == "0", "a knob was changed without a journal")
         check("cannot_enforce" in czd.request("doctor"), "it does not say so")
+
+
+def a_read_only_run_directory():
+    """No journal, and no socket either: it observes, changes nothing, and makes up for both when it can."""
+    config = FAST + f"mode: enforce\nzones: [{{match: /{NAME}-lc, class: lc, slo: {{wait.p99: 500us}}}}, {{match: /{NAME}-be, class: be}}]\n"
+    with Group(f"{NAME}-lc") as victim, Group(f"{NAME}-be") as be, in_a_run_dir(READ_ONLY, config) as czd:
+        live.wait_for(lambda: "nobody can talk to czd yet" in live.read(czd.log), 10, f"it goes on: {czd.log_tail()}")
+        check("enforcing is refused" in live.read(czd.log), f"it does not say so: {czd.log_tail()}")
+        victim.start(work("sine", "--period", "4s", "--min", "40%", "--max", "70%"), cpu=CPU)
+        be.start(work("hog", "--threads", "1"), cpu=CPU)
+        live.wait_for(lambda: "is hurt by" in live.read(czd.log), 20, f"observing: {czd.log_tail()}")
+        time.sleep(2)
+        check(idle_of(be) == "0" and czd.keeper.poll() is None, "a knob was changed without a journal")
+        subprocess.run(["nsenter", "-t", str(czd.keeper.pid), "-m", "mount", "-o", "remount,rw", czd.run_dir], timeout=10, check=True)
+        live.wait_for(lambda: idle_of(be) == "1", 10, f"enforcing: {czd.log_tail()}")
+        check(czd.request("version")["pid"], "nobody can talk to it")
 
 
 def keeper_and_worker_watch_each_other():
@@ -667,7 +687,7 @@ TESTS = (from_harm_to_unchanged, approve_one_proposal, try_ends_by_itself, stop_
          zones_that_come_and_go, clients_that_never_read, followers_that_never_read, refused_with_more_to_say,
          many_requests_in_one_write, verify_is_answered_later, real_time_priority_comes_back, a_restrained_zone_goes_away, what_could_not_be_put_back_is_tried_again,
          requests_that_make_no_sense, unprivileged_peers_only_read,
-         feeds_are_verified, a_flood_of_feeds, without_bpf, without_bpf_permission, without_file_descriptors, a_full_run_directory,
+         feeds_are_verified, a_flood_of_feeds, without_bpf, without_bpf_permission, without_file_descriptors, a_full_run_directory, a_read_only_run_directory,
          keeper_and_worker_watch_each_other, a_worker_that_hangs_is_replaced, events_are_followed, command_lines_are_left_to_czctl)
 
 
@@ -675,16 +695,7 @@ def main():
     live.need_root()
     live.raise_on_signals()
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    failed = 0
-    for test in [t for t in TESTS if len(sys.argv) < 2 or t.__name__ in sys.argv[1:]]:
-        start = time.monotonic()
-        try:
-            test()
-            print(f"ok   {test.__name__} ({time.monotonic() - start:.1f} s)", flush=True)
-        except (AssertionError, TimeoutError, live.RequestError, RuntimeError, OSError, subprocess.SubprocessError) as error:
-            failed += 1
-            print(f"FAIL {test.__name__}: {type(error).__name__}: {error}", flush=True)
-    return 1 if failed else 0
+    return live.run_cases(TESTS, (AssertionError, TimeoutError, live.RequestError, RuntimeError, OSError, subprocess.SubprocessError))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
+# timeout: 300
 """Who is named, when it is hard to tell: two hogs at 70/30, a busy decoy on another CPU, hogs nested
 in slices, and harm that is nobody's but the zone's own, the kernel's, or none at all."""
 import contextlib
@@ -184,8 +185,7 @@ def flood_of_packets():
 def kernel_work(scene):
     """Loopback traffic by the victim's own threads: what delays them is net_rx, not a neighbour."""
     if not scene.czd.request("probes")["ledger"]["irq_split"]:
-        print("  skip: interrupts are not split off on this kernel")
-        return
+        raise live.Skip("interrupts are not split off on this kernel")
     with flood_of_packets():
         scene.victim.start(sine(), cpu=CPU)
         finding = scene.finding()
@@ -212,16 +212,14 @@ def main():
     if os.cpu_count() < 2:
         live.skip("needs two CPUs")
     live.raise_on_signals()
-    failed = 0
-    for scene_function in [s for s in SCENES if len(sys.argv) < 2 or s.__name__ in sys.argv[1:]]:
-        try:
+
+    def case(scene_function):
+        def run():
             with Scene(slo="wait.p99=4ms" if scene_function is nothing_wrong else "wait.p99=1ms") as scene:
                 scene_function(scene)
-            print(f"ok   {scene_function.__name__}", flush=True)
-        except (AssertionError, TimeoutError, live.RequestError, KeyError) as error:
-            failed += 1
-            print(f"FAIL {scene_function.__name__}: {error}", flush=True)
-    return 1 if failed else 0
+        run.__name__ = scene_function.__name__
+        return run
+    return live.run_cases([case(s) for s in SCENES], (AssertionError, TimeoutError, live.RequestError, KeyError))
 
 
 if __name__ == "__main__":

@@ -33,6 +33,27 @@ def skip(reason):
     sys.exit(SKIP)
 
 
+class Skip(Exception):
+    """This case cannot be had here; its text says why. The others go on."""
+
+
+def run_cases(cases, errors):
+    """Runs functions, those named on the command line or all, one "case" line each (tests/run). Exit code."""
+    counts = {"ok": 0, "FAIL": 0, "skip": 0}
+    for case in [c for c in cases if len(sys.argv) < 2 or c.__name__ in sys.argv[1:]]:
+        start, state, why = time.monotonic(), "ok", ""
+        try:
+            case()
+        except Skip as reason:
+            state, why = "skip", f" - {reason}"
+        except errors as error:
+            state, why = "FAIL", f" - {type(error).__name__}: {error}"
+        counts[state] += 1
+        print(f"case {state} {case.__name__} {time.monotonic() - start:.1f}" + why.replace("\n", " | "), flush=True)
+    print(f"{counts['ok']} ok, {counts['FAIL']} failed, {counts['skip']} skipped")
+    return 1 if counts["FAIL"] or not sum(counts.values()) else 0
+
+
 def need_root():
     if os.geteuid() != 0:
         skip("needs root")
