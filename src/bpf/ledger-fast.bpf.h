@@ -172,6 +172,9 @@ static int on_timer(void *map, u32 *key, struct pair *pair)
 	if (overlapping && now > pair->overlap_since)
 		total += now - pair->overlap_since;
 	foreign = total - pair->armed_foreign_ns;
+	if (foreign >
+	    mono_ns - pair->armed_mono_ns) /* the runqueue's clock was behind when armed */
+		foreign = mono_ns - pair->armed_mono_ns;
 	if (foreign + thr / 32 >= thr) {
 		u32 ms = pair->backoff_ms ? pair->backoff_ms * 2 : 1;
 
