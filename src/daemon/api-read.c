@@ -354,7 +354,7 @@ json_t *api_doctor(const struct api_call *c, struct error *reterr)
 		json_object_set_new(o, groups[g].yes, yes);
 		json_object_set_new(o, groups[g].no, no);
 	}
-	if (d->actuator && !actuator_can_apply(d->actuator, &why))
+	if (d->actuator && !turn_can_apply(c->d, &why))
 		json_object_set_new(o, "cannot_enforce", shape_text(why));
 	if (!d->ledger)
 		json_object_set_new(o, "ledger_off", shape_text(d->ledger_why_off));

@@ -204,6 +204,7 @@ static int stop(struct daemon *d)
 			log_error("undo: %s", e.msg);
 		report_undo("stopping", &undone);
 	}
+	turn_give_back(d);
 	if (d->zones) /* else it never came so far, and the hierarchies may not even be open */
 		made_reap(d);
 	d->events.on_event = NULL;
@@ -261,6 +262,7 @@ int daemon_run(const struct options *opt)
 		return EXIT_FAILURE;
 	*d = (struct daemon){.opt = opt,
 			     .run_dirfd = -1,
+			     .turn_fd = -1,
 			     .feed_fd = -1,
 			     .desired.dirfd = -1,
 			     .self.started_ns = clock_mono_ns()};
@@ -306,7 +308,7 @@ int daemon_run(const struct options *opt)
 
 int daemon_undo(const struct options *opt)
 {
-	struct daemon d = {.opt = opt, .run_dirfd = -1};
+	struct daemon d = {.opt = opt, .run_dirfd = -1, .turn_fd = -1};
 	struct undo_report u = {0};
 	struct error e = {0};
 	int r = lock_run_dir(&d, &e);
@@ -320,6 +322,8 @@ int daemon_undo(const struct options *opt)
 	if (r < 0)
 		log_error("undo: %s", e.msg);
 	report_undo("undo", &u);
+	if (d.actuator && turn_take(&d, NULL) == 0) /* a killed czd has left the file */
+		turn_give_back(&d);
 	actuator_close(d.actuator);
 	topology_done(&d.topo);
 	cgroup_fs_close(&d.fs);

@@ -111,6 +111,8 @@ struct daemon {
 	size_t nr_closed;
 	struct plan plan;	   /* scratch: too large for the stack */
 	struct hash action_states; /* seq -> state last announced */
+	int turn_fd;		   /* the lock of turn.c, -1 not held */
+	bool turn_is_anothers;	   /* since somebody else holds it */
 	uint64_t last_stray;	   /* see enforce_strays() */
 	uint64_t slice_end_ns, slice_due_ns;
 	bool tick_running;
@@ -167,6 +169,13 @@ void enforce_zone_gone(struct daemon *d, uint64_t zone_id);
 /* Knobs that are changed although no action in force says so (rolling back failed, or undoing what
  * a dead czd left): try to put some of them back. Once a tick. */
 void enforce_strays(struct daemon *d);
+
+/* turn.c: one czd of all on this host may enforce at a time */
+#define TURN_WHY_NOT "another czd enforces on this host: this one only observes meanwhile"
+must_check int turn_take(struct daemon *d, struct error *reterr);      /* before applying; -EROFS */
+void turn_give_back(struct daemon *d);				       /* if nothing is in force */
+void turn_look(struct daemon *d);				       /* once a tick */
+bool turn_can_apply(const struct daemon *d, const char **ret_why_not); /* and the journal as well */
 
 /* made.c */
 void made_load(struct daemon *d);    /* what an earlier czd has turned on */

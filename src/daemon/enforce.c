@@ -15,12 +15,15 @@ static void apply(struct daemon *d, const struct action *planned)
 	struct error e = {0};
 	int r = -ENOENT;
 
-	if (z && d->actuator)
-		r = actuator_apply(d->actuator, &a, z->path, clock_mono_ns(), &e);
-	else if (z)
+	if (z && d->actuator) {
+		r = turn_take(d, &e);
+		if (r == 0)
+			r = actuator_apply(d->actuator, &a, z->path, clock_mono_ns(), &e);
+	} else if (z) {
 		r = error_set(&e, -EROFS, "a captured tree cannot be changed");
-	else
+	} else {
 		error_set(&e, r, "the zone is gone");
+	}
 	decide_result(d->decide, a.seq, STEP_APPLY, r, a.from, clock_mono_ns());
 	if (r == 0)
 		d->self.fast_applied_total += a.fast;

@@ -233,7 +233,8 @@ static void housekeeping(struct daemon *d)
 	if (d->actuator && !actuator_can_apply(d->actuator, NULL) &&
 	    actuator_retry(d->actuator, NULL) == 0)
 		log_notice("the journal can be written again: enforcing is possible");
-	decide_can_apply(d->decide, d->actuator && actuator_can_apply(d->actuator, NULL));
+	turn_look(d);
+	decide_can_apply(d->decide, turn_can_apply(d, NULL));
 }
 
 static void step_tick(struct daemon *d)

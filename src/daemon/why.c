@@ -181,7 +181,7 @@ static json_t *notes(const struct why *y)
 			 "%llu fast events were lost (ring buffer full); the ledger itself loses "
 			 "nothing by that",
 			 (unsigned long long)h.events_lost_total);
-	if (y->d->actuator && !actuator_can_apply(y->d->actuator, &cannot))
+	if (y->d->actuator && !turn_can_apply(y->d, &cannot))
 		add_text(list, "nothing can be enforced: %.150s", cannot);
 	return list;
 }

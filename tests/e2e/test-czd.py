@@ -220,6 +220,28 @@ def a_second_daemon_is_refused():
         check(czd.request("version")["pid"], "the first one suffered")
 
 
+def two_with_different_run_directories():
+    """One enforces; the other says why it does not, and does when the first is done."""
+    with scene() as (first, victim, be), live.Czd(FAST) as second:
+        first.request("mode", mode="enforce")
+        live.wait_for(lambda: idle_of(be) == "1", 10, "an action")
+        with Group(f"{NAME}-lc2") as victim2, Group(f"{NAME}-be2") as be2:
+            live.wait_for(lambda: {f"/{NAME}-lc2", f"/{NAME}-be2"} <= paths(second), 10, "the second sees its zones")
+            second.request("protect", zone=f"/{NAME}-lc2", slo="wait.p99=500us")
+            second.request("protect", zone=f"/{NAME}-be2", **{"class": "be"})
+            second.request("mode", mode="enforce")
+            victim2.start(work("sine", "--period", "4s", "--min", "40%", "--max", "70%"), cpu=0)
+            be2.start(work("hog", "--threads", "1"), cpu=0)
+            live.wait_for(lambda: "another czd enforces" in second.request("doctor").get("cannot_enforce", ""), 10, "the refusal")
+            time.sleep(1)
+            check(idle_of(be2) == "0" and idle_of(be) == "1", "both enforce")
+            first.stop()
+            check(idle_of(be) == "0", "the first did not undo")
+            live.wait_for(lambda: idle_of(be2) == "1", 10, "the second's turn")
+            second.stop()
+            check(not os.path.exists("/run/cz-enforce.lock"), "the lock is left behind")
+
+
 def wrong_configuration_is_explained():
     for text, want in (("tick: soon\n", ":1:"), ("zones:\n  - match: x\n    clas: lc\n", ":3:"), ("tick: [\n", "czd.yaml:")):
         czd = live.Czd(text)
@@ -631,6 +653,7 @@ def keeper_and_worker_watch_each_other():
         czd.keeper.kill()
         czd.keeper.wait()
         live.wait_for(lambda: live.differences(before, be.knobs()) == [], 10, "the orphaned worker undoes and ends")
+        live.wait_for(lambda: not os.path.exists("/run/cz-enforce.lock"), 5, "its lock is gone as well")
 
 
 def a_worker_that_hangs_is_replaced():
@@ -683,7 +706,7 @@ def command_lines_are_left_to_czctl():
 
 TESTS = (from_harm_to_unchanged, approve_one_proposal, try_ends_by_itself, stop_puts_back, knob_changed_by_somebody_else,
          only_best_effort_is_touched, run_makes_a_zone_and_removes_it, run_moves_only_who_asked, protect_survives_a_restart, recreated_is_another_zone,
-         a_second_daemon_is_refused, wrong_configuration_is_explained, a_host_that_cannot_be_read, reload_keeps_the_old_when_wrong, odd_names, texts_that_are_cut,
+         a_second_daemon_is_refused, two_with_different_run_directories, wrong_configuration_is_explained, a_host_that_cannot_be_read, reload_keeps_the_old_when_wrong, odd_names, texts_that_are_cut,
          zones_that_come_and_go, clients_that_never_read, followers_that_never_read, refused_with_more_to_say,
          many_requests_in_one_write, verify_is_answered_later, real_time_priority_comes_back, a_restrained_zone_goes_away, what_could_not_be_put_back_is_tried_again,
          requests_that_make_no_sense, unprivileged_peers_only_read,

@@ -475,7 +475,7 @@ static void test_read_only_stops_until_told(void **state)
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(harm(lab)->nr, 0);
 	assert_string_equal(decide_note(lab->d, world_id(lab->lc)),
-			    "hog: the journal cannot be written");
+			    "hog: nothing can be enforced now");
 	decide_can_apply(lab->d, true);
 	assert_int_equal(harm(lab)->nr, 1);
 	assert_int_equal(lab->plan.steps[0].action.knob, KNOB_CPU_IDLE); /* not the knob's fault */
