@@ -45,7 +45,7 @@ void pipeline_slice_soon(struct daemon *d)
 
 static uint64_t fast_threshold(const struct daemon *d, const struct slo *slo)
 {
-	uint64_t ns = d->cfg.guard.fast_threshold_ns, goal = slo->wait_p99_ns * 6 / 10;
+	uint64_t ns = d->cfg.guard.fast_threshold_ns, goal = slo->wait_p99_ns / 2;
 
 	if (goal && goal < ns)
 		ns = goal;

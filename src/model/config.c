@@ -29,7 +29,7 @@ void config_defaults(struct config *c)
 	    .guard =
 		{
 		    .mode = MODE_OBSERVE,
-		    .fast_threshold_ns = 300000,
+		    .fast_threshold_ns = 250000,
 		    .measure_ns = SECOND_NS,
 		    .cooldown_ns = 2 * SECOND_NS,
 		    .quiet_ns = 30 * SECOND_NS,

@@ -16,7 +16,7 @@ struct class_rule {		/* later rules win over earlier ones */
 
 struct guard_config {
 	enum guard_mode mode;
-	uint64_t fast_threshold_ns;  /* foreign wait that wakes the fast path; default 300 us */
+	uint64_t fast_threshold_ns;  /* foreign wait that wakes the fast path; default 250 us */
 	uint64_t measure_ns;	     /* how long an action's effect is measured; default 1 s */
 	uint64_t cooldown_ns;	     /* no new rung for the same pair meanwhile; default 2 s */
 	uint64_t quiet_ns;	     /* no harm for so long: take one rung back; default 30 s */
