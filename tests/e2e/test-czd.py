@@ -249,7 +249,7 @@ def wrong_configuration_is_explained():
             done = subprocess.run(czd.arguments, capture_output=True, text=True, timeout=20, check=False)
             check(done.returncode == 2 and want in done.stderr, f"{text!r}: {done.returncode} {done.stderr}")
         finally:
-            czd.undo()
+            czd.remove()
     missing = subprocess.run([live.program("czd"), "--config", "/nonexistent/czd.yaml"], capture_output=True, text=True, timeout=20, check=False)
     check(missing.returncode == 2 and "nonexistent" in missing.stderr, f"{missing.stderr}")
 
@@ -264,7 +264,7 @@ def a_host_that_cannot_be_read():
         check(done.returncode == 3 and "/nonexistent" in done.stderr, f"{done.returncode} {done.stderr}")
         check("cz-made" in live.read(zones), "what users asked for was forgotten")
     finally:
-        czd.undo()
+        czd.remove()
 
 
 def reload_keeps_the_old_when_wrong():

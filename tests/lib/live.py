@@ -298,6 +298,11 @@ class Czd:
         """What the next start would do first: put back what a dead czd left."""
         return subprocess.run([*self.arguments, "--undo"], capture_output=True, text=True, check=False, timeout=30)
 
+    def remove(self):
+        """The scratch directory too; for a czd that is not used in a with statement."""
+        self.undo()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def stop(self, timeout_s=20):
         if self.keeper is None:
             return 0
@@ -318,8 +323,7 @@ class Czd:
         try:
             self.stop()
         finally:
-            self.undo()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.remove()
 
 
 def remove_leftovers(prefix):
