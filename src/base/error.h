@@ -8,12 +8,12 @@
 #include <errno.h>
 #include <stdarg.h>
 
-#define must_check __attribute__((warn_unused_result))
+#define must_check	       __attribute__((warn_unused_result))
 #define printf_like(fmt, args) __attribute__((format(printf, fmt, args)))
 
 struct error {
-	int code;      /* -Exxx, 0 when unset */
-	char msg[512]; /* one sentence: what failed and why */
+	int code;	/* -Exxx, 0 when unset */
+	char msg[512];	/* one sentence: what failed and why */
 	char hint[256]; /* what to do about it; may be empty */
 };
 

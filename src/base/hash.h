@@ -19,9 +19,10 @@ struct hash {
 	size_t cap, count;
 };
 void hash_done(struct hash *h);
-void *hash_get(const struct hash *h, uint64_t key);			/* NULL: absent */
-must_check int hash_put(struct hash *h, uint64_t key, void *value); /* replaces; -ENOMEM; value != NULL */
-void *hash_remove(struct hash *h, uint64_t key);			/* returns the old value or NULL */
+void *hash_get(const struct hash *h, uint64_t key); /* NULL: absent */
+must_check int hash_put(struct hash *h, uint64_t key,
+			void *value);		 /* replaces; -ENOMEM; value != NULL */
+void *hash_remove(struct hash *h, uint64_t key); /* returns the old value or NULL */
 uint64_t hash_string(const char *s);
 uint64_t hash_u64(uint64_t x);
 /* Do not add or remove while iterating. */

@@ -36,7 +36,8 @@ char *show_plural(uint64_t n, const char *noun, char *buf);
 
 void show_zones(const struct cli *cli, const json_t *zones, size_t limit);
 void show_actions(const struct cli *cli, const json_t *actions);
-/* "observe; enforcing for redis, 9 min left": the mode of all and the trials beside it; free() it. */
+/* "observe; enforcing for redis, 9 min left": the mode of all and the trials beside it; free() it.
+ */
 char *mode_words(const json_t *data);
 /* "latency-critical", "best-effort", "normal"; the text itself when new. */
 const char *class_words(const char *class);

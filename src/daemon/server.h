@@ -28,7 +28,8 @@ struct peer {
 	uint64_t client; /* its number, for server_follow */
 	int64_t request_id;
 };
-/* Is pid still the process that connected? Ask before anything is done to it: pids are given away. */
+/* Is pid still the process that connected? Ask before anything is done to it: pids are given away.
+ */
 bool peer_lives(const struct peer *p);
 /*
  * Answer one request: return a new reference to `data` and leave *reterr alone, or return NULL and

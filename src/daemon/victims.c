@@ -155,26 +155,46 @@ static void fill_parts(struct victim *vi, const struct ledger_totals *t,
 	w->nr_parts = n;
 }
 
-static void fill_waits(struct victim *vi, const uint64_t counts[LEDGER_BUCKETS])
+uint64_t wait_p99_at_any_time(const uint64_t counts[LEDGER_BUCKETS], uint64_t window_ns)
+{
+	uint64_t allowed_ns = window_ns / 100, sum_ns = 0, n = 0;
+
+	/* F(x) = sum of (wait - x) over the waits longer than x, taken from the longest down. */
+	for (unsigned int b = LEDGER_BUCKETS; b-- > 0;) {
+		uint64_t value = ledger_bucket_ns(b);
+
+		if (sum_ns > n * value + allowed_ns)
+			break;
+		sum_ns += counts[b] * value;
+		n += counts[b];
+	}
+	return sum_ns > allowed_ns ? (sum_ns - allowed_ns) / n : 0;
+}
+
+static void fill_waits(struct victim *vi, const uint64_t totals[LEDGER_BUCKETS])
 {
 	struct ledger_view *w = &vi->view;
-	uint64_t total = 0, seen = 0;
+	uint64_t counts[LEDGER_BUCKETS], seen = 0, at_any_time;
 
-	for (unsigned int b = 0; b < LEDGER_BUCKETS; b++)
-		total += growth(counts[b], vi->counts[b]);
-	w->waits = total;
-	for (unsigned int b = 0; b < LEDGER_BUCKETS && seen < total; b++) {
-		uint64_t n = growth(counts[b], vi->counts[b]), value = ledger_bucket_ns(b);
+	for (unsigned int b = 0; b < LEDGER_BUCKETS; b++) {
+		counts[b] = growth(totals[b], vi->counts[b]);
+		w->waits += counts[b];
+	}
+	for (unsigned int b = 0; b < LEDGER_BUCKETS && seen < w->waits; b++) {
+		uint64_t value = ledger_bucket_ns(b);
 
-		if (!n)
+		if (!counts[b])
 			continue;
-		if (seen * 2 < total && (seen + n) * 2 >= total)
+		if (seen * 2 < w->waits && (seen + counts[b]) * 2 >= w->waits)
 			w->wait_p50_ns = value;
-		if (seen * 100 < total * 99 && (seen + n) * 100 >= total * 99)
+		if (seen * 100 < w->waits * 99 && (seen + counts[b]) * 100 >= w->waits * 99)
 			w->wait_p99_ns = value;
 		w->wait_max_ns = value;
-		seen += n;
+		seen += counts[b];
 	}
+	at_any_time = wait_p99_at_any_time(counts, w->window_ns);
+	if (at_any_time > w->wait_p99_ns)
+		w->wait_p99_ns = at_any_time;
 }
 
 static void read_ledger(struct victims *v, struct victim *vi, struct ledger *l)

@@ -48,4 +48,12 @@ void victims_rebind(struct victims *v, struct ledger *l);
  */
 void victim_read(struct victims *v, struct victim *vi, struct ledger *l, uint64_t window_ns,
 		 uint64_t run_delay_ns);
+/*
+ * What work that arrives at a random instant still has to wait, 99th percentile: the x for which
+ * the waits' time beyond x is 1 % of the window (arrivals see time averages: Wolff, "Poisson
+ * Arrivals See Time Averages", 1982). A few long waits among thousands of short ones hardly move
+ * the percentile over waits, and yet every request of those moments is late. counts: waits per
+ * bucket.
+ */
+uint64_t wait_p99_at_any_time(const uint64_t counts[LEDGER_BUCKETS], uint64_t window_ns);
 must_check int victim_feed(struct victim *vi, uint64_t latency_ns, uint64_t count);

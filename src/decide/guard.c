@@ -234,8 +234,7 @@ static void consider(struct decide *d, const struct contest *c, struct plan *pla
 		note_relapse(d, p);
 	else
 		note(d, victim->id, c->culprit->name,
-		     d->cannot_apply ? "nothing can be enforced now"
-				     : "too many actions at once");
+		     d->cannot_apply ? "nothing can be enforced now" : "too many actions at once");
 }
 
 static void consider_finding(struct decide *d, const struct snapshot *s, const struct finding *f,

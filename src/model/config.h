@@ -7,39 +7,39 @@
 #include "model/action.h"
 #include "model/zone.h"
 
-struct class_rule {		/* later rules win over earlier ones */
-	char *match;		/* glob on path, or on friendly name when it has no '/' */
+struct class_rule {  /* later rules win over earlier ones */
+	char *match; /* glob on path, or on friendly name when it has no '/' */
 	enum zone_class class;
 	struct slo slo;
-	uint32_t line;		/* in the file, for messages */
+	uint32_t line; /* in the file, for messages */
 };
 
 struct guard_config {
 	enum guard_mode mode;
-	uint64_t fast_threshold_ns;  /* foreign wait that wakes the fast path; default 250 us */
-	uint64_t measure_ns;	     /* how long an action's effect is measured; default 1 s */
-	uint64_t cooldown_ns;	     /* no new rung for the same pair meanwhile; default 2 s */
-	uint64_t quiet_ns;	     /* no harm for so long: take one rung back; default 30 s */
-	uint64_t lease_ns;	     /* an action not renewed is undone; default 10 min */
-	uint32_t max_actions;	     /* at once; default 64 */
-	uint32_t min_cap_ppm;	     /* bandwidth cap never below this share of one CPU; default 10 % */
-	bool allow_freeze;	     /* default false */
+	uint64_t fast_threshold_ns; /* foreign wait that wakes the fast path; default 250 us */
+	uint64_t measure_ns;	    /* how long an action's effect is measured; default 1 s */
+	uint64_t cooldown_ns;	    /* no new rung for the same pair meanwhile; default 2 s */
+	uint64_t quiet_ns;	    /* no harm for so long: take one rung back; default 30 s */
+	uint64_t lease_ns;	    /* an action not renewed is undone; default 10 min */
+	uint32_t max_actions;	    /* at once; default 64 */
+	uint32_t min_cap_ppm; /* bandwidth cap never below this share of one CPU; default 10 % */
+	bool allow_freeze;    /* default false */
 	bool allow_cpuset, allow_cap; /* default true */
 };
 
 struct ledger_config {
-	bool enabled;		     /* default true */
-	uint32_t budget_ppm;	     /* of all CPUs; above it the ledger detaches itself; default 10000 */
-	uint32_t max_zones;	     /* culprit slots; default 16384 */
+	bool enabled;	     /* default true */
+	uint32_t budget_ppm; /* of all CPUs; above it the ledger detaches itself; default 10000 */
+	uint32_t max_zones;  /* culprit slots; default 16384 */
 };
 
 struct config {
-	uint64_t tick_ns;	     /* default 1 s */
-	uint32_t max_zones;	     /* default 65536 */
-	uint32_t fd_budget;	     /* kept-open files; default: RLIMIT_NOFILE - 2000, at most 16000 */
+	uint64_t tick_ns;   /* default 1 s */
+	uint32_t max_zones; /* default 65536 */
+	uint32_t fd_budget; /* kept-open files; default: RLIMIT_NOFILE - 2000, at most 16000 */
 	struct guard_config guard;
 	struct ledger_config ledger;
-	char **off_limits;	     /* extra globs never acted on; NULL-terminated or NULL */
+	char **off_limits; /* extra globs never acted on; NULL-terminated or NULL */
 	struct class_rule *rules;
 	size_t nr_rules;
 };

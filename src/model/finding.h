@@ -8,20 +8,28 @@
 #include "model/snapshot.h"
 
 enum severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_CRITICAL };
-enum resource { RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_IO, RESOURCE_NETWORK, RESOURCE_CACHE, RESOURCE_UNKNOWN };
+enum resource {
+	RESOURCE_CPU,
+	RESOURCE_MEMORY,
+	RESOURCE_IO,
+	RESOURCE_NETWORK,
+	RESOURCE_CACHE,
+	RESOURCE_UNKNOWN
+};
 
 #define FINDING_CULPRITS_MAX 8
 struct culprit {
-	uint64_t zone_id;  /* the zone to name (leaf, or the ancestor that sums several leaves) */
+	uint64_t zone_id; /* the zone to name (leaf, or the ancestor that sums several leaves) */
 	char name[ZONE_NAME_MAX];
 	enum zone_class class;
-	uint32_t share_ppm; /* of the victim's waiting attributed to neighbours and causes together */
+	uint32_t
+	    share_ppm; /* of the victim's waiting attributed to neighbours and causes together */
 	int32_t pid, cpu;
 	char comm[COMM_MAX];
 };
 
 struct finding {
-	uint64_t seq;		/* 0 until the daemon numbers it; stable over updates */
+	uint64_t seq; /* 0 until the daemon numbers it; stable over updates */
 	uint64_t victim_id;
 	char victim_name[ZONE_NAME_MAX];
 	enum resource resource;
@@ -31,7 +39,7 @@ struct finding {
 	bool open;
 	/* shares of the waiting by cause: sum 1,000,000 over all causes when wait > 0 */
 	uint32_t cause_ppm[CAUSE_NR];
-	size_t nr_culprits;	/* largest first; empty unless cause is neighbour */
+	size_t nr_culprits; /* largest first; empty unless cause is neighbour */
 	struct culprit culprits[FINDING_CULPRITS_MAX];
 	/* evidence, over the window that raised or last confirmed it */
 	uint64_t window_ns, wait_ns;
@@ -39,13 +47,14 @@ struct finding {
 	uint64_t wait_p99_ns, goal_wait_p99_ns; /* goal 0: none, baseline used */
 	uint32_t baseline_share_ppm;
 	uint64_t feed_p99_ns, goal_latency_p99_ns;
-	char why[256];		/* one sentence: what exceeded what */
+	char why[256]; /* one sentence: what exceeded what */
 };
 
 #define FINDINGS_MAX 256
 struct finding_set {
 	size_t nr;
-	struct finding items[FINDINGS_MAX]; /* open ones, and those that closed in this run (open=false) */
+	struct finding
+	    items[FINDINGS_MAX]; /* open ones, and those that closed in this run (open=false) */
 };
 
 const char *severity_name(enum severity s);

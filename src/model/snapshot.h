@@ -14,50 +14,52 @@
 #include "model/zone.h"
 
 #define COMM_MAX 16
-#define NO_ZONE UINT32_MAX
+#define NO_ZONE	 UINT32_MAX
 
 /* One zone. `value` holds the latest reading; `delta` the growth of a counter over `window_ns`. */
 struct zone_view {
-	uint64_t id; /* kernfs id in the cpu controller's hierarchy */
+	uint64_t id;	 /* kernfs id in the cpu controller's hierarchy */
 	uint32_t parent; /* index into snapshot.zones, NO_ZONE for the root */
 	uint32_t depth;	 /* root = 0 */
 	const char *name, *path;
 	enum zone_kind kind;
-	enum zone_class class;	  /* own, or inherited from the nearest classed ancestor */
-	bool class_is_own;	  /* set on this zone itself, not inherited */
-	bool off_limits;	  /* never acted on: root, czd's own, init, sshd, engines, kubelet */
+	enum zone_class class; /* own, or inherited from the nearest classed ancestor */
+	bool class_is_own;     /* set on this zone itself, not inherited */
+	bool off_limits;       /* never acted on: root, czd's own, init, sshd, engines, kubelet */
 	const char *off_limits_why; /* static text, NULL unless off_limits */
 	struct slo slo;
-	bool has_quota;		  /* its own or an ancestor's CPU quota is finite */
+	bool has_quota; /* its own or an ancestor's CPU quota is finite */
 	uint64_t first_seen_ns;
-	uint32_t valid;		  /* bit m: value[m] is known */
-	uint32_t delta_valid;	  /* bit m: delta[m] is known */
+	uint32_t valid;	      /* bit m: value[m] is known */
+	uint32_t delta_valid; /* bit m: delta[m] is known */
 	uint64_t value[ZM_NR];
 	uint64_t delta[ZM_NR];
 };
 
 /* One cell of the ledger: this much of the victim's wait, that zone (or cause) ran. */
 struct ledger_part {
-	enum cause cause;	/* CAUSE_NEIGHBOUR: culprit_id says who */
-	uint64_t culprit_id;	/* leaf cgroup that ran; 0 unless neighbour */
-	uint32_t zone;		/* its index in snapshot.zones, NO_ZONE if already gone */
-	uint64_t ns;		/* in this window */
-	int32_t pid;		/* a task of it that ran meanwhile; 0 unknown */
-	int32_t cpu;		/* the CPU on which it last did; -1 unknown */
-	char comm[COMM_MAX];	/* its command; "" unknown */
+	enum cause cause;    /* CAUSE_NEIGHBOUR: culprit_id says who */
+	uint64_t culprit_id; /* leaf cgroup that ran; 0 unless neighbour */
+	uint32_t zone;	     /* its index in snapshot.zones, NO_ZONE if already gone */
+	uint64_t ns;	     /* in this window */
+	int32_t pid;	     /* a task of it that ran meanwhile; 0 unknown */
+	int32_t cpu;	     /* the CPU on which it last did; -1 unknown */
+	char comm[COMM_MAX]; /* its command; "" unknown */
 };
 
 /* A protected zone's waiting over one window. parts[].ns sum to wait_ns exactly. */
 struct ledger_view {
-	uint32_t zone;		/* the victim: index into snapshot.zones */
+	uint32_t zone; /* the victim: index into snapshot.zones */
 	uint64_t window_ns;
-	uint64_t wait_ns;	/* task-time runnable but not running */
+	uint64_t wait_ns; /* task-time runnable but not running */
 	uint64_t cause_ns[CAUSE_NR];
-	uint64_t waits;		/* completed waits in the window (0: percentiles unknown) */
+	uint64_t waits; /* completed waits in the window (0: percentiles unknown) */
+	/* p99: over the waits, or of what an arrival at a random instant finds; the longer of both
+	 */
 	uint64_t wait_p50_ns, wait_p99_ns, wait_max_ns;
-	uint64_t feed_count;	/* application latencies reported in the window */
+	uint64_t feed_count; /* application latencies reported in the window */
 	uint64_t feed_p50_ns, feed_p99_ns;
-	bool estimated;		/* no BPF: wait_ns from run delay, causes not attributed */
+	bool estimated; /* no BPF: wait_ns from run delay, causes not attributed */
 	size_t nr_parts;
 	const struct ledger_part *parts; /* largest first */
 };
@@ -70,8 +72,8 @@ struct cpu_topology {
 
 struct snapshot {
 	uint64_t seq;
-	uint64_t now_ns;	 /* CLOCK_MONOTONIC */
-	uint64_t window_ns;	 /* since the previous snapshot */
+	uint64_t now_ns;    /* CLOCK_MONOTONIC */
+	uint64_t window_ns; /* since the previous snapshot */
 	size_t nr_zones;
 	const struct zone_view *zones; /* parents before children; zones[0] is the root */
 	size_t nr_ledgers;
@@ -81,7 +83,8 @@ struct snapshot {
 	uint64_t host_value[HM_NR], host_delta[HM_NR];
 };
 
-const struct zone_view *snapshot_zone(const struct snapshot *s, uint64_t id); /* NULL: not there; linear */
+const struct zone_view *snapshot_zone(const struct snapshot *s,
+				      uint64_t id); /* NULL: not there; linear */
 const struct ledger_view *snapshot_ledger(const struct snapshot *s, uint32_t zone);
 /* True if `zone` is `ancestor` or below it (indices). */
 bool snapshot_is_below(const struct snapshot *s, uint32_t zone, uint32_t ancestor);
@@ -91,9 +94,9 @@ uint32_t snapshot_contender(const struct snapshot *s, uint32_t victim, uint32_t 
 
 /* The fast path: a protected zone has waited too long behind a foreign zone, now. */
 struct fast_event {
-	uint64_t now_ns;	/* when BPF saw it */
-	uint64_t since_ns;	/* when the first overlap of this wait began */
-	uint64_t foreign_ns;	/* how long foreign zones have run meanwhile */
+	uint64_t now_ns;		/* when BPF saw it */
+	uint64_t since_ns;		/* when the first overlap of this wait began */
+	uint64_t foreign_ns;		/* how long foreign zones have run meanwhile */
 	uint64_t victim_id, culprit_id; /* protected zone; leaf cgroup running now */
 	int32_t cpu, pid;
 	char comm[COMM_MAX];

@@ -11,7 +11,7 @@ enum zone_class { CLASS_NORMAL, CLASS_LC, CLASS_BE };
 
 /* 0 in a field: that goal is not set. A zone without any goal has a learned baseline. */
 struct slo {
-	uint64_t wait_p99_ns;	 /* run-queue wait, 99th percentile over 1 s */
+	uint64_t wait_p99_ns;	 /* run-queue wait, 99th percentile (ledger_view.wait_p99_ns) */
 	uint32_t wait_share_ppm; /* time waited for others / wall time of its waiting */
 	uint64_t latency_p99_ns; /* what the application reports through `czctl feed` */
 };
