@@ -3,7 +3,7 @@
 #include "test.h"
 #include "daemon/victims.h"
 
-#define MS 1000000ull
+#define MS     1000000ull
 #define SECOND (1000 * MS)
 
 static void put(uint64_t counts[LEDGER_BUCKETS], uint64_t wait_ns, uint64_t n)
@@ -66,10 +66,10 @@ static void test_two_kinds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_few_long_waits),
-		cmocka_unit_test(test_waits_below_one_percent_of_the_time),
-		cmocka_unit_test(test_all_alike),
-		cmocka_unit_test(test_two_kinds),
+	    cmocka_unit_test(test_few_long_waits),
+	    cmocka_unit_test(test_waits_below_one_percent_of_the_time),
+	    cmocka_unit_test(test_all_alike),
+	    cmocka_unit_test(test_two_kinds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
