@@ -152,7 +152,7 @@ static void test_config(void **state)
 	config_defaults(&c);
 	assert_int_equal(c.tick_ns, 1000000000);
 	assert_int_equal(c.guard.mode, MODE_OBSERVE);
-	assert_int_equal(c.guard.fast_threshold_ns, 300000);
+	assert_int_equal(c.guard.fast_threshold_ns, 250000);
 	assert_int_equal(c.guard.lease_ns, 600000000000);
 	assert_false(c.guard.allow_freeze);
 	assert_true(c.guard.allow_cpuset && c.guard.allow_cap && c.ledger.enabled);
