@@ -127,6 +127,8 @@ static void print_ledger(const struct cli *cli, const json_t *ledger)
 {
 	char window[SHOW_MAX], wait[SHOW_MAX], waits[SHOW_MAX], p50[SHOW_MAX], p99[SHOW_MAX];
 	char max[SHOW_MAX];
+	const json_t *half = json_object_get(ledger, "wait_p50_ns");
+	bool none = json_is_integer(half) && !json_integer_value(half);
 	uint64_t feed;
 
 	if (!json_is_object(ledger))
@@ -135,10 +137,11 @@ static void print_ledger(const struct cli *cli, const json_t *ledger)
 	putchar('\n');
 	out_paragraph(
 	    &cli->out, 4, STYLE_PLAIN,
-	    "  measured over %s: waited %s in %s waits; half of them under %s, p99 %s, "
+	    "  measured over %s: waited %s in %s waits; half of them %s%s, p99 %s, "
 	    "longest %s",
 	    show_duration(ledger, "window_ns", window), show_duration(ledger, "wait_ns", wait),
-	    show_number(ledger, "waits", waits), show_duration(ledger, "wait_p50_ns", p50),
+	    show_number(ledger, "waits", waits), none ? "hardly at all" : "under ",
+	    none ? "" : show_duration(ledger, "wait_p50_ns", p50),
 	    show_duration(ledger, "wait_p99_ns", p99), show_duration(ledger, "wait_max_ns", max));
 	if (get_number(ledger, "feed_count", &feed) && feed)
 		out_paragraph(&cli->out, 4, STYLE_PLAIN,

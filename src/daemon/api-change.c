@@ -177,6 +177,7 @@ static void act_now(struct daemon *d)
 	decide_tick(d->decide, &d->snap, &d->findings, &d->plan);
 	enforce_plan(d, &d->plan);
 	enforce_announce(d);
+	watch_ledger_arm(d);
 }
 
 json_t *api_try(const struct api_call *c, struct error *reterr)

@@ -158,6 +158,7 @@ uint32_t publish_index_of(const struct daemon *d, uint64_t zone_id); /* NO_ZONE 
 void watch_ledger_open(struct daemon *d); /* or says why not */
 void watch_ledger_close(struct daemon *d, const char *why);
 void watch_ledger_events(struct daemon *d); /* the fast path */
+void watch_ledger_arm(struct daemon *d);    /* after the mode or the victims may have changed */
 void watch_ledger_cost(struct daemon *d);
 
 /* enforce.c: plans -> actuator, and the news about actions */

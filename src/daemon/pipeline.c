@@ -68,6 +68,7 @@ static void sync_class(struct daemon *d, const struct zone *z)
 	if (r < 0)
 		log_warn("zone %s is not protected: %s", z->name,
 			 r == -ENOSPC ? "64 zones are already" : strerror(-r));
+	watch_ledger_arm(d);
 	d->tree_dirty = true;
 }
 
@@ -195,6 +196,7 @@ static void look_and_decide(struct daemon *d)
 	announce_findings(d, &before);
 	decide_tick(d->decide, &d->snap, &d->findings, &d->plan);
 	enforce_plan(d, &d->plan);
+	watch_ledger_arm(d); /* a trial may have ended */
 	enforce_announce(d);
 }
 

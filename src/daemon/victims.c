@@ -38,9 +38,10 @@ struct victim *victims_get(const struct victims *v, uint64_t zone_id)
 
 static void bind(struct victim *vi, struct ledger *l)
 {
-	int r = l ? ledger_protect(l, vi->zone_id, vi->fast_threshold_ns) : -EOPNOTSUPP;
+	int r = l ? ledger_protect(l, vi->zone_id, 0) : -EOPNOTSUPP;
 
 	vi->in_ledger = r == 0 || r == -EEXIST;
+	vi->armed_ns = 0;
 	vi->primed = false;
 	vi->nr_cells = 0;
 }
@@ -69,6 +70,16 @@ int victims_add(struct victims *v, struct ledger *l, uint64_t zone_id, uint64_t 
 	vi->fast_threshold_ns = fast_threshold_ns;
 	bind(vi, l);
 	return 0;
+}
+
+void victim_arm(struct victim *vi, struct ledger *l, bool on)
+{
+	uint64_t want_ns = on ? vi->fast_threshold_ns : 0;
+
+	if (!l || !vi->in_ledger || vi->armed_ns == want_ns)
+		return;
+	if (ledger_protect(l, vi->zone_id, want_ns) == -EEXIST)
+		vi->armed_ns = want_ns;
 }
 
 void victims_remove(struct victims *v, struct ledger *l, uint64_t zone_id)

@@ -14,6 +14,7 @@ struct victim {
 	bool in_ledger; /* the ledger has it; else run delay is all there is */
 	bool primed;	/* one reading taken: windows can be formed */
 	uint64_t fast_threshold_ns;
+	uint64_t armed_ns; /* the threshold in force; 0: no fast events */
 	/* totals at the last reading; cells sorted by culprit_id */
 	struct ledger_totals totals;
 	struct ledger_cell *cells;
@@ -38,6 +39,8 @@ struct victim *victims_get(const struct victims *v, uint64_t zone_id);
 /* -ENOSPC: LEDGER_VICTIMS_MAX are protected already. Idempotent. */
 must_check int victims_add(struct victims *v, struct ledger *l, uint64_t zone_id,
 			   uint64_t fast_threshold_ns);
+/* Fast events are for acting: whoever is only observed costs none. */
+void victim_arm(struct victim *vi, struct ledger *l, bool on);
 void victims_remove(struct victims *v, struct ledger *l, uint64_t zone_id);
 /* After the ledger was opened or closed (l NULL): hand it all victims, forget old totals. */
 void victims_rebind(struct victims *v, struct ledger *l);

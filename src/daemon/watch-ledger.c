@@ -41,6 +41,18 @@ void watch_ledger_events(struct daemon *d)
 		enforce_announce(d);
 }
 
+void watch_ledger_arm(struct daemon *d)
+{
+	uint64_t now_ns = clock_mono_ns();
+
+	for (size_t i = 0; i < d->victims.nr; i++) {
+		struct victim *vi = d->victims.items[i];
+
+		victim_arm(vi, d->ledger,
+			   decide_mode(d->decide, vi->zone_id, now_ns, NULL) == MODE_ENFORCE);
+	}
+}
+
 static int on_ledger_fd(sd_event_source *src, int fd, uint32_t revents, void *arg)
 {
 	watch_ledger_events(arg);
