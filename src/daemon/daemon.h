@@ -146,9 +146,6 @@ void pipeline_take_in(struct daemon *d); /* zones just found: the class that the
 /* publish.c */
 /* A new snapshot from what was read. -ENOMEM: nobody may look at the previous one. */
 must_check int publish_all(struct daemon *d);
-must_check int
-publish_tree(struct daemon *d,
-	     bool fresh); /* only the zones: with new readings, or the latest known */
 /* Before anybody looks at d->snap: views borrow from zones, so they are laid out anew once zones
  * came, went or changed class. Cheap when nothing did. -ENOMEM. */
 must_check int publish_fresh(struct daemon *d);

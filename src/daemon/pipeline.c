@@ -61,14 +61,15 @@ static void sync_class(struct daemon *d, const struct zone *z)
 			     protect		    ? PROBE_PROTECTED
 			     : z->class == CLASS_BE ? PROBE_BE
 						    : PROBE_NORMAL);
-	if (protect)
+	if (protect) {
 		r = victims_add(&d->victims, d->ledger, z->id, fast_threshold(d, &z->slo));
-	else
+		watch_ledger_arm(d);
+	} else {
 		victims_remove(&d->victims, d->ledger, z->id);
+	}
 	if (r < 0)
 		log_warn("zone %s is not protected: %s", z->name,
 			 r == -ENOSPC ? "64 zones are already" : strerror(-r));
-	watch_ledger_arm(d);
 	d->tree_dirty = true;
 }
 
@@ -354,7 +355,7 @@ int pipeline_init(struct daemon *d, struct error *reterr)
 	while (zones_process(d->zones, now_ns, NULL))
 		;
 	pipeline_take_in(d);
-	r = publish_tree(d, false);
+	r = publish_fresh(d);
 	if (r == 0)
 		r = sd_event_add_time(d->loop, &d->tick_timer, CLOCK_MONOTONIC, now_ns / 1000, 1,
 				      on_tick, d);

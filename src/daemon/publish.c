@@ -75,7 +75,7 @@ static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *
 
 /* Lay out the views anew: with fresh readings (a tick) or with the latest known (the tree changed).
  */
-int publish_tree(struct daemon *d, bool fresh)
+static int lay_out(struct daemon *d, bool fresh)
 {
 	int back = !d->front;
 	const struct zone_view *old = d->views[d->front];
@@ -131,11 +131,12 @@ static void link_ledgers(struct daemon *d)
 
 int publish_fresh(struct daemon *d)
 {
-	int r = d->tree_dirty ? publish_tree(d, false) : 0;
-
-	if (r == 0)
-		link_ledgers(d);
-	return r;
+	if (!d->tree_dirty)
+		return 0;
+	if (lay_out(d, false) < 0)
+		return -ENOMEM;
+	link_ledgers(d);
+	return 0;
 }
 
 static void publish_host(struct daemon *d)
@@ -161,7 +162,7 @@ int publish_all(struct daemon *d)
 
 	d->snap.window_ns = d->snap.now_ns ? now_ns - d->snap.now_ns : 0;
 	d->snap.now_ns = now_ns;
-	if (publish_tree(d, true) < 0)
+	if (lay_out(d, true) < 0)
 		return -ENOMEM; /* the previous snapshot may name zones that are gone by now */
 	for (size_t i = 0; i < d->victims.nr; i++) {
 		struct victim *vi = d->victims.items[i];

@@ -61,8 +61,7 @@ static int on_ledger_fd(sd_event_source *src, int fd, uint32_t revents, void *ar
 
 void watch_ledger_open(struct daemon *d)
 {
-	struct ledger_options o = {.max_zones = d->cfg.ledger.max_zones,
-				   .fast_threshold_ns = d->cfg.guard.fast_threshold_ns};
+	struct ledger_options o = {.max_zones = d->cfg.ledger.max_zones};
 	struct error e = {0};
 	int r;
 

@@ -19,8 +19,7 @@
 struct ledger;
 
 struct ledger_options {
-	uint32_t max_zones;	    /* culprit slots */
-	uint64_t fast_threshold_ns; /* default for victims */
+	uint32_t max_zones; /* culprit slots */
 };
 /* Loads and attaches; seeds tasks already waiting. -EPERM (no CAP_BPF/PERFMON), -EOPNOTSUPP (no
  * BTF or a hook is missing): reterr says which; the caller falls back to run delay. */

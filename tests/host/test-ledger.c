@@ -26,7 +26,7 @@ static void wait_ms(long ms)
 
 static struct ledger *open_ledger(uint32_t max_zones)
 {
-	struct ledger_options o = {.max_zones = max_zones, .fast_threshold_ns = 300000};
+	struct ledger_options o = {.max_zones = max_zones};
 	struct error err = {0};
 	struct ledger *l = NULL;
 
