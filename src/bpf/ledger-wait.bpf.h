@@ -179,13 +179,16 @@ static __always_inline struct ledger_task *state_of(struct task_struct *p, bool 
 	return st;
 }
 
-/* p has been switched out for the last time. */
+/* p has been switched out for the last time. If its last switch-in was never seen it still counts
+ * as waiting: a waiter that nobody would ever take out. */
 static __always_inline void state_release(struct task_struct *p)
 {
 	struct ledger_task *st = table_entry(p);
 
 	if (st->task != (u64)p)
 		return;
+	if (st->where && task_out(st, clock_of(p)))
+		count(COUNTER_STALE_WAITERS);
 	st->where = 0;
 	st->seen_ns = 0;
 	st->tracked = 0;
