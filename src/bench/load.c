@@ -8,7 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "bench/bench.h"
-#include "bench/options.h"
+#include "base/options.h"
 
 #define SECOND_NS 1000000000ull
 #define DAY_NS	  (86400 * SECOND_NS)

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include "base/cpuset.h"
 #include "base/error.h"
-#include "bench/options.h"
+#include "base/options.h"
 #include "bench/sine.h"
 
 struct work_options {

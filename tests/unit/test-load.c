@@ -6,7 +6,7 @@
 #include "base/hash.h"
 #include "base/parse.h"
 #include "bench/load.h"
-#include "bench/options.h"
+#include "base/options.h"
 #include "test.h"
 
 struct values {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "bench/options.h"
+#include "base/options.h"
 
 #include <inttypes.h>
 #include <stdio.h>
