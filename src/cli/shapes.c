@@ -52,7 +52,7 @@ void show_zones(const struct cli *cli, const json_t *zones, size_t limit)
 		table_add(&t, STYLE_PLAIN, "%s", text_or_dash(zone, "class"));
 		table_add(&t, STYLE_PLAIN, "%s", show_cpus(zone, "cpu_ppm", buf));
 		table_add(&t, STYLE_PLAIN, "%s", show_ppm(zone, "wait_ppm", buf));
-		table_add(&t, STYLE_PLAIN, "%s", show_duration(zone, "wait_p99_ns", buf));
+		table_add(&t, STYLE_PLAIN, "%s", show_wait(zone, "wait_p99_ns", buf));
 		table_add(&t, STYLE_PLAIN, "%s", show_bytes(zone, "memory_bytes", buf));
 		table_add(&t, state_style(state), "%s", state);
 	}
@@ -96,8 +96,8 @@ char *action_effect(const json_t *action, char *buf, size_t size)
 	if (get_number(action, "before_wait_p99_ns", &v) &&
 	    get_number(action, "after_wait_p99_ns", &v))
 		snprintf(buf, size, "wait p99 %s -> %s",
-			 show_duration(action, "before_wait_p99_ns", before),
-			 show_duration(action, "after_wait_p99_ns", after));
+			 show_wait(action, "before_wait_p99_ns", before),
+			 show_wait(action, "after_wait_p99_ns", after));
 	else if (get_number(action, "before_share_ppm", &v) &&
 		 get_number(action, "after_share_ppm", &v))
 		snprintf(buf, size, "waiting for others %s -> %s",

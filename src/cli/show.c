@@ -59,6 +59,17 @@ char *show_duration(const json_t *o, const char *key, char *buf)
 	return get_number(o, key, &v) ? format_duration(v, buf, SHOW_MAX) : dash(buf);
 }
 
+char *show_wait(const json_t *o, const char *key, char *buf)
+{
+	uint64_t v;
+
+	if (get_number(o, key, &v) && !v) {
+		snprintf(buf, SHOW_MAX, "< 1 us");
+		return buf;
+	}
+	return show_duration(o, key, buf);
+}
+
 char *show_ppm(const json_t *o, const char *key, char *buf)
 {
 	uint64_t v;

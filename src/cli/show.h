@@ -20,7 +20,9 @@ bool get_bool(const json_t *o, const char *key);
 const char *text_or_dash(const json_t *o, const char *key);
 
 /* Value of a field as text in buf (SHOW_MAX); return buf. */
-char *show_duration(const json_t *o, const char *key, char *buf);  /* *_ns: "4.13 ms" */
+char *show_duration(const json_t *o, const char *key, char *buf); /* *_ns: "4.13 ms" */
+/* The same; 0, which is below the clock's step, is "< 1 us". */
+char *show_wait(const json_t *o, const char *key, char *buf);
 char *show_ppm(const json_t *o, const char *key, char *buf);	   /* *_ppm: "23.5 %" */
 char *show_cpus(const json_t *o, const char *key, char *buf);	   /* *_ppm of a CPU: "0.24" */
 char *show_bytes(const json_t *o, const char *key, char *buf);	   /* *_bytes: "1.2 GiB" */

@@ -22,7 +22,7 @@ static void print_facts(const struct cli *cli, const json_t *zone)
 	print_field(cli, "CPUs", show_cpus(zone, "cpu_ppm", buf));
 	print_field(cli, "waits", show_ppm(zone, "wait_ppm", buf));
 	print_field(cli, "for others", show_ppm(zone, "foreign_wait_ppm", buf));
-	print_field(cli, "wait p99", show_duration(zone, "wait_p99_ns", buf));
+	print_field(cli, "wait p99", show_wait(zone, "wait_p99_ns", buf));
 	print_field(cli, "throttled", show_ppm(zone, "throttled_ppm", buf));
 	print_field(cli, "PSI cpu", show_ppm(zone, "psi_cpu_ppm", buf));
 	print_field(cli, "memory", show_bytes(zone, "memory_bytes", buf));

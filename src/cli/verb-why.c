@@ -135,18 +135,18 @@ static void print_ledger(const struct cli *cli, const json_t *ledger)
 		return;
 	print_parts(cli, ledger);
 	putchar('\n');
-	out_paragraph(
-	    &cli->out, 4, STYLE_PLAIN,
-	    "  measured over %s: waited %s in %s waits; half of them %s%s, p99 %s, "
-	    "longest %s",
-	    show_duration(ledger, "window_ns", window), show_duration(ledger, "wait_ns", wait),
-	    show_number(ledger, "waits", waits), none ? "hardly at all" : "under ",
-	    none ? "" : show_duration(ledger, "wait_p50_ns", p50),
-	    show_duration(ledger, "wait_p99_ns", p99), show_duration(ledger, "wait_max_ns", max));
+	out_paragraph(&cli->out, 4, STYLE_PLAIN,
+		      "  measured over %s: waited %s in %s waits; half of them %s%s, p99 %s, "
+		      "longest %s",
+		      show_duration(ledger, "window_ns", window),
+		      show_duration(ledger, "wait_ns", wait), show_number(ledger, "waits", waits),
+		      none ? "hardly at all" : "under ",
+		      none ? "" : show_wait(ledger, "wait_p50_ns", p50),
+		      show_wait(ledger, "wait_p99_ns", p99), show_wait(ledger, "wait_max_ns", max));
 	if (get_number(ledger, "feed_count", &feed) && feed)
 		out_paragraph(&cli->out, 4, STYLE_PLAIN,
 			      "  the application reports: latency p99 %s (%s values)",
-			      show_duration(ledger, "feed_p99_ns", p99),
+			      show_wait(ledger, "feed_p99_ns", p99),
 			      show_number(ledger, "feed_count", waits));
 	if (get_bool(ledger, "estimated"))
 		out_paragraph(
