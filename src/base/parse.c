@@ -28,15 +28,19 @@ static const struct unit size_units[] = {
     {"K", 1ull << 10},
     {"KB", 1ull << 10},
     {"KiB", 1ull << 10},
+    {"Ki", 1ull << 10},
     {"M", 1ull << 20},
     {"MB", 1ull << 20},
     {"MiB", 1ull << 20},
+    {"Mi", 1ull << 20},
     {"G", 1ull << 30},
     {"GB", 1ull << 30},
     {"GiB", 1ull << 30},
+    {"Gi", 1ull << 30},
     {"T", 1ull << 40},
     {"TB", 1ull << 40},
     {"TiB", 1ull << 40},
+    {"Ti", 1ull << 40},
 };
 
 static bool is_digit(char c)
@@ -204,6 +208,19 @@ int parse_ratio_ppm(const char *s, uint32_t *ret_ppm)
 		return -ERANGE;
 	*ret_ppm = (uint32_t)ppm;
 	return 0;
+}
+
+int parse_cpus_ppm(const char *s, uint64_t *ret_ppm)
+{
+	static const struct unit units[] = {{"", 1000000}, {"%", 10000}, {"m", 1000}};
+	struct decimal d;
+	const char *suffix;
+	int r;
+
+	r = parse_decimal(s, &d, &suffix);
+	if (r < 0)
+		return r;
+	return apply_unit(&d, suffix, units, ARRAY_SIZE(units), ret_ppm);
 }
 
 int scan_u64(const char **p, const char *end, uint64_t *ret)

@@ -13,10 +13,12 @@ must_check int parse_i64(const char *s, int64_t *ret);
 must_check int parse_u32(const char *s, uint32_t *ret);
 /* "500us", "1.5ms", "10m", "2h", "4s", "250ns": a unit is required (0 alone is allowed). */
 must_check int parse_duration_ns(const char *s, uint64_t *ret_ns);
-/* "4096", "64K", "1.5M", "2G", "1T" (binary multiples, optional "iB"/"B"). */
+/* "4096", "64K", "1.5M", "2G", "1T" (binary multiples, optional "i", "iB" or "B"). */
 must_check int parse_size_bytes(const char *s, uint64_t *ret_bytes);
 /* "12.5%" -> 125000; "0.125" -> 125000. Range 0..100 %. */
 must_check int parse_ratio_ppm(const char *s, uint32_t *ret_ppm);
+/* CPU time: "1.5" CPUs, "150%" of one, "1500m" thousandths of one: 1500000 ppm. */
+must_check int parse_cpus_ppm(const char *s, uint64_t *ret_ppm);
 
 /* For people: 3 significant digits, "4.13 ms", "328 us", "12 s", "10 m"; buf >= 16. Returns buf. */
 char *format_duration(uint64_t ns, char *buf, size_t size);

@@ -89,7 +89,7 @@ static void test_sizes(void **state)
 	    {"1T", 0, 1099511627776},  {"1KiB", 0, 1024},
 	    {"1KB", 0, 1024},	       {"7B", 0, 7},
 	    {"1iB", -EINVAL, 0},       {"1k", -EINVAL, 0},
-	    {"1Ki", -EINVAL, 0},       {"K", -EINVAL, 0},
+	    {"1Ki", 0, 1024},       {"K", -EINVAL, 0},
 	    {"16777216T", -ERANGE, 0},
 	};
 
