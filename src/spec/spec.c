@@ -6,21 +6,16 @@
  */
 #include "spec/spec.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "base/str.h"
-#include "spec/tree.h"
+#include "spec/walk.h"
 
 struct loader {
-	const char *name;
-	struct error_list *errs;
+	struct walk walk;
 	struct config *config;
-	char path[256]; /* of the key being read: "guard.lease" */
-	int code;	/* -ENOMEM once memory ran out */
 };
 
 struct spec_key {
@@ -31,39 +26,12 @@ struct spec_key {
 	const struct spec_key *sub; /* of a mapping; ends with a NULL name */
 };
 
-/* "LINE: path: message", for the value n. */
-static void complain(struct loader *l, uint32_t line, const char *fmt, ...) printf_like(3, 4);
-static void complain(struct loader *l, uint32_t line, const char *fmt, ...)
-{
-	char msg[400];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(msg, sizeof(msg), fmt, ap);
-	va_end(ap);
-	error_list_add(l->errs, l->name, line, "%s%s%s", l->path, l->path[0] ? ": " : "", msg);
-}
-
-static size_t path_push(struct loader *l, const char *key)
-{
-	size_t before = strlen(l->path);
-
-	snprintf(l->path + before, sizeof(l->path) - before, "%s%s", before ? "." : "", key);
-	return before;
-}
-
-static bool is_absent(const struct node *n)
-{
-	return n->kind == NODE_SCALAR && !n->quoted &&
-	       (!n->text[0] || !strcmp(n->text, "~") || !strcmp(n->text, "null"));
-}
-
 /* The scalar's text, or NULL and a complaint. */
 static const char *scalar(struct loader *l, const struct node *n, const char *what)
 {
-	if (n->kind == NODE_SCALAR && !is_absent(n))
+	if (n->kind == NODE_SCALAR && !walk_is_absent(n))
 		return n->text;
-	complain(l, n->line, "a value is missing here: %s", what);
+	walk_complain(&l->walk, n->line, "a value is missing here: %s", what);
 	return NULL;
 }
 
@@ -71,7 +39,8 @@ static void not_a(struct loader *l, const struct node *n, const char *what)
 {
 	char shown[80];
 
-	complain(l, n->line, "'%s' is not %s", str_escape(shown, sizeof(shown), n->text), what);
+	walk_complain(&l->walk, n->line, "'%s' is not %s",
+		      str_escape(shown, sizeof(shown), n->text), what);
 }
 
 static bool in_range(struct loader *l, const struct node *n, const struct spec_key *k, uint64_t v,
@@ -81,9 +50,9 @@ static bool in_range(struct loader *l, const struct node *n, const struct spec_k
 
 	if (v >= k->min && v <= k->max)
 		return true;
-	complain(l, n->line, "%s is out of range (%s to %s)",
-		 str_escape(shown, sizeof(shown), n->text), format(k->min, low, sizeof(low)),
-		 format(k->max, high, sizeof(high)));
+	walk_complain(&l->walk, n->line, "%s is out of range (%s to %s)",
+		      str_escape(shown, sizeof(shown), n->text), format(k->min, low, sizeof(low)),
+		      format(k->max, high, sizeof(high)));
 	return false;
 }
 
@@ -186,11 +155,12 @@ static void read_glob(struct loader *l, const struct node *n, const struct spec_
 		}
 	}
 	if (!s[0] || strlen(s) >= ZONE_PATH_MAX)
-		complain(l, n->line, "a name must have 1 to %d characters", ZONE_PATH_MAX - 1);
+		walk_complain(&l->walk, n->line, "a name must have 1 to %d characters",
+			      ZONE_PATH_MAX - 1);
 	else if (strchr(s, '/') && s[0] != '/' && strncmp(s, "**", 2))
 		not_a(l, n, "a path: paths begin with '/'");
 	else if (!(copy = strdup(s)))
-		l->code = -ENOMEM;
+		l->walk.code = -ENOMEM;
 	else
 		*(char **)field = copy;
 }
@@ -203,58 +173,35 @@ static const struct spec_key *find_key(const struct spec_key *keys, const char *
 	return NULL;
 }
 
-static void unknown_key(struct loader *l, const struct node *n, const struct spec_key *keys)
-{
-	const struct spec_key *best = NULL;
-	unsigned int distance, least = 3;
-	char shown[80], known[200] = "";
-	size_t len = 0;
-
-	str_escape(shown, sizeof(shown), n->key);
-	for (const struct spec_key *k = keys; k->name; k++) {
-		distance = str_distance(k->name, shown);
-		if (distance < least) {
-			least = distance;
-			best = k;
-		}
-		if (len < sizeof(known))
-			len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s",
-						len ? ", " : "", k->name);
-	}
-	if (best)
-		complain(l, n->key_line, "unknown key '%s'. Did you mean '%s'?", shown, best->name);
-	else
-		complain(l, n->key_line, "unknown key '%s' (known: %s)", shown, known);
-}
-
 /* Read all entries of n into base. Bit i of the result: keys[i] was there. */
 static uint64_t read_entries(struct loader *l, const struct node *n, const struct spec_key *keys,
 			     void *base)
 {
 	const struct spec_key *k;
 	uint64_t seen = 0, bit;
-	size_t path_len;
+	size_t before;
 
-	if (is_absent(n)) /* every entry is commented out */
+	if (walk_is_absent(n)) /* every entry is commented out */
 		return 0;
 	if (n->kind != NODE_MAPPING) {
-		complain(l, n->line, "expected entries such as '%s: ...' here", keys[0].name);
+		walk_complain(&l->walk, n->line, "expected entries such as '%s: ...' here",
+			      keys[0].name);
 		return 0;
 	}
 	for (const struct node *e = n->first; e; e = e->next) {
 		k = find_key(keys, e->key);
 		if (!k) {
-			unknown_key(l, e, keys);
+			walk_unknown_key(&l->walk, e, keys, sizeof(*keys));
 			continue;
 		}
 		bit = 1ull << (k - keys);
-		path_len = path_push(l, k->name);
+		before = walk_enter(&l->walk, k->name);
 		if (seen & bit)
-			complain(l, e->key_line, "is given twice");
+			walk_complain(&l->walk, e->key_line, "is given twice");
 		else
 			k->read(l, e, k, (char *)base + k->offset);
 		seen |= bit;
-		l->path[path_len] = 0;
+		walk_leave(&l->walk, before);
 	}
 	return seen;
 }
@@ -265,42 +212,21 @@ static void read_section(struct loader *l, const struct node *n, const struct sp
 	read_entries(l, n, k->sub, field);
 }
 
-/* The first entry of a list, or NULL: an empty one, or a complaint. */
-static const struct node *list_first(struct loader *l, const struct node *n, size_t *ret_nr)
-{
-	*ret_nr = 0;
-	if (is_absent(n))
-		return NULL;
-	if (n->kind != NODE_SEQUENCE) {
-		complain(l, n->line, "expected a list here ('- ...' lines or [a, b])");
-		return NULL;
-	}
-	for (const struct node *e = n->first; e; e = e->next)
-		++*ret_nr;
-	if (*ret_nr <= SPEC_RULES_MAX)
-		return n->first;
-	complain(l, n->line, "%zu entries; at most %u are possible", *ret_nr, SPEC_RULES_MAX);
-	*ret_nr = 0;
-	return NULL;
-}
-
 static void read_globs(struct loader *l, const struct node *n, const struct spec_key *k,
 		       void *field)
 {
-	const struct node *e;
+	size_t nr = walk_list(&l->walk, n, SPEC_RULES_MAX), i = 0;
 	char **globs;
-	size_t nr, i = 0;
 
-	e = list_first(l, n, &nr);
-	if (!e)
+	if (!nr)
 		return;
 	globs = calloc(nr + 1, sizeof(*globs));
 	if (!globs) {
-		l->code = -ENOMEM;
+		l->walk.code = -ENOMEM;
 		return;
 	}
 	*(char ***)field = globs;
-	for (; e; e = e->next) {
+	for (const struct node *e = n->first; e; e = e->next) {
 		read_glob(l, e, k, &globs[i]);
 		if (globs[i])
 			i++;
@@ -316,45 +242,44 @@ static void check_rule(struct loader *l, const struct node *n, struct class_rule
 	const struct config *c = l->config;
 
 	if (!(seen & 1u << RULE_MATCH))
-		complain(l, n->line, "'match' is missing: which zones is this for?");
+		walk_complain(&l->walk, n->line, "'match' is missing: which zones is this for?");
 	if (!(seen & (1u << RULE_CLASS | 1u << RULE_SLO)))
-		complain(l, n->line, "'class' is missing (lc, be, normal)");
+		walk_complain(&l->walk, n->line, "'class' is missing (lc, be, normal)");
 	if (slo_is_set(&rule->slo) && rule->class != CLASS_LC)
-		complain(l, n->line, "an slo needs class lc; this zone's class is %s",
-			 zone_class_name(rule->class));
+		walk_complain(&l->walk, n->line, "an slo needs class lc; this zone's class is %s",
+			      zone_class_name(rule->class));
 	for (size_t i = 0; rule->match && i < c->nr_rules; i++)
 		if (&c->rules[i] != rule && c->rules[i].match &&
 		    !strcmp(c->rules[i].match, rule->match))
-			complain(l, n->line, "the same match as in line %u", c->rules[i].line);
+			walk_complain(&l->walk, n->line, "the same match as in line %u",
+				      c->rules[i].line);
 }
 
 static void read_rules(struct loader *l, const struct node *n, const struct spec_key *k,
 		       void *field)
 {
 	struct config *c = l->config;
-	const struct node *e;
-	size_t nr;
+	size_t nr = walk_list(&l->walk, n, SPEC_RULES_MAX);
 
-	e = list_first(l, n, &nr);
-	if (!e)
+	if (!nr)
 		return;
 	c->rules = calloc(nr, sizeof(*c->rules));
 	if (!c->rules) {
-		l->code = -ENOMEM;
+		l->walk.code = -ENOMEM;
 		return;
 	}
-	for (; e; e = e->next) {
+	for (const struct node *e = n->first; e; e = e->next) {
 		struct class_rule *rule = &c->rules[c->nr_rules++];
-		size_t path_len = strlen(l->path);
 
-		l->path[0] = 0; /* the line says which entry: "slo.share", not "zones.slo.share" */
+		l->walk.path[0] =
+		    0; /* the line says which entry: "slo.share", not "zones.slo.share" */
 		rule->line = e->line;
 		rule->class = CLASS_LC; /* an slo without a class means lc */
 		if (e->kind == NODE_MAPPING)
 			check_rule(l, e, rule, read_entries(l, e, rule_keys, rule));
 		else
-			complain(l, e->line, "expected '- match: NAME' here");
-		snprintf(l->path, sizeof(l->path), "%.*s", (int)path_len, k->name);
+			walk_complain(&l->walk, e->line, "expected '- match: NAME' here");
+		str_copy(l->walk.path, sizeof(l->walk.path), k->name);
 	}
 }
 
@@ -427,15 +352,8 @@ static void check_config(struct loader *l)
 
 	if (g->lease_ns <= g->measure_ns)
 		error_list_add(
-		    l->errs, l->name, 0,
+		    l->walk.errs, l->walk.name, 0,
 		    "guard.lease must be longer than guard.measure, or no effect is measured");
-}
-
-static int file_error(struct error_list *errs, const char *path, int code, const char *what)
-{
-	errs->nr = errs->total = 0;
-	error_list_add(errs, path, 0, "%s", what);
-	return code;
 }
 
 DEFINE_CLEANUP(struct node *, tree_free)
@@ -445,20 +363,20 @@ int spec_load_text(const char *name, const char *text, size_t len, struct config
 {
 	_cleanup_(tree_freep) struct node *root = NULL;
 	_cleanup_(config_done) struct config c = {0};
-	struct loader l = {.name = name, .errs = errs, .config = &c};
+	struct loader l = {.walk = {.name = name, .errs = errs}, .config = &c};
 	int r;
 
 	errs->nr = errs->total = 0;
 	r = tree_parse(name, text, len, &root, errs);
 	if (r < 0)
-		return r == -ENOMEM ? file_error(errs, name, r, strerror(-r)) : r;
+		return r == -ENOMEM ? walk_fail(errs, name, r, strerror(-r)) : r;
 	config_defaults(&c);
 	if (root)
 		read_entries(&l, root, top_keys, &c);
 	if (!errs->total)
 		check_config(&l);
-	if (l.code < 0)
-		return file_error(errs, name, l.code, strerror(-l.code));
+	if (l.walk.code < 0)
+		return walk_fail(errs, name, l.walk.code, strerror(-l.walk.code));
 	if (errs->total)
 		return -EINVAL;
 	*ret = c;
@@ -468,26 +386,9 @@ int spec_load_text(const char *name, const char *text, size_t len, struct config
 
 int spec_load_file(int dirfd, const char *path, struct config *ret, struct error_list *errs)
 {
-	_cleanup_free_ char *buf = NULL;
-	_cleanup_close_ int fd = -1;
-	struct stat st;
-	size_t len = 0;
-	ssize_t n;
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r = walk_read_file(dirfd, path, &text, &len, errs);
 
-	/* O_NONBLOCK: opening a FIFO must not hang */
-	fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return file_error(errs, path, -errno, strerror(errno));
-	if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) /* /dev/null is an empty file */
-		return file_error(errs, path, -EINVAL, "not a regular file");
-	buf = malloc(SPEC_SIZE_MAX + 1);
-	if (!buf)
-		return file_error(errs, path, -ENOMEM, strerror(ENOMEM));
-	while ((n = read(fd, buf + len, SPEC_SIZE_MAX + 1 - len)) > 0)
-		len += (size_t)n;
-	if (n < 0)
-		return file_error(errs, path, -errno, strerror(errno));
-	if (len > SPEC_SIZE_MAX)
-		return file_error(errs, path, -EFBIG, "larger than 1 MiB");
-	return spec_load_text(path, buf, len, ret, errs);
+	return r < 0 ? r : spec_load_text(path, text, len, ret, errs);
 }
