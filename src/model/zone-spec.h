@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A zone as its user wants it (apiVersion cz/v1, kind Zone; man cz-zone.5), as plain data. Filled by
- * src/spec/, kept on disk by czd, turned into processes and cgroups by src/vm/ and src/actuate/.
+ * A zone as its user wants it (apiVersion cz/v1, kind Zone; man cz-zone.5), as plain data. Filled
+ * by src/spec/, kept on disk by czd, turned into processes and cgroups by src/vm/ and src/actuate/.
  *
  * Pointers own their text and are NULL when the user said nothing; numbers say what "not set" is.
  */
@@ -62,27 +62,29 @@ struct zone_resource {
 	uint64_t cpu_burst_us;	   /* 0: none */
 	uint32_t cpu_weight;	   /* 1..10000, 0: not set (100) */
 	uint64_t memory_bytes;	   /* 0: cgroup: no limit; vm: 512 MiB */
-	uint64_t memory_max_bytes; /* vm: what memory may be raised to without a reboot; 0: = memory */
-	uint64_t llc_mask;	   /* 0: not set; needs resctrl */
-	uint32_t membw_percent;	   /* 0: not set; needs resctrl */
+	uint64_t
+	    memory_max_bytes;	/* vm: what memory may be raised to without a reboot; 0: = memory */
+	uint64_t llc_mask;	/* 0: not set; needs resctrl */
+	uint32_t membw_percent; /* 0: not set; needs resctrl */
 	struct zone_io_limit io;
 	struct zone_net net;
 };
 
-struct zone_os {	/* vm only */
-	char *kernel;	/* a path, or the name of one of `czctl kernel list`; NULL: the default */
+struct zone_os {	 /* vm only */
+	char *kernel;	 /* a path, or the name of one of `czctl kernel list`; NULL: the default */
 	char *initramfs; /* a path; NULL: made by czd, with cz-guest as init */
 	enum rootfs_kind rootfs_kind;
-	char *rootfs;	 /* path; NULL for host and none */
-	char *cmdline;	 /* appended to ours */
+	char *rootfs;  /* path; NULL for host and none */
+	char *cmdline; /* appended to ours */
 	enum zone_machine machine;
 	enum zone_accel accel;
 	enum zone_backend backend;
 };
 
 struct sched_rule { /* load-dependent policy: the first rule that holds wins, see docs/zones.md */
-	uint32_t below_ppm; /* load of the zone's lc apps (epoll_wait rate or CPU) below this; 0: any */
-	char *policy;	    /* "none": the kernel's own */
+	uint32_t
+	    below_ppm; /* load of the zone's lc apps (epoll_wait rate or CPU) below this; 0: any */
+	char *policy;  /* "none": the kernel's own */
 	char *options;
 };
 struct zone_sched {
@@ -103,12 +105,12 @@ struct zone_app {
 	char *workdir;
 	struct key_value *env;
 	size_t nr_env;
-	uint64_t cpu_max_ppm;	/* 0: no limit */
-	uint32_t cpu_weight;	/* 0: 100 */
-	uint64_t memory_bytes;	/* 0: no limit */
-	struct cpuset cpus;	/* guest CPUs; empty: all */
+	uint64_t cpu_max_ppm;  /* 0: no limit */
+	uint32_t cpu_weight;   /* 0: 100 */
+	uint64_t memory_bytes; /* 0: no limit */
+	struct cpuset cpus;    /* guest CPUs; empty: all */
 	enum restart_policy restart;
-	char **health;		/* command; exit 0: healthy; NULL: none */
+	char **health;		   /* command; exit 0: healthy; NULL: none */
 	uint64_t health_period_ns; /* default 10 s */
 };
 
@@ -128,4 +130,11 @@ struct zone_spec {
 };
 
 void zone_spec_defaults(struct zone_spec *s);
+void zone_app_defaults(struct zone_app *a);
 void zone_spec_done(struct zone_spec *s); /* frees what it owns and zeroes it */
+
+/* What a zone has where its user left it to us (see struct zone_resource). */
+uint32_t zone_spec_vcpus(const struct zone_spec *s);
+uint32_t zone_spec_vcpus_max(const struct zone_spec *s);
+uint64_t zone_spec_memory(const struct zone_spec *s);
+uint64_t zone_spec_memory_max(const struct zone_spec *s);
