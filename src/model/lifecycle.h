@@ -7,8 +7,10 @@
  *                 v          v  |       v
  *              zombied     error     zombied
  *
- * Running <-> error is what czd observes (guest died, came back); the other edges are asked for. A
- * distant target takes several legal steps (remove a running zone: stop, then zombied).
+ * Running <-> error is what czd observes (guest died, came back); the other edges are asked for,
+ * and so is error -> stopped: what died can be removed without starting it again. A distant target
+ * takes several legal steps (remove a running zone: stop, then zombied), but none starts a zone
+ * only to stop it.
  */
 #pragma once
 #include <stdbool.h>
@@ -25,18 +27,19 @@ bool zone_step_legal(enum zone_state from, enum zone_state to);
 /* The states to go through from `from` to `to`, `to` last; *ret_nr 0: there already (stale).
  * -EPERM with a sentence that says why there is no way. */
 must_check int zone_steps(enum zone_state from, enum zone_state to,
-			  enum zone_state ret[ZONE_STEPS_MAX], size_t *ret_nr, struct error *reterr);
+			  enum zone_state ret[ZONE_STEPS_MAX], size_t *ret_nr,
+			  struct error *reterr);
 
 /* What it takes to make `now` into `wanted`. */
 enum zone_update { UPDATE_STALE, UPDATE_HOT, UPDATE_REBOOT, UPDATE_REFUSED };
 struct zone_change {
-	char field[64]; /* "resource.memory" */
-	char from[96], to[96];
+	char field[64];	       /* "resource.memory", "apps.redis.memory" */
+	char from[96], to[96]; /* for people, escaped */
 	enum zone_update needs;
 };
 #define ZONE_CHANGES_MAX 64
 /* The differences, in the order of the manual; the strictest of them is returned. What only a
- * reboot can change: os.*, machine, vcpus_max, memory_max. Refused: another name or runtime.
+ * reboot can change: os.*, net.*, vcpus_max, memory_max. Refused: another name or runtime.
  * More differences than max are counted in *ret_nr but not stored. */
 enum zone_update zone_diff(const struct zone_spec *now, const struct zone_spec *wanted,
 			   struct zone_change *ret, size_t max, size_t *ret_nr);

@@ -194,7 +194,7 @@ static const char *const kinds[] = {
     [FIELD_ENUM] = "one of",
     [FIELD_BOOL] = "true or false",
     [FIELD_EITHER] = "one of",
-    [FIELD_FIXED] = "always",
+    [FIELD_FIXED] = "",
     [FIELD_COUNT] = "a whole number",
     [FIELD_CPUS] = "CPU time (50%, 1.5, 500m)",
     [FIELD_LOAD] = "a load (20%, 1.5)",
@@ -238,7 +238,7 @@ char *zone_field_allowed(const struct zone_field *f, char *buf, size_t size)
 
 	strbuf_puts(&b, f->type == FIELD_TEXT && f->allowed ? f->allowed : kinds[f->type]);
 	for (size_t i = 0; f->names && f->names[i]; i++)
-		strbuf_printf(&b, "%s%s", i ? ", " : " ", f->names[i]);
+		strbuf_printf(&b, "%s%s", i ? ", " : b.len ? " " : "", f->names[i]);
 	if (f->type == FIELD_TEXT) {
 		strbuf_printf(&b, "; at most %" PRIu64 " characters", f->max);
 	} else if (f->type == FIELD_MAP) {

@@ -43,9 +43,7 @@ static const struct node *find(const struct node *n, const char *path, bool *ret
 	for (*ret_all = true; n && *path; path += len) {
 		path += *path == '.';
 		len = path[0] == '[' ? strcspn(path, "]") + 1 : strcspn(path, ".[");
-		if (len > strlen(path))
-			break;
-		next = step(n, path, len);
+		next = len <= strlen(path) ? step(n, path, len) : NULL;
 		if (!next) {
 			*ret_all = false;
 			return n;

@@ -195,6 +195,77 @@ static void test_json_round_trip(void **state)
 	json_decref(again);
 }
 
+static void check_normal_form(const char *text, const char *normal)
+{
+	_cleanup_(zone_spec_done) struct zone_spec s = {0}, back = {0};
+	_cleanup_(strbuf_done) struct strbuf first = {0}, second = {0};
+
+	must_load(text, &s);
+	assert_int_equal(zone_spec_yaml(&s, &first), 0);
+	if (normal)
+		assert_string_equal(first.data, normal);
+	must_load(first.data, &back);
+	assert_int_equal(zone_spec_yaml(&back, &second), 0);
+	assert_string_equal(first.data, second.data);
+}
+
+static void test_normal_form(void **state)
+{
+	_cleanup_(zone_spec_done) struct zone_spec s = {0}, back = {0};
+	_cleanup_(strbuf_done) struct strbuf text = {0};
+
+	must_load(everything, &s);
+	assert_int_equal(zone_spec_yaml(&s, &text), 0);
+	must_load(text.data, &back);
+	check_everything(&back);
+	check_normal_form(everything, NULL);
+	check_normal_form(HEAD
+			  "apps:\n"
+			  "- name: a\n"
+			  "  command: [sh, -c, 'echo \"yes\"', true, '', '1', '# x', 'a: b']\n"
+			  "  env: {yes: 'no', A: \"tab\\tline\\n\", B: \"\\u00e4 \\U0001f600\"}\n"
+			  "  cpu: {max: 150%}\n"
+			  "resource: {memory: 536870913, cpu: {max: 12.5%}, io: {bytes: 1000000}}\n"
+			  "os: {rootfs: {oci: /a b}}\n",
+			  "apiVersion: cz/v1\n"
+			  "kind: Zone\n"
+			  "metadata:\n"
+			  "  name: web\n"
+			  "class: normal\n"
+			  "runtime: vm\n"
+			  "resource:\n"
+			  "  cpu:\n"
+			  "    max: 12.5%\n"
+			  "  memory: \"536870913\"\n"
+			  "  io:\n"
+			  "    bytes: \"1000000/s\"\n"
+			  "os:\n"
+			  "  rootfs:\n"
+			  "    oci: \"/a b\"\n"
+			  "apps:\n"
+			  "  - name: a\n"
+			  "    command: [sh, \"-c\", \"echo \\\"yes\\\"\", \"true\", \"\", \"1\", "
+			  "\"# x\", \"a: b\"]\n"
+			  "    env:\n"
+			  "      \"yes\": \"no\"\n"
+			  "      A: \"tab\\tline\\n\"\n"
+			  "      B: \"\xc3\xa4 \xf0\x9f\x98\x80\"\n"
+			  "    cpu:\n"
+			  "      max: \"1.5\"\n");
+}
+
+static void test_lines(void **state)
+{
+	const char *t = everything;
+
+	assert_int_equal(zone_spec_line(t, strlen(t), "resource.cpu.max"), 13);
+	assert_int_equal(zone_spec_line(t, strlen(t), "apps[0].health.period"), 44);
+	assert_int_equal(zone_spec_line(t, strlen(t), "apps[1].bundle"), 45);
+	assert_int_equal(zone_spec_line(t, strlen(t), "apps[2].bundle"), 0);
+	assert_int_equal(zone_spec_line(t, strlen(t), "apps["), 0);
+	assert_int_equal(zone_spec_line(t, strlen(t), "resource.nothing"), 0);
+}
+
 static void test_defaults(void **state)
 {
 	_cleanup_(zone_spec_done) struct zone_spec s = {0};
@@ -218,7 +289,7 @@ static void test_all_errors_at_once(void **state)
 {
 	EXPECT("apiVersion: cz/v2\nkind: Zone\nmetadata: {name: -x}\nclas: lc\nresource:\n"
 	       "  memory: 1x\n  vcpus: 65\n",
-	       "1: apiVersion: 'cz/v2' is not always cz/v1",
+	       "1: apiVersion: 'cz/v2' is not cz/v1",
 	       "3: metadata.name: '-x' is not a name: letters, digits and . _ -, beginning with a "
 	       "letter or digit; at most 40 characters",
 	       "4: unknown key 'clas'. Did you mean 'class'?",
@@ -229,10 +300,9 @@ static void test_all_errors_at_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_every_field),
-	    cmocka_unit_test(test_json_round_trip),
-	    cmocka_unit_test(test_defaults),
-	    cmocka_unit_test(test_all_errors_at_once),
+	    cmocka_unit_test(test_every_field), cmocka_unit_test(test_json_round_trip),
+	    cmocka_unit_test(test_normal_form), cmocka_unit_test(test_lines),
+	    cmocka_unit_test(test_defaults),	cmocka_unit_test(test_all_errors_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
