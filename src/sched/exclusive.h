@@ -30,8 +30,8 @@ struct exclusive_host {
 	X(be_withheld) /* times a CPU was left idle though be was queued */                        \
 	X(be_forced)   /* turns given by the guarantee though others waited */                     \
 	X(normal_forced)                                                                           \
+	X(system_cpu_ns) /* these four in the order of enum rank */                                \
 	X(lc_cpu_ns)                                                                               \
 	X(normal_cpu_ns)                                                                           \
 	X(be_cpu_ns)                                                                               \
-	X(be_forced_ns)                                                                            \
-	X(system_cpu_ns)
+	X(be_forced_ns)
