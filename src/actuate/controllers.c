@@ -16,8 +16,10 @@
 static const struct {
 	enum cgroup_controller c;
 	const char *name;
+	bool threaded; /* can tell the threads of one process apart */
 } controllers[] = {
-    {CG_CPU, "cpu"}, {CG_CPUSET, "cpuset"}, {CG_MEMORY, "memory"}, {CG_IO, "io"}, {CG_PIDS, "pids"},
+    {CG_CPU, "cpu", true}, {CG_CPUSET, "cpuset", true}, {CG_MEMORY, "memory", false},
+    {CG_IO, "io", false},  {CG_PIDS, "pids", true},
 };
 
 /* What the files of a group hold that nobody has set. */
@@ -111,7 +113,7 @@ static int turn(int dirfd, size_t i, char sign)
 }
 
 int controllers_enable(const struct cgroup_fs *fs, int hierarchy, int parent, bool root,
-		       struct error *reterr)
+		       bool threaded, struct error *reterr)
 {
 	controllers_mask missing;
 
@@ -121,7 +123,8 @@ int controllers_enable(const struct cgroup_fs *fs, int hierarchy, int parent, bo
 		return error_set(reterr, -EBUSY,
 				 "processes run in the parent zone itself: no zones in it");
 	for (size_t i = 0; i < ARRAY_SIZE(controllers); i++) {
-		int r = missing & (1u << i) ? turn(parent, i, '+') : 0;
+		bool fits = !threaded || controllers[i].threaded;
+		int r = fits && (missing & (1u << i)) ? turn(parent, i, '+') : 0;
 
 		if (r < 0 && controllers[i].c == CG_CPU)
 			return error_errno(reterr, r, "enable the cpu controller");

@@ -21,9 +21,10 @@ bool group_has_processes(int dirfd);
  * Turns on what children of that group need: cpu, cpuset, memory, io and pids as far as there are
  * such. Only cpu is indispensable. root: the group is the root, where processes may be as well;
  * elsewhere -EBUSY if there are some.
+ * threaded: the children are to be threaded groups: only what can tell threads apart.
  */
 must_check int controllers_enable(const struct cgroup_fs *fs, int hierarchy, int parent, bool root,
-				  struct error *reterr);
+				  bool threaded, struct error *reterr);
 /* What controllers_enable() would turn on in the root. 0 on v1. */
 controllers_mask controllers_missing(const struct cgroup_fs *fs);
 /* Turns these off in the root, unless a group uses them: passes them on, or has a setting that is

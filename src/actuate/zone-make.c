@@ -133,7 +133,8 @@ static int make_in(const struct cgroup_fs *fs, enum cgroup_controller c, const c
 	if (parent < 0)
 		return error_errno(reterr, parent, "the parent of %s", path);
 	if (v2) {
-		r = controllers_enable(fs, fs->of[c], parent, name == path + 1, reterr);
+		r = controllers_enable(fs, fs->of[c], parent, name == path + 1, o->threaded,
+				       reterr);
 		if (r < 0)
 			return r;
 	}
@@ -143,10 +144,17 @@ static int make_in(const struct cgroup_fs *fs, enum cgroup_controller c, const c
 	if (r < 0)
 		return error_errno(reterr, r, "make %s in %s", path,
 				   fs->hierarchies[fs->of[c]].mount);
-	if (!cpuset)
+	if (!cpuset && !(v2 && o->threaded))
 		return 0;
 	dirfd = cgroup_open(fs, c, path, 0);
-	r = dirfd < 0 ? dirfd : set_up_cpuset(parent, dirfd, v2, o->cpus, reterr);
+	r = dirfd < 0 ? error_errno(reterr, dirfd, "open %s", path) : 0;
+	if (r == 0 && v2 && o->threaded) {
+		r = write_file_at(dirfd, "cgroup.type", "threaded");
+		if (r < 0)
+			error_errno(reterr, r, "make %s a group of threads", path);
+	}
+	if (r == 0 && cpuset)
+		r = set_up_cpuset(parent, dirfd, v2, o->cpus, reterr);
 	if (r < 0)
 		unlinkat(parent, name, AT_REMOVEDIR);
 	return r;

@@ -12,6 +12,7 @@
 
 struct zone_make_options {
 	const char *cpus; /* CPU list; NULL: those of the parent */
+	bool threaded;	  /* v2: for threads of a process whose other threads are elsewhere */
 };
 
 /* A component of a path: letters, digits and ._@:- only, no leading dot, 1 to 64. */
