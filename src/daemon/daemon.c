@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "daemon/keeper.h"
 #include "daemon/shape.h"
+#include "daemon/zone-mgr.h"
 
 /* A real-time czd that runs this long without sleeping has gone wrong: it loses the priority. */
 #define RT_LIMIT_USEC  500000
@@ -173,6 +174,8 @@ static int start(struct daemon *d, struct error *reterr)
 		made_load(d);
 	if (r == 0)
 		r = pipeline_init(d, reterr);
+	if (r == 0 && !d->kernel.captured)
+		r = zones_mgr_new(d, &d->zones_mgr);
 	if (r == 0)
 		r = daemon_listen(d, reterr);
 	if (r == -EROFS || r == -ENOSPC)
@@ -209,6 +212,7 @@ static int stop(struct daemon *d)
 		made_reap(d);
 	d->events.on_event = NULL;
 	feed_close(d);
+	zones_mgr_free(d->zones_mgr); /* whoever waits for a zone hears of it first */
 	server_free(d->server);
 	pipeline_done(d);
 	verify_done(d);
@@ -270,6 +274,7 @@ int daemon_run(const struct options *opt)
 	sigaddset(&handled, SIGTERM);
 	sigaddset(&handled, SIGINT);
 	sigaddset(&handled, SIGHUP);
+	sigaddset(&handled, SIGCHLD); /* of zones: told by the event loop */
 	sigprocmask(SIG_BLOCK, &handled, NULL);
 	signal(SIGPIPE, SIG_IGN);
 

@@ -29,10 +29,11 @@ struct options {
 	const char *run_dir;   /* sockets, journal, lock; tmpfs */
 	const char *state_dir; /* protected zones; survives a reboot */
 	const char *config_path;
-	const char *root;     /* "/" or a captured tree: look only */
-	bool config_required; /* given by the user, so it must exist */
-	int beat_fd;	      /* to the keeper, see keeper_beat(); -1: none */
-	bool no_bpf;	      /* run without the ledger (tests, fallback by choice) */
+	const char *root;	 /* "/" or a captured tree: look only */
+	bool config_required;	 /* given by the user, so it must exist */
+	int beat_fd;		 /* to the keeper, see keeper_beat(); -1: none */
+	const char *libexec_dir; /* cz-run, cz-vm, cz-guest, scx-* */
+	bool no_bpf;		 /* run without the ledger (tests, fallback by choice) */
 };
 
 /* Own cost and delay; shown by doctor, exported later. */
@@ -90,6 +91,7 @@ struct daemon {
 	struct decide *decide;
 	struct server *server;
 	struct desired desired;
+	struct zones_mgr *zones_mgr; /* zones that users created; NULL: only with a captured root */
 	controllers_mask controllers_on; /* by us, in the root; see made.c */
 	int feed_fd;
 	sd_event_source *feed_source;

@@ -11,6 +11,7 @@
 #include "actuate/zone-make.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "daemon/zone-mgr.h"
 
 #define FILE_NAME "controllers"
 
@@ -61,7 +62,7 @@ static void turn_off(struct daemon *d)
 
 void made_reap(struct daemon *d)
 {
-	size_t left = 0;
+	size_t left = zones_mgr_has_groups(d->zones_mgr);
 
 	if (d->kernel.captured)
 		return;

@@ -12,6 +12,7 @@
 #define DEFAULT_RUN_DIR	  "/run/cz"
 #define DEFAULT_STATE_DIR "/var/lib/cz"
 #define DEFAULT_CONFIG	  "/etc/cz/czd.yaml"
+#define DEFAULT_LIBEXEC	  CZ_LIBEXECDIR
 #define WATCHDOG_S	  30
 #define WATCHDOG_MAX_S	  86400
 
@@ -26,6 +27,8 @@ static const char help[] =
     "      --state-dir DIR   what users protect (default " DEFAULT_STATE_DIR ";\n"
     "                        with --run-dir: that directory)\n"
     "      --root DIR        look at a captured machine instead of this one; changes nothing\n"
+    "      --libexec DIR     where cz-run, cz-vm and the schedulers are\n"
+    "                        (default " DEFAULT_LIBEXEC ")\n"
     "      --no-bpf          do not load the wait ledger; waiting is then only estimated\n"
     "      --no-keeper       run the worker alone (debugging)\n"
     "      --watchdog SEC    kill and restart a worker silent for so long (default 30,\n"
@@ -42,6 +45,7 @@ enum {
 	OPT_RUN_DIR = 256,
 	OPT_STATE_DIR,
 	OPT_ROOT,
+	OPT_LIBEXEC,
 	OPT_NO_BPF,
 	OPT_NO_KEEPER,
 	OPT_WATCHDOG,
@@ -54,6 +58,7 @@ static const struct option long_options[] = {
     {"run-dir", required_argument, NULL, OPT_RUN_DIR},
     {"state-dir", required_argument, NULL, OPT_STATE_DIR},
     {"root", required_argument, NULL, OPT_ROOT},
+    {"libexec", required_argument, NULL, OPT_LIBEXEC},
     {"no-bpf", no_argument, NULL, OPT_NO_BPF},
     {"no-keeper", no_argument, NULL, OPT_NO_KEEPER},
     {"watchdog", required_argument, NULL, OPT_WATCHDOG},
@@ -82,7 +87,10 @@ static int usage_error(const char *text)
 
 int main(int argc, char **argv)
 {
-	struct options opt = {.root = "/", .config_path = DEFAULT_CONFIG, .beat_fd = -1};
+	struct options opt = {.root = "/",
+			      .config_path = DEFAULT_CONFIG,
+			      .libexec_dir = DEFAULT_LIBEXEC,
+			      .beat_fd = -1};
 	struct keeper_options ko = {
 	    .worker = run_worker, .undo = run_undo, .arg = &opt, .ret_beat_fd = &opt.beat_fd};
 	bool undo = false, keeper = true;
@@ -104,6 +112,9 @@ int main(int argc, char **argv)
 			break;
 		case OPT_ROOT:
 			opt.root = optarg;
+			break;
+		case OPT_LIBEXEC:
+			opt.libexec_dir = optarg;
 			break;
 		case OPT_NO_BPF:
 			opt.no_bpf = true;

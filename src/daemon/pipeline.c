@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/keeper.h"
+#include "daemon/zone-mgr.h"
 
 #define SLICE_NS	      250000ull
 #define SLICE_PAUSE_USEC      1000
@@ -124,6 +125,19 @@ static void on_zone_class(const struct zone *z, void *arg)
 	sync_class(arg, z);
 }
 
+/* What a zone that a user created says of its groups; `protect` on one of them goes first. */
+static void take_in_applied(struct daemon *d, const struct zone *z, bool wanted_otherwise)
+{
+	enum zone_class class;
+	enum zone_kind kind = z->kind;
+	struct slo slo;
+	bool classed = zones_mgr_class(d->zones_mgr, z->path, &class, &slo, &kind);
+
+	zones_set_kind(d->zones, z->id, kind);
+	if (classed && !wanted_otherwise && zones_set_class(d->zones, z->id, class, &slo) < 0)
+		log_debug("zone %s vanished", z->path);
+}
+
 /* New zones: note their knobs as found, and give them the class that the user asked for. */
 void pipeline_take_in(struct daemon *d)
 {
@@ -135,6 +149,8 @@ void pipeline_take_in(struct daemon *d)
 			log_debug("zone %s: knobs will not be noted", z->name);
 		if (want && zones_set_class(d->zones, z->id, want->class, &want->slo) < 0)
 			log_debug("zone %s vanished", want->path);
+		if (z)
+			take_in_applied(d, z, want != NULL);
 	}
 	d->nr_new = 0;
 }
@@ -227,6 +243,7 @@ static void housekeeping(struct daemon *d)
 	d->self.ticks_total++;
 	enforce_strays(d);
 	made_reap(d);
+	zones_mgr_tick(d->zones_mgr);
 	daemon_keep_priority(d);
 	watch_ledger_cost(d);
 	if (d->self.ticks_total % CPUS_EVERY == 0)

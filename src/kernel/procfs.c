@@ -103,16 +103,21 @@ int proc_pid_stat_parse(const char *text, struct proc_pid_stat *ret)
 {
 	/* comm is free text, parentheses included: it ends at the last one */
 	const char *open = strchr(text, '('), *close = strrchr(text, ')');
+	unsigned long long start = 0;
 	unsigned int flags;
 	int ppid;
 	size_t n;
 
 	if (!open || !close || close < open || !strchr(close, '\n'))
 		return -EINVAL;
-	if (sscanf(close + 1, " %*c %d %*d %*d %*d %*d %u", &ppid, &flags) != 2)
+	if (sscanf(
+		close + 1,
+		" %*c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+		&ppid, &flags, &start) < 2)
 		return -EINVAL;
 	n = (size_t)(close - open - 1);
-	*ret = (struct proc_pid_stat){.ppid = ppid, .kthread = flags & PF_KTHREAD};
+	*ret = (struct proc_pid_stat){
+	    .ppid = ppid, .kthread = flags & PF_KTHREAD, .start_ticks = start};
 	memcpy(ret->comm, open + 1, n < sizeof(ret->comm) ? n : sizeof(ret->comm) - 1);
 	return 0;
 }

@@ -26,6 +26,8 @@ struct proc_pid_stat {
 	pid_t ppid;
 	bool kthread;
 	char comm[16]; /* raw */
+	uint64_t
+	    start_ticks; /* since boot; with the pid it names a process for good. 0: not told */
 };
 must_check int proc_pid_stat(const struct kernel *k, pid_t pid, struct proc_pid_stat *ret);
 

@@ -98,6 +98,14 @@ int zones_set_class(struct zones *zs, uint64_t id, enum zone_class class, const 
 	return 0;
 }
 
+void zones_set_kind(struct zones *zs, uint64_t id, enum zone_kind kind)
+{
+	struct zone *z = hash_get(&zs->by_id, id);
+
+	if (z)
+		z->kind = kind;
+}
+
 int zones_clear_class(struct zones *zs, uint64_t id)
 {
 	struct zone *z = hash_get(&zs->by_id, id);

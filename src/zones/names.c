@@ -252,6 +252,8 @@ char *zone_friendly_name(const char *path, char *buf, size_t size, enum zone_kin
 	if (!path[0] || !path[1])
 		return str_escape(buf, size, "/");
 	path++;
-	/* czd's own zones are /cz-NAME */
+	/* czd's own zones: those that were created are /cz-zones/NAME, the others /cz-NAME */
+	if (!strncmp(path, "cz-zones/", 9) && path[9])
+		return str_escape(buf, size, path + 9);
 	return str_escape(buf, size, !strncmp(path, "cz-", 3) && path[3] ? path + 3 : path);
 }

@@ -98,6 +98,8 @@ must_check int zones_by_name(const struct zones *zs, const char *name, const str
 /* Explicit class and goals of one zone (slo may be NULL: none). -ENOENT. */
 must_check int zones_set_class(struct zones *zs, uint64_t id, enum zone_class class,
 			       const struct slo *slo);
+/* Where a path does not tell the kind, but the caller knows it. */
+void zones_set_kind(struct zones *zs, uint64_t id, enum zone_kind kind);
 /* Back to what the rules say. -ENOENT. */
 must_check int zones_clear_class(struct zones *zs, uint64_t id);
 /* A new configuration: classes and off-limits are worked out anew; overrides stay. */

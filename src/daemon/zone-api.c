@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: MIT */
+/* The verbs of zones that users create (docs/protocol.md). */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/str.h"
+#include "daemon/api.h"
+#include "daemon/shape.h"
+#include "daemon/zone-mgr.h"
+#include "spec/zone-spec-io.h"
+
+#define GRACE_MAX_NS (3600ull * 1000000000)
+#define LOG_PIECE    (32u << 10)
+#define SCHED_ASK_NS 10000000000ull
+#define TICKETS	     (1ull << 32) /* those of verify are below */
+
+static json_t *shape_part(const struct zone_part *p, uint64_t whole)
+{
+	return json_pack("{s:s,s:s?,s:I,s:I}", "cause", p->cause, "app", p->app[0] ? p->app : NULL,
+			 "ns", (json_int_t)p->ns, "share_ppm",
+			 (json_int_t)(whole ? p->ns * 1000000 / whole : 0));
+}
+
+static json_t *shape_app(const struct zone_app_stats *a)
+{
+	json_t *parts = json_array();
+
+	for (size_t i = 0; i < a->nr_parts; i++)
+		json_array_append_new(parts, shape_part(&a->parts[i], a->wait_ns));
+	return json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:b,s:I,s:I,s:o,s:o,s:o}", "name", a->name,
+			 "class", zone_class_name(a->class), "state", a->state, "pid",
+			 (json_int_t)a->pid, "exit", (json_int_t)a->exit_code, "restarts",
+			 (json_int_t)a->restarts, "healthy", a->healthy, "cpu_ns",
+			 (json_int_t)a->cpu_ns, "memory_bytes", (json_int_t)a->memory_bytes,
+			 "wait_ns", shape_known(a->waits, a->wait_ns), "wait_p99_ns",
+			 shape_known(a->waits, a->wait_p99_ns), "parts", parts);
+}
+
+static json_t *shape_vcpus(const struct applied *z)
+{
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < z->hello.nr_vcpus; i++)
+		json_array_append_new(rows, json_pack("{s:I,s:I,s:b}", "cpu", (json_int_t)i, "tid",
+						      (json_int_t)z->hello.vcpus[i].tid, "online",
+						      z->hello.vcpus[i].online));
+	return rows;
+}
+
+static json_t *shape_apps(const struct applied *z)
+{
+	json_t *rows = json_array();
+
+	if (z->stats_ns)
+		for (size_t i = 0; i < z->stats.nr_apps; i++)
+			json_array_append_new(rows, shape_app(&z->stats.apps[i]));
+	else
+		for (size_t i = 0; i < z->spec.nr_apps; i++)
+			json_array_append_new(
+			    rows, json_pack("{s:s,s:s,s:s}", "name", z->spec.apps[i].name, "class",
+					    zone_class_name(z->spec.apps[i].class), "state", "-"));
+	return rows;
+}
+
+json_t *zone_shape(const struct applied *z, bool whole)
+{
+	bool vm = z->spec.runtime == RUNTIME_VM, runs = z->rec.state == ZS_RUNNING;
+	char cpus[256];
+	json_t *o;
+
+	if (cpuset_format(&z->spec.resource.cpus, cpus, sizeof(cpus)) < 0)
+		str_copy(cpus, sizeof(cpus), "many");
+	o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:s,s:b,s:I,s:o,s:o,s:o}", "name", z->name,
+		      "path", z->path, "runtime", vm ? "vm" : "cgroup", "class",
+		      zone_class_name(z->spec.class), "state", zone_state_name(z->rec.state),
+		      "phase",
+		      z->stopping ? "stopping" : zone_phase_name(runs ? z->phase : PHASE_NONE),
+		      "why", shape_text(z->why), "cpus", cpus, "edited", z->edited, "crashes",
+		      (json_int_t)z->crashes, "memory_bytes",
+		      shape_known(z->spec.resource.memory_bytes, z->spec.resource.memory_bytes),
+		      "pid", shape_known(z->rec.pid, (uint64_t)z->rec.pid), "started_ns",
+		      shape_known(runs, z->started_ns));
+	json_object_set_new(o, "apps", shape_apps(z));
+	json_object_set_new(o, "uptime_ns", shape_known(runs, clock_mono_ns() - z->started_ns));
+	json_object_set_new(o, "retry_ns", shape_known(z->retry_ns, z->retry_ns));
+	if (!whole)
+		return o;
+	json_object_set_new(o, "spec", zone_spec_json(&z->spec));
+	if (vm && runs) {
+		json_object_set_new(o, "vcpus", shape_vcpus(z));
+		json_object_set_new(o, "accel", json_string(z->hello.accel));
+		json_object_set_new(o, "accel_why", json_string(z->hello.accel_why));
+		json_object_set_new(o, "guest_kernel", json_string(z->hello.kernel));
+		json_object_set_new(o, "policy", json_string(z->stats.policy));
+		json_object_set_new(o, "boot_ms",
+				    shape_known(z->hello.boot_ms >= 0, (uint64_t)z->hello.boot_ms));
+		json_object_set_new(o, "guest_available_bytes",
+				    shape_known(z->stats_ns, z->stats.available_bytes));
+	}
+	return o;
+}
+
+json_t *zones_mgr_rows(const struct zones_mgr *m)
+{
+	json_t *rows = json_array();
+
+	for (size_t i = 0; m && i < m->nr; i++)
+		json_array_append_new(rows, zone_shape(m->items[i], false));
+	return rows;
+}
+
+/* Arguments */
+
+static struct zones_mgr *manager(const struct api_call *c, struct error *reterr)
+{
+	struct zones_mgr *m = c->d->zones_mgr;
+
+	if (!m || m->dirfd < 0) {
+		error_set(reterr, -EROFS, "zones cannot be kept on this host: %s",
+			  m ? m->why_off : "a captured tree is only looked at");
+		return NULL;
+	}
+	return m;
+}
+
+static struct applied *arg_applied(const struct api_call *c, struct error *reterr)
+{
+	struct zones_mgr *m = manager(c, reterr);
+	const char *name = NULL;
+	struct applied *z;
+
+	if (!m || arg_text(c, "name", &name, reterr) < 0)
+		return NULL;
+	if (!name) {
+		error_set(reterr, -EINVAL, "which zone? Argument 'name' is missing");
+		return NULL;
+	}
+	z = zones_mgr_find(m, name);
+	if (!z) {
+		error_set(reterr, -ENOENT, "no zone '%.64s' was created here", name);
+		error_hint(reterr, "czctl list shows those that were");
+	}
+	return z;
+}
+
+static int arg_spec(const struct api_call *c, struct zone_spec *ret, struct error *reterr)
+{
+	_cleanup_free_ struct error_list *errs = calloc(1, sizeof(*errs));
+	int r = errs ? zone_spec_from_json("spec", json_object_get(c->args, "spec"), ret, errs)
+		     : -ENOMEM;
+
+	return r < 0 ? error_set(reterr, r, "%s", errs && errs->nr ? errs->items[0].text : "memory")
+		     : 0;
+}
+
+/* Verbs */
+
+json_t *api_zone_list(const struct api_call *c, struct error *reterr)
+{
+	return json_pack("{s:o}", "applied", zones_mgr_rows(c->d->zones_mgr));
+}
+
+json_t *api_zone_show(const struct api_call *c, struct error *reterr)
+{
+	const struct applied *z = arg_applied(c, reterr);
+
+	return z ? zone_shape(z, true) : NULL;
+}
+
+json_t *api_zone_create(const struct api_call *c, struct error *reterr)
+{
+	struct zones_mgr *m = manager(c, reterr);
+	struct zone_spec spec;
+	struct applied *z;
+	int r;
+
+	if (!m || arg_spec(c, &spec, reterr) < 0)
+		return NULL;
+	r = zone_create(m, &spec, &z, reterr);
+	if (r < 0) {
+		if (r == -EEXIST)
+			error_hint(reterr, "czctl update -f changes it, czctl remove removes it");
+		zone_spec_done(&spec);
+		return NULL;
+	}
+	return zone_shape(z, false);
+}
+
+json_t *api_zone_start(const struct api_call *c, struct error *reterr)
+{
+	struct applied *z = arg_applied(c, reterr);
+
+	return z && zone_start(z, reterr) == 0 ? zone_shape(z, false) : NULL;
+}
+
+json_t *api_zone_stop(const struct api_call *c, struct error *reterr)
+{
+	struct applied *z = arg_applied(c, reterr);
+	uint64_t grace_ns = ZONE_GRACE_NS;
+
+	if (!z ||
+	    (json_object_get(c->args, "grace_ns") && arg_u64(c, "grace_ns", &grace_ns, reterr) < 0))
+		return NULL;
+	if (grace_ns > GRACE_MAX_NS) {
+		error_set(reterr, -EINVAL, "grace_ns is at most an hour");
+		return NULL;
+	}
+	z->again = false;
+	return zone_stop(z, grace_ns, reterr) == 0 ? zone_shape(z, false) : NULL;
+}
+
+json_t *api_zone_remove(const struct api_call *c, struct error *reterr)
+{
+	struct applied *z = arg_applied(c, reterr);
+	bool force;
+	json_t *o;
+
+	if (!z || arg_bool(c, "force", &force, reterr) < 0 || zone_may(z, ZS_ZOMBIED, reterr) < 0)
+		return NULL;
+	if ((z->rec.state == ZS_RUNNING || z->rec.state == ZS_ERROR) &&
+	    zone_stop(z, force ? 0 : ZONE_GRACE_NS, reterr) < 0)
+		return NULL;
+	z->remove = true;
+	z->again = false;
+	o = zone_shape(z, false);
+	zone_soon(z->m);
+	return o;
+}
+
+static json_t *update(const struct api_call *c, struct applied *z, struct zone_spec *spec,
+		      struct error *reterr)
+{
+	enum zone_update needs;
+	bool reboot, dry_run;
+	json_t *diff;
+
+	if (arg_bool(c, "reboot", &reboot, reterr) < 0 ||
+	    arg_bool(c, "dry_run", &dry_run, reterr) < 0)
+		return NULL;
+	diff = zone_diff_json(&z->spec, spec, &needs);
+	if (dry_run ? zone_check(z->m, spec, reterr) < 0
+		    : zone_update(z, spec, reboot, reterr) < 0) {
+		json_decref(diff);
+		return NULL;
+	}
+	return json_pack("{s:o,s:o,s:b}", "zone", zone_shape(z, false), "diff", diff, "created",
+			 false);
+}
+
+json_t *api_zone_update(const struct api_call *c, struct error *reterr)
+{
+	struct zones_mgr *m = manager(c, reterr);
+	struct zone_spec spec;
+	struct applied *z;
+	json_t *o = NULL;
+
+	if (!m || arg_spec(c, &spec, reterr) < 0)
+		return NULL;
+	z = zones_mgr_find(m, spec.name);
+	if (z) {
+		o = update(c, z, &spec, reterr);
+	} else {
+		error_set(reterr, -ENOENT, "no zone '%s' was created here", spec.name);
+		error_hint(reterr, "czctl create -f FILE, or czctl apply -f FILE");
+	}
+	zone_spec_done(&spec);
+	return o;
+}
+
+/* Whatever it takes for it to run like that. */
+json_t *api_zone_apply(const struct api_call *c, struct error *reterr)
+{
+	struct zones_mgr *m = manager(c, reterr);
+	struct zone_spec spec;
+	struct applied *z;
+	bool dry_run, create;
+	json_t *o = NULL;
+
+	if (!m || arg_bool(c, "dry_run", &dry_run, reterr) < 0 || arg_spec(c, &spec, reterr) < 0)
+		return NULL;
+	z = zones_mgr_find(m, spec.name);
+	create = !z;
+	if (create && dry_run) {
+		if (zone_check(m, &spec, reterr) == 0)
+			o = json_pack("{s:n,s:n,s:b}", "zone", "diff", "created", true);
+	} else if (create) {
+		if (zone_create(m, &spec, &z, reterr) == 0)
+			o = json_pack("{s:n,s:b}", "diff", "created", true);
+	} else {
+		o = update(c, z, &spec, reterr);
+	}
+	zone_spec_done(&spec);
+	if (!o || dry_run)
+		return o;
+	if (!z->again && zone_start(z, reterr) < 0) {
+		json_decref(o);
+		return NULL;
+	}
+	json_object_set_new(o, "zone", zone_shape(z, false));
+	return o;
+}
+
+json_t *api_zone_diff(const struct api_call *c, struct error *reterr)
+{
+	struct zones_mgr *m = manager(c, reterr);
+	enum zone_update needs;
+	struct zone_spec spec;
+	struct applied *z;
+	json_t *o = NULL;
+
+	if (!m || arg_spec(c, &spec, reterr) < 0)
+		return NULL;
+	z = zones_mgr_find(m, spec.name);
+	if (z)
+		o = zone_diff_json(&z->spec, &spec, &needs);
+	else
+		o = json_pack("{s:s,s:i,s:[]}", "needs", "create", "count", 0, "changes");
+	zone_spec_done(&spec);
+	return o;
+}
+
+/* A piece of a log, from `offset` on; without one, its end. */
+static json_t *log_piece(int fd, const json_t *offset)
+{
+	char buf[LOG_PIECE + 1];
+	json_t *text;
+	struct stat st;
+	int64_t from;
+	ssize_t n;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return NULL;
+	from = json_is_integer(offset) ? json_integer_value(offset) : st.st_size - LOG_PIECE;
+	/* Shorter than what was seen: a new piece was begun. */
+	if (from < 0 || from > st.st_size)
+		from = 0;
+	n = pread(fd, buf, LOG_PIECE, from);
+	if (n < 0)
+		return NULL;
+	buf[n] = 0;
+	for (ssize_t i = 0; i < n; i++)
+		if (!buf[i])
+			buf[i] = '?';
+	text = json_string(buf);
+	if (!text) { /* not UTF-8 */
+		for (ssize_t i = 0; i < n; i++)
+			if (buf[i] & 0x80)
+				buf[i] = '?';
+		text = json_string(buf);
+	}
+	return json_pack("{s:o,s:I}", "text", text, "offset", (json_int_t)(from + n));
+}
+
+json_t *api_zone_log(const struct api_call *c, struct error *reterr)
+{
+	const struct applied *z = arg_applied(c, reterr);
+	char path[3 * ZONE_SPEC_NAME_MAX];
+	const char *app = NULL;
+	json_t *o = NULL;
+	int fd;
+
+	if (!z || arg_text(c, "app", &app, reterr) < 0)
+		return NULL;
+	if (app && (strlen(app) > ZONE_SPEC_NAME_MAX || strchr(app, '/'))) {
+		error_set(reterr, -EINVAL, "that is no app's name");
+		return NULL;
+	}
+	if (app)
+		snprintf(path, sizeof(path), "%s/log/app-%s.log", z->name, app);
+	else
+		snprintf(path, sizeof(path), "%s/log/%s", z->name,
+			 z->spec.runtime == RUNTIME_VM &&
+				 !json_is_true(json_object_get(c->args, "supervisor"))
+			     ? "console.log"
+			     : "supervisor.log");
+	/* The folder belongs to the zone's own user. */
+	fd = openat(z->m->dirfd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd >= 0)
+		o = log_piece(fd, json_object_get(c->args, "offset"));
+	if (!o) {
+		error_set(reterr, -ENOENT, "zone %s has no such log (yet)", z->name);
+		if (app)
+			error_hint(reterr, "czctl inspect %s shows its apps", z->name);
+	}
+	close_fd(&fd);
+	return o;
+}
+
+/* What its supervisor answers later */
+
+struct waiting {
+	struct daemon *d;
+	uint64_t ticket;
+	char name[ZONE_SPEC_NAME_MAX + 1];
+};
+
+static json_t *shape_answer(const struct zone_msg *m)
+{
+	json_t *stats = json_object();
+
+	for (size_t i = 0; i < m->nr_numbers; i++)
+		json_object_set_new(stats, m->numbers[i].name, json_real(m->numbers[i].value));
+	return json_pack("{s:s,s:o,s:o,s:s,s:o}", "policy", m->policy, "switch_ms",
+			 shape_known(m->switch_ms >= 0, (uint64_t)m->switch_ms), "stats", stats,
+			 "class", m->task_class, "priority",
+			 shape_known(m->priority >= 0, (uint64_t)m->priority));
+}
+
+static void on_answer(const struct zone_msg *m, int code, void *arg)
+{
+	struct waiting *w = arg;
+	struct error e = {0};
+	json_t *data = m && m->ok ? shape_answer(m) : NULL;
+
+	if (m && !m->ok)
+		error_set(&e, -EIO, "zone %s: %s", w->name, m->error_message);
+	else if (!m)
+		error_errno(&e, code, "zone %s has not answered", w->name);
+	server_answer(w->d->server, w->ticket, data, &e);
+	json_decref(data);
+	free(w);
+}
+
+/* request is consumed. NULL: either reterr says why, or the answer comes later. */
+static json_t *ask_zone(const struct api_call *c, struct applied *z, json_t *request,
+			struct error *reterr)
+{
+	struct waiting *w = NULL;
+	int r = -ENOTCONN;
+
+	if (z->link) {
+		w = calloc(1, sizeof(*w));
+		r = -ENOMEM;
+	}
+	if (!w) {
+		json_decref(request);
+		error_set(reterr, r, "zone %s is %s: it cannot be asked now", z->name,
+			  zone_state_name(z->rec.state));
+		error_hint(reterr, "czctl start %s", z->name);
+		return NULL;
+	}
+	*w = (struct waiting){.d = c->d, .ticket = TICKETS + ++z->m->last_ticket};
+	str_copy(w->name, sizeof(w->name), z->name);
+	r = zone_link_ask(z->link, request, SCHED_ASK_NS, on_answer, w);
+	if (r < 0) {
+		free(w);
+		error_errno(reterr, r, "ask zone %s", z->name);
+		return NULL;
+	}
+	server_wait(c->d->server, c->peer->client, w->ticket);
+	return NULL;
+}
+
+json_t *api_zone_app(const struct api_call *c, struct error *reterr)
+{
+	struct applied *z = arg_applied(c, reterr);
+	const char *app = NULL, *op = NULL;
+
+	if (!z || arg_text(c, "app", &app, reterr) < 0 || arg_text(c, "op", &op, reterr) < 0)
+		return NULL;
+	if (!app || !op) {
+		error_set(reterr, -EINVAL, "arguments 'app' and 'op' are needed");
+		return NULL;
+	}
+	return ask_zone(c, z, json_pack("{s:s,s:s,s:s}", "do", "app", "name", app, "op", op),
+			reterr);
+}
+
+json_t *api_zone_sched(const struct api_call *c, struct error *reterr)
+{
+	struct applied *z = arg_applied(c, reterr);
+	const char *op = NULL, *policy = NULL, *options = NULL, *set = NULL;
+	uint64_t pid;
+	bool full;
+
+	if (!z || arg_text(c, "op", &op, reterr) < 0 ||
+	    arg_text(c, "policy", &policy, reterr) < 0 ||
+	    arg_text(c, "options", &options, reterr) < 0 || arg_text(c, "set", &set, reterr) < 0 ||
+	    arg_bool(c, "full", &full, reterr) < 0 || arg_u64(c, "pid", &pid, reterr) < 0)
+		return NULL;
+	if (z->spec.runtime != RUNTIME_VM) {
+		error_set(reterr, -EOPNOTSUPP, "zone %s is a cgroup: its scheduler is the host's",
+			  z->name);
+		error_hint(reterr, "a zone with runtime vm has a scheduler of its own");
+		return NULL;
+	}
+	if (op && (!strcmp(op, "set") || !strcmp(op, "task")) && !c->peer->may_change) {
+		error_set(reterr, -EPERM, "only root and group cz-admin may change a scheduler");
+		return NULL;
+	}
+	if (op && !strcmp(op, "set") && policy)
+		return ask_zone(c, z,
+				json_pack("{s:s,s:s,s:s?,s:b}", "do", "sched", "policy", policy,
+					  "options", options, "full", full),
+				reterr);
+	if (op && !strcmp(op, "task"))
+		return ask_zone(c, z,
+				json_pack("{s:s,s:I,s:s*}", "do", "sched-task", "pid",
+					  (json_int_t)pid, "set", set),
+				reterr);
+	return ask_zone(c, z, json_pack("{s:s}", "do", "sched-stats"), reterr);
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/* Changes to a zone that exists: what differs, what it takes, and taking it over while it runs. */
+#include <stdio.h>
+#include <string.h>
+#include "actuate/zone-limits.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "daemon/zone-mgr.h"
+#include "spec/zone-spec-io.h"
+
+#define ASK_NS	     30000000000ull
+#define HARM_PPM     50000	    /* of a second that an lc app waited behind be apps */
+#define HARM_FOR_NS  2000000000ull  /* this long, before it is answered */
+#define QUIET_FOR_NS 30000000000ull /* and this long without, before the answer is taken back */
+
+static const char *const update_names[] = {"stale", "hot", "reboot", "refused"};
+
+json_t *zone_diff_json(const struct zone_spec *now, const struct zone_spec *wanted,
+		       enum zone_update *ret)
+{
+	struct zone_change changes[ZONE_CHANGES_MAX];
+	json_t *rows = json_array();
+	size_t nr;
+
+	*ret = zone_diff(now, wanted, changes, ZONE_CHANGES_MAX, &nr);
+	for (size_t i = 0; i < nr && i < ZONE_CHANGES_MAX; i++)
+		json_array_append_new(rows,
+				      json_pack("{s:s,s:s,s:s,s:s}", "field", changes[i].field,
+						"from", changes[i].from, "to", changes[i].to,
+						"needs", update_names[changes[i].needs]));
+	return json_pack("{s:s,s:I,s:o}", "needs", update_names[*ret], "count", (json_int_t)nr,
+			 "changes", rows);
+}
+
+static void on_done(const struct zone_msg *m, int code, void *arg)
+{
+	struct applied *z = arg;
+
+	if (m && m->ok)
+		zone_say(z, "took the change in");
+	else if (code != -ECONNRESET)
+		zone_say(z, "did not take the change in: %.100s",
+			 m ? m->error_message : strerror(-code));
+}
+
+static void ask(struct applied *z, json_t *request)
+{
+	int r = z->link ? zone_link_ask(z->link, request, ASK_NS, on_done, z) : -ENOTCONN;
+
+	if (!z->link)
+		json_decref(request);
+	if (r < 0)
+		zone_say(z, "cannot be told of the change now: %s", strerror(-r));
+}
+
+static bool changed(const struct zone_change *c, size_t nr, const char *field)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (!strncmp(c[i].field, field, strlen(field)))
+			return true;
+	return false;
+}
+
+/* What the supervisor has to do. */
+static void tell(struct applied *z, const struct zone_change *c, size_t nr)
+{
+	const struct zone_spec *s = &z->spec;
+	json_t *spec = zone_spec_json(s), *sched = json_object_get(spec, "scheduler");
+
+	if (s->runtime == RUNTIME_CGROUP && changed(c, nr, "apps"))
+		ask(z, json_pack("{s:s,s:O}", "do", "apply", "spec", spec));
+	if (s->runtime == RUNTIME_VM && changed(c, nr, "resource.vcpus") && s->resource.vcpus)
+		ask(z,
+		    json_pack("{s:s,s:I}", "do", "vcpus", "online", (json_int_t)s->resource.vcpus));
+	if (s->runtime == RUNTIME_VM && changed(c, nr, "resource.memory") &&
+	    s->resource.memory_bytes)
+		ask(z, json_pack("{s:s,s:I}", "do", "memory", "bytes",
+				 (json_int_t)s->resource.memory_bytes));
+	if (s->runtime == RUNTIME_VM && (changed(c, nr, "apps") || changed(c, nr, "scheduler")))
+		ask(z, json_pack("{s:s,s:O?,s:O?}", "do", "apply", "apps",
+				 json_object_get(spec, "apps"), "sched", sched));
+	json_decref(spec);
+}
+
+static void set_classes(struct applied *z)
+{
+	size_t n = strlen(z->path);
+
+	zones_for_each(z->m->d->zones, zone)
+	{
+		enum zone_class class;
+		enum zone_kind kind;
+		struct slo slo;
+
+		if (strncmp(zone->path, z->path, n) || (zone->path[n] && zone->path[n] != '/'))
+			continue;
+		if (zones_mgr_class(z->m, zone->path, &class, &slo, &kind) &&
+		    zones_set_class(z->m->d->zones, zone->id, class, &slo) < 0)
+			log_debug("zone %s vanished", zone->path);
+	}
+}
+
+static void take_live(struct applied *z, const struct zone_change *c, size_t nr)
+{
+	struct error e = {0};
+
+	if (z->rec.state != ZS_RUNNING)
+		return;
+	if (zone_app_groups(z, &e) < 0 || zone_set_limits(z, &e) < 0)
+		zone_say(z, "not all limits could be set: %.120s", e.msg);
+	zone_place_vcpus(z);
+	tell(z, c, nr);
+	set_classes(z);
+	zone_note_groups(z);
+}
+
+static int keep(struct applied *z, const struct zone_spec *spec, struct error *reterr)
+{
+	struct strbuf yaml = {0};
+	int r = zone_spec_yaml(spec, &yaml);
+
+	if (r < 0)
+		error_errno(reterr, r, "write the spec of %s", z->name);
+	else
+		r = zone_store_spec(z->m->dirfd, z->name, yaml.data, &z->rec, reterr);
+	strbuf_done(&yaml);
+	return r;
+}
+
+int zone_update(struct applied *z, struct zone_spec *spec, bool reboot, struct error *reterr)
+{
+	struct zone_change changes[ZONE_CHANGES_MAX];
+	size_t nr;
+	enum zone_update needs = zone_diff(&z->spec, spec, changes, ZONE_CHANGES_MAX, &nr);
+	bool runs = z->rec.state == ZS_RUNNING;
+	int r;
+
+	if (z->remove)
+		return error_set(reterr, -EBUSY, "zone %s is being removed", z->name);
+	if (needs == UPDATE_STALE && !z->edited)
+		return 0;
+	if (needs == UPDATE_REFUSED) {
+		error_set(reterr, -EPERM, "zone %s: its runtime and name cannot change", z->name);
+		error_hint(reterr, "czctl remove %s, then create it anew", z->name);
+		return -EPERM;
+	}
+	if (needs == UPDATE_REBOOT && runs && !reboot) {
+		error_set(reterr, -EAGAIN, "zone %s has to be booted anew for %s", z->name,
+			  changes[0].field);
+		error_hint(reterr, "czctl update --reboot does that; czctl diff shows all changes");
+		return -EAGAIN;
+	}
+	r = zone_check(z->m, spec, reterr);
+	if (r == 0)
+		r = keep(z, spec, reterr);
+	if (r < 0)
+		return r;
+	zone_spec_done(&z->spec);
+	z->spec = *spec;
+	memset(spec, 0, sizeof(*spec));
+	z->edited = false;
+	zone_say(z, "updated, %zu %s", nr, nr == 1 ? "change" : "changes");
+	if (needs == UPDATE_REBOOT && runs) {
+		z->again = true;
+		return zone_stop(z, ZONE_GRACE_NS, reterr);
+	}
+	take_live(z, changes, nr > ZONE_CHANGES_MAX ? ZONE_CHANGES_MAX : nr);
+	return 0;
+}
+
+/* Harm between apps of one guest: the zone's own scheduler is the answer to it. */
+static uint64_t harm_inside_ns(const struct applied *z)
+{
+	uint64_t worst = 0;
+
+	for (size_t i = 0; i < z->stats.nr_apps; i++) {
+		const struct zone_app_stats *a = &z->stats.apps[i];
+		uint64_t ns = 0;
+
+		for (size_t p = 0; a->class == CLASS_LC && p < a->nr_parts; p++) {
+			for (size_t k = 0; a->parts[p].app[0] && k < z->stats.nr_apps; k++)
+				if (!strcmp(z->stats.apps[k].name, a->parts[p].app) &&
+				    z->stats.apps[k].class == CLASS_BE)
+					ns += a->parts[p].ns;
+		}
+		worst = ns > worst ? ns : worst;
+	}
+	return worst;
+}
+
+static void switch_policy(struct applied *z, bool on)
+{
+	const struct zone_sched *s = &z->spec.sched;
+
+	if (!z->link || !s->policy)
+		return;
+	if (zone_link_ask(z->link,
+			  json_pack("{s:s,s:s,s:s?,s:b}", "do", "sched", "policy",
+				    on ? s->policy : "none", "options", on ? s->options : NULL,
+				    "full", s->full),
+			  ASK_NS, on_done, z) < 0)
+		return;
+	z->harm_answered = on;
+	zone_say(z, on ? "apps hurt one another: switching to %s" : "quiet again: back from %s",
+		 s->policy);
+}
+
+void zone_answer_harm(struct applied *z, uint64_t now_ns)
+{
+	bool harm = harm_inside_ns(z) > 1000000000ull / 1000000 * HARM_PPM;
+
+	if (!z->spec.sched.on_harm)
+		return;
+	/* harm_ns: since when it has been unlike what is in force. */
+	if (harm == z->harm_answered) {
+		z->harm_ns = 0;
+		return;
+	}
+	if (!z->harm_ns)
+		z->harm_ns = now_ns;
+	if (now_ns - z->harm_ns >= (harm ? HARM_FOR_NS : QUIET_FOR_NS)) {
+		z->harm_ns = 0;
+		switch_policy(z, harm);
+	}
+}

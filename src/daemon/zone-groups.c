@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The cgroups of a zone: /cz-zones/NAME with `main` (the supervisor and QEMU) and `vcpuN`, or with
+ * `cz-run` and a group for each app. Desired state: no lease, no journal, and no change to verify.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "actuate/zone-limits.h"
+#include "actuate/zone-make.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "daemon/zone-mgr.h"
+
+/* QEMU and its translated code come on top of what the guest has. */
+#define VM_MEMORY_EXTRA (1ull << 30)
+
+static uint32_t vcpus_max(const struct zone_spec *s)
+{
+	uint32_t n = s->resource.vcpus ? s->resource.vcpus : cpuset_count(&s->resource.cpus);
+
+	if (s->resource.vcpus_max > n)
+		n = s->resource.vcpus_max;
+	return n > ZONE_VCPUS_MAX ? ZONE_VCPUS_MAX : n ? n : 1;
+}
+
+static bool is_vm(const struct applied *z)
+{
+	return z->spec.runtime == RUNTIME_VM;
+}
+
+static int make(const struct applied *z, const char *path, bool threaded, struct error *reterr)
+{
+	struct zone_make_options o = {.threaded = threaded};
+	uint64_t id;
+	int r = zone_make(&z->m->d->fs, path, &o, &id, reterr);
+
+	return r == -EEXIST ? 0 : r;
+}
+
+static int make_below(const struct applied *z, const char *name, struct error *reterr)
+{
+	char path[ZONE_PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", z->path, name);
+	return make(z, path, is_vm(z), reterr);
+}
+
+int zone_app_groups(struct applied *z, struct error *reterr)
+{
+	int r = 0;
+
+	for (size_t i = 0; !is_vm(z) && r == 0 && i < z->spec.nr_apps; i++)
+		r = make_below(z, z->spec.apps[i].name, reterr);
+	return r;
+}
+
+int zone_make_groups(struct applied *z, struct error *reterr)
+{
+	_cleanup_close_ int dirfd = cgroup_open(&z->m->d->fs, CG_CPU, z->path, 0);
+	char name[16];
+	int r;
+
+	/* Left by a zone of that name that somebody else's czd has. */
+	if (dirfd >= 0 && zone_remove_tree(&z->m->d->fs, z->path) < 0) {
+		error_set(reterr, -EBUSY, "something runs in %s already", z->path);
+		error_hint(reterr, "another czd's zone of that name? See: czctl list --all");
+		return -EBUSY;
+	}
+	made_prepare(z->m->d);
+	r = make(z, ZONES_PARENT, false, reterr);
+	if (r == 0)
+		r = make(z, z->path, false, reterr);
+	if (r == 0)
+		r = make_below(z, is_vm(z) ? "main" : "cz-run", reterr);
+	for (uint32_t i = 0; is_vm(z) && r == 0 && i < vcpus_max(&z->spec); i++) {
+		snprintf(name, sizeof(name), "vcpu%u", i);
+		r = make_below(z, name, reterr);
+	}
+	return r < 0 ? r : zone_app_groups(z, reterr);
+}
+
+static int limit_apps(struct applied *z, struct error *reterr)
+{
+	char path[ZONE_PATH_MAX];
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < z->spec.nr_apps; i++) {
+		const struct zone_app *a = &z->spec.apps[i];
+		struct zone_limits l = {.cpu_max_ppm = a->cpu_max_ppm,
+					.cpu_weight = a->cpu_weight,
+					.memory_bytes = a->memory_bytes};
+
+		snprintf(path, sizeof(path), "%s/%s", z->path, a->name);
+		r = zone_limits_set(&z->m->d->fs, path, &l, reterr);
+		if (r == 0)
+			r = zone_cpus_set(&z->m->d->fs, path, &a->cpus, reterr);
+	}
+	return r;
+}
+
+static int limit_vcpus(struct applied *z, struct error *reterr)
+{
+	struct zone_limits l = {.cpu_max_ppm = z->spec.resource.cpu_max_ppm,
+				.cpu_burst_us = z->spec.resource.cpu_burst_us};
+	char path[ZONE_PATH_MAX];
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < vcpus_max(&z->spec); i++) {
+		snprintf(path, sizeof(path), "%s/vcpu%u", z->path, i);
+		r = zone_limits_set(&z->m->d->fs, path, &l, reterr);
+	}
+	return r;
+}
+
+int zone_set_limits(struct applied *z, struct error *reterr)
+{
+	const struct zone_resource *res = &z->spec.resource;
+	const struct cgroup_fs *fs = &z->m->d->fs;
+	struct zone_limits l = {.cpu_weight = res->cpu_weight, .io = res->io};
+	struct cpuset all = {0};
+	uint64_t memory = res->memory_max_bytes ? res->memory_max_bytes : res->memory_bytes;
+	int r;
+
+	if (is_vm(z)) {
+		l.memory_bytes = (memory ? memory : 512ull << 20) + VM_MEMORY_EXTRA;
+	} else {
+		l.memory_bytes = res->memory_bytes;
+		l.cpu_max_ppm = res->cpu_max_ppm;
+		l.cpu_burst_us = res->cpu_burst_us;
+	}
+	r = zone_cpus_set(fs, ZONES_PARENT, &all, reterr);
+	if (r == 0)
+		r = zone_cpus_set(fs, z->path, &res->cpus, reterr);
+	if (r == 0)
+		r = zone_limits_set(fs, z->path, &l, reterr);
+	if (r == 0)
+		r = is_vm(z) ? limit_vcpus(z, reterr) : limit_apps(z, reterr);
+	z->cpus = res->cpus;
+	z->vcpus_moved = false;
+	return r;
+}
+
+/* Is that thread one of a process in the zone's own group? A guest's QEMU says so; the kernel
+ * knows. */
+static bool is_ours(const struct applied *z, pid_t tid)
+{
+	const struct daemon *d = z->m->d;
+	size_t n = strlen(z->path);
+	char path[ZONE_PATH_MAX];
+
+	return tid > 1 && tid != z->rec.pid &&
+	       cgroup_path_of_pid(&d->kernel, &d->fs, CG_CPU, tid, path, sizeof(path)) == 0 &&
+	       !strncmp(path, z->path, n) && path[n] == '/';
+}
+
+/* One CPU each while there are as many; more vCPUs than CPUs share all of them. */
+static void cpu_of(const struct applied *z, size_t i, struct cpuset *ret)
+{
+	int cpu = cpuset_next(&z->cpus, 0);
+
+	*ret = z->cpus;
+	if (vcpus_max(&z->spec) > cpuset_count(&z->cpus))
+		return;
+	for (size_t k = 0; k < i && cpu >= 0; k++)
+		cpu = cpuset_next(&z->cpus, (unsigned int)cpu + 1);
+	if (cpu < 0)
+		return;
+	cpuset_zero(ret);
+	cpuset_add(ret, (unsigned int)cpu);
+}
+
+void zone_place_vcpus(struct applied *z)
+{
+	size_t max = vcpus_max(&z->spec), moved = 0;
+	struct error e = {0};
+
+	if (!is_vm(z) || z->vcpus_moved)
+		return;
+	for (size_t i = 0; i < z->hello.nr_vcpus && i < max; i++) {
+		pid_t tid = (pid_t)z->hello.vcpus[i].tid;
+		char path[ZONE_PATH_MAX];
+		struct cpuset cpus;
+
+		if (!tid)
+			continue;
+		snprintf(path, sizeof(path), "%s/vcpu%zu", z->path, i);
+		if (!is_ours(z, tid)) {
+			log_warn("zone %s: thread %d of vCPU %zu is not in the zone: left alone",
+				 z->name, (int)tid, i);
+			continue;
+		}
+		cpu_of(z, i, &cpus);
+		if (zone_cpus_set(&z->m->d->fs, path, &cpus, &e) < 0 ||
+		    zone_attach_tid(&z->m->d->fs, path, tid) < 0)
+			log_warn("zone %s: vCPU %zu stays where it is: %s", z->name, i,
+				 e.msg[0] ? e.msg : "its thread is gone");
+		else
+			moved++;
+	}
+	z->vcpus_moved = moved > 0;
+}
+
+int zone_remove_groups(struct applied *z)
+{
+	struct zones_mgr *m = z->m;
+	int r = zone_remove_tree(&m->d->fs, z->path);
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	z->groups = false;
+	if (!zones_mgr_has_groups(m) && zone_remove(&m->d->fs, ZONES_PARENT) < 0)
+		log_debug(ZONES_PARENT " stays");
+	return 0;
+}
+
+void zone_note_groups(struct applied *z)
+{
+	size_t n = strlen(z->path);
+
+	if (!z->m->d->baseline)
+		return;
+	pipeline_zones(z->m->d); /* what is new becomes known, and its class */
+	zones_for_each(z->m->d->zones, zone)
+	{
+		bool ours = !strncmp(zone->path, z->path, n) && strchr("/", zone->path[n]);
+
+		if (!ours && strcmp(zone->path, ZONES_PARENT) != 0)
+			continue;
+		baseline_forget(z->m->d->baseline, zone->id);
+		if (baseline_note(z->m->d->baseline, zone->id, zone->path) < 0)
+			log_debug("zone %s: knobs will not be noted", zone->path);
+	}
+}

@@ -1,0 +1,570 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/zone-mgr.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "actuate/zone-limits.h"
+#include "actuate/zone-make.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "spec/zone-spec-io.h"
+
+#define STEP_NS	       50000000ull   /* while something is under way */
+#define KILL_AFTER_NS  2000000000ull /* beyond the grace, which its supervisor keeps */
+#define ASK_NS	       5000000000ull
+#define EDIT_LOOK_TICK 5
+
+struct applied *zones_mgr_find(const struct zones_mgr *m, const char *name)
+{
+	for (size_t i = 0; m && i < m->nr; i++)
+		if (!strcmp(m->items[i]->name, name))
+			return m->items[i];
+	return NULL;
+}
+
+void zone_say(struct applied *z, const char *fmt, ...)
+{
+	char text[200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	events_add(&z->m->d->events, clock_real_ns(), EVENT_ZONE, z->name, 0, "zone %s: %s",
+		   z->name, text);
+	log_info("zone %s: %s", z->name, text);
+}
+
+void zone_set_state(struct applied *z, enum zone_state s)
+{
+	int r;
+
+	z->rec.state = s;
+	r = zone_store_state(z->m->dirfd, z->name, &z->rec);
+	if (r < 0)
+		log_warn("zone %s: its state is not kept on disk: %s", z->name, strerror(-r));
+}
+
+int zone_may(const struct applied *z, enum zone_state to, struct error *reterr)
+{
+	enum zone_state steps[ZONE_STEPS_MAX];
+	size_t nr;
+	int r = zone_steps(z->rec.state, to, steps, &nr, reterr);
+
+	return r < 0 ? error_wrap(reterr, r, "zone %s", z->name) : 0;
+}
+
+static int on_timer(sd_event_source *src, uint64_t usec, void *arg);
+
+void zone_soon(struct zones_mgr *m)
+{
+	sd_event_source_set_time(m->timer, clock_mono_ns() / 1000);
+	sd_event_source_set_enabled(m->timer, SD_EVENT_ONESHOT);
+}
+
+void zone_drop_link(struct applied *z)
+{
+	zone_link_free(z->link);
+	z->link = NULL;
+}
+
+/* What its supervisor says */
+
+static void take_state(struct applied *z, const struct zone_hello *h)
+{
+	bool news = h->phase != z->phase;
+
+	z->hello = *h;
+	z->phase = h->phase;
+	if (h->phase == PHASE_STOPPING)
+		z->clean = true;
+	if (news && h->phase == PHASE_RUNNING) {
+		z->why[0] = 0;
+		zone_say(z, h->boot_ms >= 0 ? "running, booted in %lld ms" : "running",
+			 (long long)h->boot_ms);
+	}
+	z->vcpus_moved = false;
+	zone_place_vcpus(z);
+}
+
+static void on_event(const struct zone_msg *m, void *arg)
+{
+	struct applied *z = arg;
+
+	switch (m->kind) {
+	case ZONE_MSG_STATE:
+		take_state(z, &m->hello);
+		break;
+	case ZONE_MSG_STATS:
+		z->stats = m->stats;
+		z->stats_ns = clock_mono_ns();
+		zone_answer_harm(z, z->stats_ns);
+		break;
+	case ZONE_MSG_NOTICE:
+		zone_say(z, "%s", m->text);
+		break;
+	default:
+		break;
+	}
+}
+
+static void on_close(const char *why, void *arg)
+{
+	struct applied *z = arg;
+
+	log_debug("zone %s: link: %s", z->name, why);
+	zone_drop_link(z);
+	zone_soon(z->m);
+}
+
+static void on_hello(const struct zone_msg *m, int code, void *arg)
+{
+	struct applied *z = arg;
+
+	if (m && m->ok)
+		take_state(z, &m->hello);
+	else
+		log_warn("zone %s: no hello: %s", z->name, m ? m->error_message : strerror(-code));
+}
+
+static void send_power_down(struct applied *z)
+{
+	uint64_t now_ns = clock_mono_ns();
+	uint64_t left_ns = z->stop_ns > now_ns ? z->stop_ns - now_ns : 0;
+
+	if (z->link && zone_link_ask(z->link,
+				     json_pack("{s:s,s:I}", "do", "power-down", "grace_ms",
+					       (json_int_t)(left_ns / 1000000)),
+				     ASK_NS, NULL, NULL) < 0)
+		zone_drop_link(z);
+}
+
+static void connect_link(struct applied *z)
+{
+	struct zone_link_handler h = {.on_event = on_event, .on_close = on_close, .arg = z};
+	char path[4096];
+
+	if (str_printf(path, sizeof(path), "%s/zones/%s/link.sock", z->m->d->opt->run_dir,
+		       z->name) < 0 ||
+	    zone_link_open(z->m->d->loop, path, &h, &z->link) < 0)
+		return;
+	if (zone_link_ask(z->link, json_pack("{s:s}", "do", "hello"), ASK_NS, on_hello, z) < 0)
+		zone_drop_link(z);
+	else if (z->stopping)
+		send_power_down(z);
+}
+
+/* From state to state */
+
+static void remove_zone(struct applied *z)
+{
+	struct zones_mgr *m = z->m;
+	int r;
+
+	zone_set_state(z, ZS_ZOMBIED);
+	r = zone_store_remove(m->dirfd, z->name);
+	if (r < 0)
+		log_warn("zone %s: its folder cannot be removed: %s", z->name, strerror(-r));
+	if (m->run_dirfd >= 0 && remove_all_at(m->run_dirfd, z->name) < 0)
+		log_debug("zone %s: its run directory stays", z->name);
+	zone_say(z, "removed");
+	for (size_t i = 0; i < m->nr; i++)
+		if (m->items[i] == z)
+			m->items[i] = m->items[--m->nr];
+	zone_spec_done(&z->spec);
+	free(z);
+}
+
+static bool may_restart(const struct applied *z)
+{
+	return z->spec.restart != RESTART_NEVER && !z->remove;
+}
+
+/* Its process and its groups are gone. */
+static void settle(struct applied *z)
+{
+	uint64_t now_ns = clock_mono_ns();
+	bool crashed = !z->stopping && !z->clean;
+
+	zone_clear_run_dir(z);
+	z->phase = PHASE_NONE;
+	z->stats_ns = 0;
+	z->rec.pid = 0;
+	z->rec.start_ticks = 0;
+	if (!crashed) {
+		z->crashes = 0;
+		z->backoff_ns = 0;
+		z->retry_ns = !z->stopping && z->spec.restart == RESTART_ALWAYS
+				  ? now_ns + ZONE_BACKOFF_NS
+				  : 0;
+		zone_set_state(z, ZS_STOPPED);
+		zone_say(z, "stopped");
+	} else {
+		if (now_ns - z->started_ns > ZONE_WELL_NS || !z->backoff_ns)
+			z->backoff_ns = ZONE_BACKOFF_NS;
+		else
+			z->backoff_ns = z->backoff_ns * 2 > ZONE_BACKOFF_MAX_NS
+					    ? ZONE_BACKOFF_MAX_NS
+					    : z->backoff_ns * 2;
+		z->retry_ns = may_restart(z) ? now_ns + z->backoff_ns : 0;
+		z->crashes++;
+		zone_last_words(z, z->why, sizeof(z->why));
+		zone_set_state(z, ZS_ERROR);
+		zone_say(z, "ended unasked: %.100s", z->why);
+	}
+	z->stopping = z->clean = false;
+}
+
+static int on_gone(struct applied *z)
+{
+	z->gone = sd_event_source_disable_unref(z->gone);
+	close_fd(&z->pidfd);
+	zone_drop_link(z);
+	z->rec.pid = 0;
+	zone_soon(z->m);
+	return 0;
+}
+
+static void start_again(struct applied *z)
+{
+	struct error e = {0};
+
+	z->retry_ns = 0;
+	z->again = false;
+	if (zone_start(z, &e) == 0)
+		return;
+	str_copy(z->why, sizeof(z->why), e.msg);
+	zone_set_state(z, ZS_ERROR);
+	z->backoff_ns = z->backoff_ns ? z->backoff_ns * 2 : ZONE_BACKOFF_NS;
+	if (z->backoff_ns > ZONE_BACKOFF_MAX_NS)
+		z->backoff_ns = ZONE_BACKOFF_MAX_NS;
+	z->retry_ns = may_restart(z) ? clock_mono_ns() + z->backoff_ns : 0;
+	zone_say(z, "not started: %.120s", e.msg);
+}
+
+/* One look at one zone. Returns whether to look again soon; z may be gone afterwards. */
+static bool step(struct applied *z)
+{
+	uint64_t now_ns = clock_mono_ns();
+
+	if (z->rec.pid) {
+		if (!z->link)
+			connect_link(z);
+		if (z->stopping && now_ns > z->stop_ns + KILL_AFTER_NS)
+			zone_kill(&z->m->d->fs, z->path);
+		return !z->link || z->stopping;
+	}
+	if (z->groups) {
+		zone_kill(&z->m->d->fs, z->path);
+		if (zone_remove_groups(z) < 0)
+			return true;
+		if (z->rec.state == ZS_RUNNING)
+			settle(z);
+	}
+	if (z->remove) {
+		remove_zone(z);
+		return false;
+	}
+	if (z->again || (z->retry_ns && now_ns >= z->retry_ns))
+		start_again(z);
+	return z->retry_ns != 0;
+}
+
+static int on_timer(sd_event_source *src, uint64_t usec, void *arg)
+{
+	struct zones_mgr *m = arg;
+	bool more = false;
+
+	for (size_t i = m->nr; i-- > 0;)
+		more |= step(m->items[i]);
+	if (more) {
+		sd_event_source_set_time(src, (clock_mono_ns() + STEP_NS) / 1000);
+		sd_event_source_set_enabled(src, SD_EVENT_ONESHOT);
+	}
+	return 0;
+}
+
+static void look_at_spec(struct applied *z)
+{
+	uint64_t hash;
+	bool edited = zone_store_hash(z->m->dirfd, z->name, &hash) < 0 || hash != z->rec.spec_hash;
+
+	if (edited && !z->edited) {
+		zone_say(z, "spec.yaml was changed or lost behind czd's back: not followed");
+		log_warn("zone %s: spec.yaml is not what czd wrote; `czctl update -f FILE` sets it "
+			 "right",
+			 z->name);
+	}
+	z->edited = edited;
+}
+
+void zones_mgr_tick(struct zones_mgr *m)
+{
+	if (m && m->d->self.ticks_total % EDIT_LOOK_TICK == 0)
+		for (size_t i = 0; i < m->nr; i++)
+			look_at_spec(m->items[i]);
+}
+
+bool zones_mgr_has_groups(const struct zones_mgr *m)
+{
+	for (size_t i = 0; m && i < m->nr; i++)
+		if (m->items[i]->groups)
+			return true;
+	return false;
+}
+
+static bool mixed(const struct zone_spec *s)
+{
+	for (size_t i = 0; i < s->nr_apps; i++)
+		if (s->apps[i].class != CLASS_NORMAL && s->apps[i].class != s->class)
+			return true;
+	return false;
+}
+
+bool zones_mgr_class(const struct zones_mgr *m, const char *path, enum zone_class *ret_class,
+		     struct slo *ret_slo, enum zone_kind *ret_kind)
+{
+	const size_t n = sizeof(ZONES_PARENT "/") - 1;
+	char name[ZONE_SPEC_NAME_MAX + 1];
+	const struct applied *z;
+	const char *rest;
+
+	if (strncmp(path, ZONES_PARENT "/", n))
+		return false;
+	rest = path + n + strcspn(path + n, "/");
+	if ((size_t)(rest - path) - n >= sizeof(name))
+		return false;
+	snprintf(name, sizeof(name), "%.*s", (int)(rest - path - n), path + n);
+	z = zones_mgr_find(m, name);
+	if (!z)
+		return false;
+	*ret_kind = z->spec.runtime == RUNTIME_VM ? ZONE_VM : ZONE_CGROUP;
+	if (!*rest) {
+		*ret_class = z->spec.class;
+		*ret_slo = z->spec.slo;
+		return true;
+	}
+	/* Apps of one class are covered by the zone's own; normal: as the zone. */
+	*ret_class = z->spec.class;
+	*ret_slo = (struct slo){0};
+	for (size_t i = 0; z->spec.runtime == RUNTIME_CGROUP && i < z->spec.nr_apps; i++) {
+		if (strcmp(z->spec.apps[i].name, rest + 1) || !mixed(&z->spec) ||
+		    z->spec.apps[i].class == CLASS_NORMAL)
+			continue;
+		*ret_class = z->spec.apps[i].class;
+		return true;
+	}
+	return false;
+}
+
+/* What is asked for */
+
+static uint32_t free_slot(const struct zones_mgr *m)
+{
+	for (uint32_t slot = 0;; slot++) {
+		bool taken = false;
+
+		for (size_t i = 0; i < m->nr; i++)
+			taken |= m->items[i]->rec.slot == slot;
+		if (!taken)
+			return slot;
+	}
+}
+
+static struct applied *add(struct zones_mgr *m, const char *name)
+{
+	struct applied *z = calloc(1, sizeof(*z));
+
+	if (!z)
+		return NULL;
+	*z = (struct applied){.m = m, .pidfd = -1};
+	str_copy(z->name, sizeof(z->name), name);
+	snprintf(z->path, sizeof(z->path), ZONES_PARENT "/%s", z->name);
+	m->items[m->nr++] = z;
+	return z;
+}
+
+int zone_create(struct zones_mgr *m, struct zone_spec *spec, struct applied **ret,
+		struct error *reterr)
+{
+	struct zone_record rec = {.state = ZS_CREATED, .slot = free_slot(m)};
+	struct strbuf yaml = {0};
+	struct applied *z;
+	int r;
+
+	if (m->nr == ZONES_APPLIED_MAX)
+		return error_set(reterr, -ENOSPC, "there are %d zones already, which is the most",
+				 ZONES_APPLIED_MAX);
+	r = zone_check(m, spec, reterr);
+	if (r < 0)
+		return r;
+	r = zone_spec_yaml(spec, &yaml);
+	if (r < 0)
+		error_errno(reterr, r, "write the spec of %s", spec->name);
+	else
+		r = zone_store_create(m->dirfd, spec->name, yaml.data, &rec, reterr);
+	strbuf_done(&yaml);
+	if (r < 0)
+		return r;
+	z = add(m, spec->name);
+	if (!z)
+		return error_errno(reterr, -ENOMEM, "zone %s", spec->name);
+	z->rec = rec;
+	z->spec = *spec;
+	memset(spec, 0, sizeof(*spec));
+	zone_say(z, "created");
+	*ret = z;
+	return 0;
+}
+
+int zone_stop(struct applied *z, uint64_t grace_ns, struct error *reterr)
+{
+	int r = zone_may(z, ZS_STOPPED, reterr);
+
+	if (r < 0)
+		return r;
+	z->retry_ns = 0;
+	if (z->rec.state == ZS_ERROR)
+		zone_set_state(z, ZS_STOPPED);
+	if (z->rec.state != ZS_RUNNING)
+		return 0;
+	z->stopping = true;
+	z->stop_ns = clock_mono_ns() + grace_ns;
+	if (!grace_ns)
+		zone_kill(&z->m->d->fs, z->path);
+	send_power_down(z);
+	zone_soon(z->m);
+	return 0;
+}
+
+/* Start and end of czd */
+
+static int on_child(sd_event_source *src, const siginfo_t *si, void *arg)
+{
+	return on_gone(arg);
+}
+
+static int on_pidfd(sd_event_source *src, int fd, uint32_t revents, void *arg)
+{
+	return on_gone(arg);
+}
+
+int zone_watch(struct applied *z)
+{
+	return z->is_child
+		   ? sd_event_add_child(z->m->d->loop, &z->gone, z->rec.pid, WEXITED, on_child, z)
+		   : sd_event_add_io(z->m->d->loop, &z->gone, z->pidfd, EPOLLIN, on_pidfd, z);
+}
+
+static void take_over(struct applied *z)
+{
+	z->groups = z->rec.state == ZS_RUNNING;
+	if (z->rec.state != ZS_RUNNING)
+		return;
+	z->started_ns = clock_mono_ns();
+	z->cpus = z->spec.resource.cpus;
+	if (zone_adopt(z) == 0) {
+		zone_say(z, "taken over, still running");
+		return;
+	}
+	/* It ended while nobody looked (or the host has been booted anew): started again at once,
+	 * unless it never should be. */
+	z->rec.pid = 0;
+	zone_say(z, "was not running any more");
+}
+
+static void load_one(struct zones_mgr *m, const char *name)
+{
+	_cleanup_free_ struct error_list *errs = calloc(1, sizeof(*errs));
+	_cleanup_free_ char *yaml = NULL;
+	struct zone_record rec;
+	struct zone_spec spec;
+	struct applied *z;
+	uint64_t hash = 0;
+	int r = errs ? zone_store_load(m->dirfd, name, &yaml, &hash, &rec) : -ENOMEM;
+
+	if (r == 0)
+		r = zone_spec_load_text(name, yaml, strlen(yaml), &spec, errs);
+	if (r < 0) {
+		log_error("zone %s cannot be loaded and is left as it is: %s", name,
+			  errs && errs->nr ? errs->items[0].text : strerror(-r));
+		return;
+	}
+	z = strcmp(spec.name, name) ? NULL : add(m, name);
+	if (!z) {
+		log_error("zone %s: its spec.yaml is of another name", name);
+		zone_spec_done(&spec);
+		return;
+	}
+	z->spec = spec;
+	z->rec = rec;
+	look_at_spec(z);
+	take_over(z);
+}
+
+static void load_all(struct zones_mgr *m)
+{
+	int fd = openat(m->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	for (struct dirent *d; dir && (d = readdir(dir)) && m->nr < ZONES_APPLIED_MAX;)
+		if (d->d_name[0] != '.' && d->d_type == DT_DIR)
+			load_one(m, d->d_name);
+}
+
+int zones_mgr_new(struct daemon *d, struct zones_mgr **ret)
+{
+	struct zones_mgr *m = calloc(1, sizeof(*m));
+	struct error e = {0};
+	int r;
+
+	if (!m)
+		return -ENOMEM;
+	*m = (struct zones_mgr){.d = d, .dirfd = -1, .run_dirfd = -1};
+	r = sd_event_add_time(d->loop, &m->timer, CLOCK_MONOTONIC, UINT64_MAX, 1000, on_timer, m);
+	if (r < 0) {
+		free(m);
+		return r;
+	}
+	r = zone_store_open(d->opt->state_dir, &m->dirfd, &e);
+	if (r == 0 && mkdirat(d->run_dirfd, "zones", 0711) < 0 && errno != EEXIST)
+		r = error_errno(&e, -errno, "make %s/zones", d->opt->run_dir);
+	if (r == 0) {
+		m->run_dirfd = openat(d->run_dirfd, "zones", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		load_all(m);
+	} else {
+		log_warn("zones cannot be created: %s", e.msg);
+		str_copy(m->why_off, sizeof(m->why_off), e.msg);
+	}
+	zone_soon(m);
+	*ret = m;
+	return 0;
+}
+
+void zones_mgr_free(struct zones_mgr *m)
+{
+	if (!m)
+		return;
+	for (size_t i = 0; i < m->nr; i++) {
+		struct applied *z = m->items[i];
+
+		sd_event_source_disable_unref(z->gone);
+		zone_drop_link(z);
+		close_fd(&z->pidfd);
+		zone_spec_done(&z->spec);
+		free(z);
+	}
+	sd_event_source_disable_unref(m->timer);
+	close_fd(&m->dirfd);
+	close_fd(&m->run_dirfd);
+	free(m);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Zones that users applied: what they are to be is on disk (zone-store.h), what they are is asked
+ * of their supervisors (cz-vm, cz-run) over their links. The manager brings one to the other:
+ * zone-mgr.c keeps the list and the states, zone-start.c makes groups, limits and processes,
+ * zone-apply.c takes changes to what runs, zone-api.c is what clients ask for.
+ *
+ * A zone's process belongs to nobody but its group: czd may die at any moment, and takes it over
+ * again by pid, start time and group.
+ */
+#pragma once
+#include <jansson.h>
+#include "daemon/daemon.h"
+#include "daemon/zone-link.h"
+#include "daemon/zone-store.h"
+#include "model/lifecycle.h"
+
+#define ZONES_PARENT	    "/cz-zones"
+#define ZONES_APPLIED_MAX   256
+#define ZONE_UID_BASE	    2000000000u
+#define ZONE_GRACE_NS	    (10ull * 1000000000)
+#define ZONE_BACKOFF_NS	    (1ull * 1000000000)
+#define ZONE_BACKOFF_MAX_NS (60ull * 1000000000)
+#define ZONE_WELL_NS	    (60ull * 1000000000) /* ran for so long: back-off begins anew */
+
+struct zones_mgr;
+struct applied {
+	struct zones_mgr *m;
+	char name[ZONE_SPEC_NAME_MAX + 1], path[ZONE_SPEC_NAME_MAX + sizeof(ZONES_PARENT) + 1];
+	struct zone_spec spec;
+	struct zone_record rec;
+	bool edited;   /* spec.yaml is not what czd wrote: said, not followed */
+	bool remove;   /* once it has stopped */
+	bool again;    /* start once it has stopped (update --reboot) */
+	bool stopping; /* on request */
+	bool clean;    /* its supervisor said that it stops, on its own account */
+	bool groups;   /* there are cgroups of it */
+	char why[512]; /* the latest trouble, "" none */
+
+	int pidfd; /* of the supervisor; -1 */
+	bool is_child;
+	sd_event_source *gone;
+	struct zone_link *link;
+	enum zone_phase phase;
+	struct zone_hello hello;
+	struct zone_stats stats;
+	uint64_t stats_ns; /* when they came; 0 never */
+	uint64_t started_ns, stop_ns /* kill after */, retry_ns, backoff_ns;
+	uint32_t crashes;
+	bool vcpus_moved;
+	struct cpuset cpus; /* as set */
+	uint64_t harm_ns;   /* since when harm inside is seen; 0: none */
+	bool harm_answered;
+};
+
+struct zones_mgr {
+	struct daemon *d;
+	int dirfd;     /* STATE_DIR/zones; -1: why_off says why */
+	int run_dirfd; /* RUN_DIR/zones */
+	char why_off[600];
+	struct applied *items[ZONES_APPLIED_MAX];
+	size_t nr;
+	sd_event_source *timer;
+	uint64_t last_ticket; /* of requests that a supervisor answers */
+};
+
+/* zone-mgr.c */
+must_check int zones_mgr_new(struct daemon *d, struct zones_mgr **ret);
+void zones_mgr_free(struct zones_mgr *m); /* what runs goes on */
+void zones_mgr_tick(struct zones_mgr *m); /* once a second */
+bool zones_mgr_has_groups(const struct zones_mgr *m);
+/* The class and goals that an applied zone gives a cgroup path; false: none of ours. */
+bool zones_mgr_class(const struct zones_mgr *m, const char *path, enum zone_class *ret_class,
+		     struct slo *ret_slo, enum zone_kind *ret_kind);
+struct applied *zones_mgr_find(const struct zones_mgr *m, const char *name);
+void zone_soon(struct zones_mgr *m); /* look at all zones again, at once */
+/* New state, on disk; a failure to write is said. */
+void zone_set_state(struct applied *z, enum zone_state s);
+void zone_say(struct applied *z, const char *fmt, ...) printf_like(2, 3); /* an event */
+/* -EPERM and why, when there is no way from its state to `to`. */
+must_check int zone_may(const struct applied *z, enum zone_state to, struct error *reterr);
+/* A new zone, state created. Takes spec over on success. */
+must_check int zone_create(struct zones_mgr *m, struct zone_spec *spec, struct applied **ret,
+			   struct error *reterr);
+must_check int zone_stop(struct applied *z, uint64_t grace_ns, struct error *reterr);
+void zone_drop_link(struct applied *z);
+
+/* zone-start.c */
+/* CPUs, files and other zones: can this spec run here, now? */
+must_check int zone_check(const struct zones_mgr *m, const struct zone_spec *spec,
+			  struct error *reterr);
+must_check int zone_start(struct applied *z, struct error *reterr);
+/* Watches the process of z->rec. -ESRCH: it is gone, or another. */
+must_check int zone_watch(struct applied *z); /* for its end */
+must_check int zone_adopt(struct applied *z);
+void zone_last_words(const struct applied *z, char *buf, size_t size);
+void zone_clear_run_dir(struct applied *z);
+
+/* zone-groups.c */
+must_check int zone_make_groups(struct applied *z, struct error *reterr);
+must_check int zone_app_groups(struct applied *z, struct error *reterr); /* those of its apps */
+must_check int zone_set_limits(struct applied *z, struct error *reterr);
+void zone_place_vcpus(struct applied *z); /* threads into their groups, one CPU each */
+/* 0: all are gone; -EBUSY: later. */
+must_check int zone_remove_groups(struct applied *z);
+void zone_note_groups(struct applied *z); /* limits are no change to verify */
+
+/* zone-apply.c */
+json_t *zone_diff_json(const struct zone_spec *now, const struct zone_spec *wanted,
+		       enum zone_update *ret);
+/* Takes spec over on success. */
+must_check int zone_update(struct applied *z, struct zone_spec *spec, bool reboot,
+			   struct error *reterr);
+void zone_answer_harm(struct applied *z, uint64_t now_ns);
+
+/* zone-api.c */
+json_t *zones_mgr_rows(const struct zones_mgr *m);
+json_t *zone_shape(const struct applied *z, bool whole);
+json_t *zone_app_row(const struct applied *z, const struct zone_app_stats *a);

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT */
+/* From a spec to a process: may it run here, what its supervisor has to know, the fork. */
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "actuate/zone-limits.h"
+#include "actuate/zone-make.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "daemon/zone-mgr.h"
+#include "spec/zone-spec-io.h"
+
+#define LOG_FILE     "log/supervisor.log"
+#define EXIT_NO_EXEC 126
+
+/* What a machine's programs are called, and who may say otherwise. */
+static const struct program {
+	const char *key, *env, *candidates[3];
+} vm_programs[] = {
+    {"qemu", "CZ_QEMU", {"/usr/bin/qemu-system-x86_64"}},
+    {"virtiofsd", "CZ_VIRTIOFSD", {"/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd"}},
+    {"qemu_data", "CZ_QEMU_DATA", {NULL}},
+};
+
+static const char *find_program(const struct program *p)
+{
+	const char *path = getenv(p->env);
+
+	for (size_t i = 0; !path && i < ARRAY_SIZE(p->candidates) && p->candidates[i]; i++)
+		if (access(p->candidates[i], X_OK) == 0)
+			path = p->candidates[i];
+	return path;
+}
+
+static int libexec_path(const struct zones_mgr *m, const char *name, char *buf, size_t size,
+			struct error *reterr)
+{
+	int r = str_printf(buf, size, "%s/%s", m->d->opt->libexec_dir, name);
+
+	if (r == 0 && access(buf, X_OK) < 0)
+		r = -errno;
+	if (r < 0) {
+		error_errno(reterr, r, "%s", buf);
+		error_hint(reterr, "is Control Zone installed in full? czd --libexec says where");
+	}
+	return r;
+}
+
+/* A path as it is; a name is one of the kernels kept in STATE_DIR. */
+static int kernel_path(const struct zones_mgr *m, const struct zone_spec *s, char *buf, size_t size,
+		       struct error *reterr)
+{
+	const char *name = s->os.kernel ? s->os.kernel : getenv("CZ_KERNEL");
+	int r;
+
+	if (name && strchr(name, '/'))
+		r = str_printf(buf, size, "%s", name);
+	else
+		r = str_printf(buf, size, "%s/kernels/%s", m->d->opt->state_dir,
+			       name ? name : "default");
+	if (r == 0 && access(buf, R_OK) < 0)
+		r = -errno;
+	if (r < 0) {
+		error_errno(reterr, r, "kernel %s", buf);
+		error_hint(reterr,
+			   "os.kernel in the spec names one; docs/zones.md says how to get it");
+	}
+	return r;
+}
+
+static int check_vm(const struct zones_mgr *m, const struct zone_spec *s, struct error *reterr)
+{
+	char path[4096];
+	int r = kernel_path(m, s, path, sizeof(path), reterr);
+
+	if (r < 0)
+		return r;
+	if (find_program(&vm_programs[0]))
+		return 0;
+	error_set(reterr, -ENOENT, "qemu-system-x86_64 is not installed");
+	error_hint(reterr, "apt install qemu-system-x86 --no-install-recommends");
+	return -ENOENT;
+}
+
+static int check_cgroup(const struct zone_spec *s, struct error *reterr)
+{
+	for (size_t i = 0; i < s->nr_apps; i++) {
+		if (!strcmp(s->apps[i].name, "cz-run"))
+			return error_set(reterr, -EINVAL, "no app may be called cz-run");
+		if (s->apps[i].bundle)
+			return error_set(reterr, -EOPNOTSUPP, "app %s: a bundle needs runtime vm",
+					 s->apps[i].name);
+	}
+	return 0;
+}
+
+static int check_cpus(const struct zones_mgr *m, const struct zone_spec *s, struct error *reterr)
+{
+	struct cpuset outside, both;
+	char text[256];
+
+	cpuset_andnot(&outside, &s->resource.cpus, &m->d->topo.online);
+	if (cpuset_count(&outside)) {
+		if (cpuset_format(&outside, text, sizeof(text)) < 0)
+			str_copy(text, sizeof(text), "many");
+		return error_set(reterr, -EINVAL, "resource.cpus: this host has no CPU %s", text);
+	}
+	for (size_t i = 0; i < m->nr; i++) {
+		const struct zone_spec *other = &m->items[i]->spec;
+
+		if (!strcmp(other->name, s->name) || !s->resource.exclusive_cpus ||
+		    !other->resource.exclusive_cpus)
+			continue;
+		cpuset_and(&both, &s->resource.cpus, &other->resource.cpus);
+		if (!cpuset_count(&both) || cpuset_format(&both, text, sizeof(text)) < 0)
+			continue;
+		return error_set(reterr, -EBUSY, "CPU %s is exclusive to zone %s", text,
+				 other->name);
+	}
+	return 0;
+}
+
+int zone_check(const struct zones_mgr *m, const struct zone_spec *s, struct error *reterr)
+{
+	int r = check_cpus(m, s, reterr);
+
+	if (r < 0)
+		return r;
+	return s->runtime == RUNTIME_VM ? check_vm(m, s, reterr) : check_cgroup(s, reterr);
+}
+
+/* The folder of sockets: others of group cz may pass, to the terminal's. */
+static int make_run_dir(struct applied *z, struct error *reterr)
+{
+	const struct group *cz = getgrnam("cz");
+	_cleanup_close_ int fd = -1;
+
+	if (mkdirat(z->m->run_dirfd, z->name, 0750) < 0 && errno != EEXIST)
+		return error_errno(reterr, -errno, "make the run directory of %s", z->name);
+	fd = openat(z->m->run_dirfd, z->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchmod(fd, 0750) < 0 || (cz && fchown(fd, 0, cz->gr_gid) < 0))
+		return error_errno(reterr, -errno, "open the run directory of %s", z->name);
+	return 0;
+}
+
+void zone_clear_run_dir(struct applied *z)
+{
+	static const char *const files[] = {"launch.json", "link.sock", "term.sock", "private"};
+	_cleanup_close_ int fd =
+	    openat(z->m->run_dirfd, z->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	for (size_t i = 0; fd >= 0 && i < ARRAY_SIZE(files); i++)
+		if (remove_all_at(fd, files[i]) < 0)
+			log_debug("zone %s: %s stays", z->name, files[i]);
+}
+
+static int nonce(char hex[static 33])
+{
+	unsigned char bytes[16];
+
+	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+		return -EIO;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+	return 0;
+}
+
+static int add_vm_paths(const struct applied *z, json_t *o, struct error *reterr)
+{
+	char path[4096];
+	int r = kernel_path(z->m, &z->spec, path, sizeof(path), reterr);
+
+	if (r < 0)
+		return r;
+	json_object_set_new(o, "kernel", json_string(path));
+	for (size_t i = 0; i < ARRAY_SIZE(vm_programs); i++) {
+		const char *found = find_program(&vm_programs[i]);
+
+		json_object_set_new(o, vm_programs[i].key,
+				    found ? json_string(found) : json_null());
+	}
+	r = libexec_path(z->m, "cz-guest", path, sizeof(path), reterr);
+	if (r == 0)
+		json_object_set_new(o, "guest", json_string(path));
+	json_object_set_new(o, "sched_dir", json_string(z->m->d->opt->libexec_dir));
+	return r;
+}
+
+/* Where a folder is, in full: a supervisor has another working directory. */
+static json_t *full_path(const char *dir, const char *name)
+{
+	char path[4096];
+	_cleanup_free_ char *real = realpath(dir, NULL);
+
+	return real && str_printf(path, sizeof(path), "%s/zones/%s", real, name) == 0
+		   ? json_string(path)
+		   : NULL;
+}
+
+static int write_launch(struct applied *z, struct error *reterr)
+{
+	uint32_t uid = z->spec.runtime == RUNTIME_VM ? ZONE_UID_BASE + z->rec.slot : 0;
+	_cleanup_free_ char *text = NULL;
+	char hex[33], file[ZONE_SPEC_NAME_MAX + 16];
+	json_t *o;
+	int r = nonce(hex);
+
+	if (r < 0)
+		return error_errno(reterr, r, "a nonce for %s", z->name);
+	o = json_pack("{s:i,s:s,s:I,s:I,s:o,s:o,s:o,s:s}", "v", 1, "name", z->name, "uid",
+		      (json_int_t)uid, "gid", (json_int_t)uid, "spec", zone_spec_json(&z->spec),
+		      "dir", full_path(z->m->d->opt->state_dir, z->name), "run",
+		      full_path(z->m->d->opt->run_dir, z->name), "nonce", hex);
+	if (o && z->spec.runtime == RUNTIME_VM)
+		r = add_vm_paths(z, o, reterr);
+	if (r == 0)
+		text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
+	json_decref(o);
+	if (r < 0)
+		return r;
+	if (!text)
+		return error_errno(reterr, -ENOMEM, "launch.json of %s", z->name);
+	snprintf(file, sizeof(file), "%s/launch.json", z->name);
+	r = write_file_atomic(z->m->run_dirfd, file, text, strlen(text), 0600);
+	return r < 0 ? error_errno(reterr, r, "write launch.json of %s", z->name) : 0;
+}
+
+static int open_log(const struct applied *z)
+{
+	_cleanup_close_ int dir =
+	    openat(z->m->dirfd, z->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (dir < 0 || (mkdirat(dir, "log", 0700) < 0 && errno != EEXIST))
+		return -1;
+	/* The folder is the zone's own: a link there is none of ours. */
+	unlinkat(dir, LOG_FILE, 0);
+	return openat(dir, LOG_FILE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+void zone_last_words(const struct applied *z, char *buf, size_t size)
+{
+	char path[ZONE_SPEC_NAME_MAX + 32], text[4096], *line;
+	int fd;
+	ssize_t n = -1;
+
+	snprintf(path, sizeof(path), "%s/" LOG_FILE, z->name);
+	fd = openat(z->m->dirfd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd >= 0) {
+		off_t end = lseek(fd, 0, SEEK_END);
+
+		n = pread(fd, text, sizeof(text) - 1, end > 4095 ? end - 4095 : 0);
+		close(fd);
+	}
+	while (n > 0 && text[n - 1] == '\n')
+		n--;
+	if (n <= 0) {
+		str_copy(buf, size, "its supervisor has said nothing; czctl log shows more");
+		return;
+	}
+	text[n] = 0;
+	line = memrchr(text, '\n', (size_t)n);
+	str_escape(buf, size, line ? line + 1 : text);
+}
+
+/* In the child. Nothing of czd's is handed on: files, signals, priority, limits. */
+static void become(const char *program, const char *launch, int log_fd, int go_fd)
+{
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	struct sched_param none = {0};
+	char go;
+	sigset_t empty;
+
+	/* End of file: czd died before anybody could know of this process. */
+	if (read(go_fd, &go, 1) != 1)
+		_exit(EXIT_NO_EXEC);
+	setsid();
+	sched_setscheduler(0, SCHED_OTHER, &none);
+	setpriority(PRIO_PROCESS, 0, 0);
+	setrlimit(RLIMIT_RTTIME, &unlimited);
+	dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
+	dup2(log_fd, STDOUT_FILENO);
+	dup2(log_fd, STDERR_FILENO);
+	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
+	sigemptyset(&empty);
+	sigprocmask(SIG_SETMASK, &empty, NULL);
+	if (chdir("/") == 0)
+		execl(program, program, launch, NULL);
+	dprintf(STDERR_FILENO, "cannot run %s: %m\n", program);
+	_exit(EXIT_NO_EXEC);
+}
+
+static int start_ticks(const struct zones_mgr *m, pid_t pid, uint64_t *ret)
+{
+	struct proc_pid_stat st;
+	int r = proc_pid_stat(&m->d->kernel, pid, &st);
+
+	if (r == 0)
+		*ret = st.start_ticks;
+	return r;
+}
+
+static int spawn(struct applied *z, const char *program, struct error *reterr)
+{
+	bool vm = z->spec.runtime == RUNTIME_VM;
+	char group[ZONE_PATH_MAX], launch[4096];
+	_cleanup_close_ int log_fd = open_log(z), go_read = -1, go_write = -1;
+	int go[2], r;
+	pid_t pid;
+
+	snprintf(group, sizeof(group), "%s/%s", z->path, vm ? "main" : "cz-run");
+	snprintf(launch, sizeof(launch), "%s/zones/%s/launch.json", z->m->d->opt->run_dir, z->name);
+	if (log_fd < 0 || pipe2(go, O_CLOEXEC) < 0)
+		return error_errno(reterr, -errno, "start %s", program);
+	go_read = go[0];
+	go_write = go[1];
+	pid = fork();
+	if (pid == 0) {
+		close(go_write);
+		become(program, launch, log_fd, go_read);
+	}
+	if (pid < 0)
+		return error_errno(reterr, -errno, "start %s", program);
+	z->rec.pid = pid;
+	z->is_child = true;
+	r = zone_attach_pid(&z->m->d->fs, group, pid, reterr);
+	if (r == 0)
+		r = start_ticks(z->m, pid, &z->rec.start_ticks);
+	if (r == 0)
+		r = zone_watch(z);
+	if (r < 0) {
+		kill(pid, SIGKILL);
+		z->rec.pid = 0;
+		return error_wrap(reterr, r, "start %s", program);
+	}
+	/* Known on disk before it runs: a czd that starts anew finds it. */
+	zone_set_state(z, ZS_RUNNING);
+	if (write(go_write, "g", 1) != 1)
+		log_debug("zone %s: its supervisor is gone already", z->name);
+	return 0;
+}
+
+static int check_start(struct applied *z, struct error *reterr)
+{
+	int r = zone_may(z, ZS_RUNNING, reterr);
+
+	if (r < 0)
+		return r;
+	if (z->groups) {
+		error_set(reterr, -EBUSY, "zone %s: what ran in it is still ending", z->name);
+		error_hint(reterr, "try again in a moment");
+		return -EBUSY;
+	}
+	if (z->edited) {
+		error_set(reterr, -ESTALE, "zone %s: its spec.yaml was changed behind czd's back",
+			  z->name);
+		error_hint(reterr, "czctl update -f FILE says what it is to be");
+		return -ESTALE;
+	}
+	return zone_check(z->m, &z->spec, reterr);
+}
+
+int zone_start(struct applied *z, struct error *reterr)
+{
+	char program[4096];
+	int r;
+
+	if (z->rec.state == ZS_RUNNING)
+		return 0;
+	r = check_start(z, reterr);
+	if (r == 0)
+		r = libexec_path(z->m, z->spec.runtime == RUNTIME_VM ? "cz-vm" : "cz-run", program,
+				 sizeof(program), reterr);
+	if (r == 0)
+		r = make_run_dir(z, reterr);
+	if (r == 0)
+		r = write_launch(z, reterr);
+	if (r < 0)
+		return r;
+	z->groups = true;
+	r = zone_make_groups(z, reterr);
+	if (r == 0)
+		r = zone_set_limits(z, reterr);
+	if (r == 0)
+		r = spawn(z, program, reterr);
+	if (r < 0) {
+		if (zone_remove_groups(z) < 0)
+			zone_soon(z->m);
+		zone_clear_run_dir(z);
+		return r;
+	}
+	zone_note_groups(z);
+	z->started_ns = clock_mono_ns();
+	z->retry_ns = 0;
+	z->stopping = z->clean = false;
+	z->phase = PHASE_STARTING;
+	z->why[0] = 0;
+	zone_say(z, "starting");
+	zone_soon(z->m);
+	return 0;
+}
+
+int zone_adopt(struct applied *z)
+{
+	const struct daemon *d = z->m->d;
+	size_t n = strlen(z->path);
+	char path[ZONE_PATH_MAX];
+	uint64_t ticks = 0;
+
+	if (z->rec.pid <= 1)
+		return -ESRCH;
+	z->pidfd = pidfd_open(z->rec.pid, 0);
+	if (z->pidfd < 0)
+		return -ESRCH;
+	/* In this order: from here on the pid cannot change hands unseen. */
+	if (start_ticks(z->m, z->rec.pid, &ticks) < 0 || ticks != z->rec.start_ticks ||
+	    cgroup_path_of_pid(&d->kernel, &d->fs, CG_CPU, z->rec.pid, path, sizeof(path)) < 0 ||
+	    strncmp(path, z->path, n) || path[n] != '/') {
+		close_fd(&z->pidfd);
+		return -ESRCH;
+	}
+	z->is_child = false;
+	return zone_watch(z);
+}
