@@ -6,11 +6,15 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/str.h"
 
 #define MS_NS 1000000ull
+/* A czd that was started a moment ago listens within this, on a busy machine too. */
+#define STARTING_NS	 (500 * MS_NS)
+#define STARTING_LOOK_NS (10 * MS_NS)
 
 void client_close(struct client *c)
 {
@@ -42,11 +46,25 @@ static int no_sense(struct client *c, struct error *reterr, const char *what)
 	return -EPROTO;
 }
 
+int client_connect(int fd, const struct sockaddr_un *addr)
+{
+	const struct timespec pause = {.tv_nsec = STARTING_LOOK_NS};
+	uint64_t end_ns = clock_mono_ns() + STARTING_NS;
+
+	while (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0) {
+		if ((errno != ENOENT && errno != ECONNREFUSED) || clock_mono_ns() >= end_ns)
+			return -errno;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 static int client_open(struct client *c, struct error *reterr)
 {
 	struct timeval timeout = {.tv_sec = CLIENT_TIMEOUT_MS / 1000};
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	_cleanup_close_ int fd = -1;
+	int r;
 
 	if (!c->path[0] || !str_copy(addr.sun_path, sizeof(addr.sun_path), c->path))
 		return error_set(reterr, -EINVAL,
@@ -58,8 +76,9 @@ static int client_open(struct client *c, struct error *reterr)
 	/* Also bounds connect() when czd's backlog is full. */
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
 		return error_errno(reterr, -errno, "socket timeout");
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return not_reachable(c, errno == EAGAIN ? -ETIMEDOUT : -errno, reterr);
+	r = client_connect(fd, &addr);
+	if (r < 0)
+		return not_reachable(c, r == -EAGAIN ? -ETIMEDOUT : r, reterr);
 	c->fd = TAKE_FD(fd);
 	return 0;
 }

@@ -23,6 +23,9 @@ struct client {
 		.path = (path_), .fd = -1                                                          \
 	}
 
+struct sockaddr_un;
+/* Waits half a second for a czd that is just being started. */
+must_check int client_connect(int fd, const struct sockaddr_un *addr);
 /*
  * Connects on first use. `args` is consumed; NULL (what json_pack gives for text that is not UTF-8)
  * is an error and nothing is sent. *ret is the answer's "data" (a new

@@ -167,6 +167,12 @@ static int start(struct daemon *d, struct error *reterr)
 	if (r < 0)
 		return error_errno(reterr, r, "event loop");
 	sd_event_set_watchdog(d->loop, 1);
+	/* First of all: whoever asks while the rest starts waits a moment, and gets an answer. */
+	r = daemon_listen(d, reterr);
+	if (r == -EROFS || r == -ENOSPC)
+		log_warn("nobody can talk to czd yet, trying again every second: %s", reterr->msg);
+	else if (r < 0)
+		return r;
 	r = open_host(d, reterr);
 	if (r == 0)
 		r = open_actuator(d, reterr);
@@ -176,11 +182,7 @@ static int start(struct daemon *d, struct error *reterr)
 		r = pipeline_init(d, reterr);
 	if (r == 0 && !d->kernel.captured)
 		r = zones_mgr_new(d, &d->zones_mgr);
-	if (r == 0)
-		r = daemon_listen(d, reterr);
-	if (r == -EROFS || r == -ENOSPC)
-		log_warn("nobody can talk to czd yet, trying again every second: %s", reterr->msg);
-	else if (r < 0)
+	if (r < 0)
 		return r;
 	d->events.on_event = on_event_published;
 	d->events.arg = d;

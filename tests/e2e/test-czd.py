@@ -242,6 +242,19 @@ def two_with_different_run_directories():
             check(not os.path.exists("/run/cz-enforce.lock"), "the lock is left behind")
 
 
+def asked_at_once():
+    """`czd &` and czctl in one paste: the answer comes as soon as czd can give it."""
+    czd = live.Czd(FAST)
+    try:
+        with open(czd.log, "ab") as log:
+            czd.keeper = subprocess.Popen(czd.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=live.die_with_parent)
+        done = czd.czctl("doctor")
+        check(done.returncode == 0 and "can see" in done.stdout, f"{done.returncode} {done.stderr}")
+    finally:
+        czd.stop()
+        shutil.rmtree(czd.folder, ignore_errors=True)
+
+
 def wrong_configuration_is_explained():
     for text, want in (("tick: soon\n", ":1:"), ("zones:\n  - match: x\n    clas: lc\n", ":3:"), ("tick: [\n", "czd.yaml:")):
         czd = live.Czd(text)
@@ -706,7 +719,7 @@ def command_lines_are_left_to_czctl():
 
 TESTS = (from_harm_to_unchanged, approve_one_proposal, try_ends_by_itself, stop_puts_back, knob_changed_by_somebody_else,
          only_best_effort_is_touched, run_makes_a_zone_and_removes_it, run_moves_only_who_asked, protect_survives_a_restart, recreated_is_another_zone,
-         a_second_daemon_is_refused, two_with_different_run_directories, wrong_configuration_is_explained, a_host_that_cannot_be_read, reload_keeps_the_old_when_wrong, odd_names, texts_that_are_cut,
+         a_second_daemon_is_refused, two_with_different_run_directories, asked_at_once, wrong_configuration_is_explained, a_host_that_cannot_be_read, reload_keeps_the_old_when_wrong, odd_names, texts_that_are_cut,
          zones_that_come_and_go, clients_that_never_read, followers_that_never_read, refused_with_more_to_say,
          many_requests_in_one_write, verify_is_answered_later, real_time_priority_comes_back, a_restrained_zone_goes_away, what_could_not_be_put_back_is_tried_again,
          requests_that_make_no_sense, unprivileged_peers_only_read,
