@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/* What czd asks for, and how the guest's answers find their way back. */
+#include <string.h>
+#include "base/cleanup.h"
+#include "spec/zone-spec-io.h"
+#include "vm/json.h"
+#include "vm/zone.h"
+
+#define GUEST_ANSWER_NS	 (60ull * 1000 * 1000 * 1000)
+#define MEMORY_ANSWER_NS (20ull * 1000 * 1000 * 1000)
+#define MEMORY_MIN	 (32ull << 20)
+#define MEMORY_CLOSE	 (1ull << 20)
+
+static const struct json_limits answer_limits = {.depth = 5, .items = 64, .text_bytes = 512};
+
+/* --- to the guest -------------------------------------------------------------------------- */
+
+static struct forward *forward_find(struct zone *z, uint64_t guest_id)
+{
+	for (size_t i = 0; i < FORWARD_MAX; i++) {
+		if (z->forward[i].guest_id == guest_id)
+			return &z->forward[i];
+	}
+	return NULL;
+}
+
+static int forward(struct zone *z, struct forward f, const json_t *request)
+{
+	struct forward *slot = forward_find(z, 0);
+	json_t *copy;
+	int r;
+
+	if (!slot)
+		return -EBUSY;
+	copy = json_copy((json_t *)request);
+	f.guest_id = ++z->next_guest_id;
+	f.generation = link_generation(z->link);
+	f.deadline_ns = zone_now_ns(z) + GUEST_ANSWER_NS;
+	json_object_set_new(copy, "id", json_integer((json_int_t)f.guest_id));
+	r = ports_say(z->ports, copy);
+	if (r == 0)
+		*slot = f;
+	return r;
+}
+
+static void refuse_forward(struct zone *z, json_int_t id, int r)
+{
+	const char *why = r == -ENOTCONN		? "the guest is not there (yet)"
+			  : r == -EBUSY || r == -EAGAIN ? "too many requests wait for the guest"
+			  : r == -EMSGSIZE		? "the request is too long for the guest"
+							: "the guest could not be asked";
+
+	link_refuse(z->link, id, NULL, r, why);
+}
+
+static void forward_request(struct zone *z, json_int_t id, const json_t *request)
+{
+	int r = forward(z, (struct forward){.link_id = id}, request);
+
+	if (r < 0)
+		refuse_forward(z, id, r);
+}
+
+static void end_forward(struct zone *z, struct forward *slot, const json_t *answer, int code)
+{
+	struct forward f = *slot;
+	json_t *fields = answer ? json_copy_within(answer, &answer_limits) : NULL;
+	bool ok = answer && json_is_true(json_object_get(answer, "ok"));
+
+	*slot = (struct forward){0};
+	if (ok && f.online) {
+		z->online = f.online;
+		zone_state_changed(z);
+	}
+	if (f.silent && !ok)
+		zone_notice(z, "guest", "the guest refused what it is to run");
+	if (f.silent || f.generation != link_generation(z->link)) {
+		json_decref(fields);
+	} else if (ok) {
+		link_answer(z->link, f.link_id, fields);
+	} else {
+		const json_t *error = json_object_get(answer, "error");
+		const char *text = json_string_value(json_object_get(error, "message"));
+		const char *name = json_string_value(json_object_get(error, "name"));
+
+		/* The guest's own code, where it is one that czd knows. */
+		for (int known = 1; answer && name && known < 134; known++) {
+			if (strcmp(name, error_name(known)) == 0)
+				code = -known;
+		}
+		json_decref(fields);
+		link_refuse(z->link, f.link_id, NULL, code,
+			    text ? text : "the guest did not answer");
+	}
+}
+
+void zone_answer(struct zone *z, const json_t *message)
+{
+	json_int_t id = json_integer_value(json_object_get(message, "id"));
+	struct forward *f = id > 0 ? forward_find(z, (uint64_t)id) : NULL;
+
+	if (f)
+		end_forward(z, f, message, -EIO);
+}
+
+void zone_expire(struct zone *z)
+{
+	uint64_t now_ns = zone_now_ns(z);
+
+	for (size_t i = 0; i < FORWARD_MAX; i++) {
+		if (z->forward[i].guest_id && now_ns >= z->forward[i].deadline_ns)
+			end_forward(z, &z->forward[i], NULL, -ETIMEDOUT);
+	}
+	zone_check_memory(z);
+}
+
+int zone_apply_again(struct zone *z)
+{
+	json_t *spec = NULL;
+	int r;
+
+	if (!z->apply) {
+		spec = zone_spec_json(&z->launch->spec);
+		z->apply = json_pack("{s:s,s:O*,s:O*}", "do", "apply", "apps",
+				     json_object_get(spec, "apps"), "sched",
+				     json_object_get(spec, "scheduler"));
+		json_decref(spec);
+	}
+	if (!z->apply)
+		return -ENOMEM;
+	r = forward(z, (struct forward){.silent = true}, z->apply);
+	return r;
+}
+
+/* --- memory -------------------------------------------------------------------------------- */
+
+static void end_memory(struct zone *z, int code)
+{
+	json_t *fields = json_pack("{s:I}", "bytes", (json_int_t)z->memory.balloon);
+
+	z->want_memory.waiting = false;
+	if (z->want_memory.generation != link_generation(z->link))
+		json_decref(fields);
+	else if (code == 0)
+		link_answer(z->link, z->want_memory.link_id, fields);
+	else
+		link_refuse(z->link, z->want_memory.link_id, fields, code,
+			    code == -ETIMEDOUT ? "the guest did not give or take that much in time"
+					       : "another memory request came");
+}
+
+void zone_check_memory(struct zone *z)
+{
+	uint64_t has = z->memory.balloon, wants = z->want_memory.bytes;
+
+	if (!z->want_memory.waiting)
+		return;
+	if ((has > wants ? has - wants : wants - has) <= MEMORY_CLOSE)
+		end_memory(z, 0);
+	else if (zone_now_ns(z) >= z->want_memory.deadline_ns)
+		end_memory(z, -ETIMEDOUT);
+}
+
+static void do_memory(struct zone *z, json_int_t id, const json_t *request)
+{
+	json_int_t bytes = json_integer_value(json_object_get(request, "bytes"));
+	int r;
+
+	if (bytes < (json_int_t)MEMORY_MIN ||
+	    (uint64_t)bytes > vm_memory_max_bytes(&z->launch->spec)) {
+		link_refuse(z->link, id, NULL, -ERANGE,
+			    "memory goes from 32 MiB to the zone's memory_max without a reboot");
+		return;
+	}
+	r = z->backend->set_memory(z->machine, (uint64_t)bytes);
+	if (r < 0) {
+		link_refuse(z->link, id, NULL, r, "QEMU does not take commands now");
+		return;
+	}
+	if (z->want_memory.waiting)
+		end_memory(z, -ECANCELED);
+	z->want_memory.waiting = true;
+	z->want_memory.link_id = id;
+	z->want_memory.generation = link_generation(z->link);
+	z->want_memory.bytes = (uint64_t)bytes;
+	z->want_memory.deadline_ns = zone_now_ns(z) + MEMORY_ANSWER_NS;
+}
+
+/* --- the rest ------------------------------------------------------------------------------ */
+
+static void do_hello(struct zone *z, json_int_t id, const json_t *request)
+{
+	link_answer(z->link, id, zone_state_json(z));
+}
+
+static void do_stats(struct zone *z, json_int_t id, const json_t *request)
+{
+	link_answer(z->link, id, zone_stats_json(z));
+}
+
+static void do_power_down(struct zone *z, json_int_t id, const json_t *request)
+{
+	json_int_t grace = json_integer_value(json_object_get(request, "grace_ms"));
+
+	link_answer(z->link, id, NULL);
+	zone_power_down(z, grace > 0 ? (uint64_t)grace : 0);
+}
+
+static void do_vcpus(struct zone *z, json_int_t id, const json_t *request)
+{
+	json_int_t online = json_integer_value(json_object_get(request, "online"));
+	int r;
+
+	if (online < 1 || online > vm_vcpus_max(&z->launch->spec)) {
+		link_refuse(z->link, id, NULL, -ERANGE,
+			    "vCPUs go from 1 to the zone's vcpus_max without a reboot");
+		return;
+	}
+	r = forward(z, (struct forward){.link_id = id, .online = (uint32_t)online}, request);
+	if (r < 0)
+		refuse_forward(z, id, r);
+}
+
+static void do_apply(struct zone *z, json_int_t id, const json_t *request)
+{
+	json_decref(z->apply);
+	z->apply = json_deep_copy(request);
+	forward_request(z, id, request);
+}
+
+void zone_request(void *arg, json_int_t id, const char *what, const json_t *request)
+{
+	static const struct {
+		const char *what;
+		void (*take)(struct zone *z, json_int_t id, const json_t *request);
+	} table[] = {
+	    {"hello", do_hello},	   {"stats", do_stats},
+	    {"power-down", do_power_down}, {"memory", do_memory},
+	    {"vcpus", do_vcpus},	   {"apply", do_apply},
+	    {"sched", forward_request},	   {"sched-stats", forward_request},
+	    {"app", forward_request},	   {"sched-task", forward_request},
+	};
+	struct zone *z = arg;
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		if (strcmp(table[i].what, what) == 0) {
+			table[i].take(z, id, request);
+			return;
+		}
+	}
+	link_refuse(z->link, id, NULL, -EOPNOTSUPP, "no such request");
+}

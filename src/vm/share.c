@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/share.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <linux/mount.h>
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/parse.h"
+#include "base/str.h"
+#include "vm/privs.h"
+
+#define ACCOUNTS_MAX 65536
+
+const struct share_entry share_host[] = {
+    {"usr", SHARE_TREE},
+    {"bin", SHARE_TREE},
+    {"sbin", SHARE_TREE},
+    {"lib", SHARE_TREE},
+    {"lib32", SHARE_TREE},
+    {"lib64", SHARE_TREE},
+    {"libx32", SHARE_TREE},
+    {"etc/alternatives", SHARE_TREE},
+    {"etc/ca-certificates", SHARE_TREE},
+    {"etc/ssl/certs", SHARE_TREE},
+    {"etc/ld.so.conf.d", SHARE_TREE},
+    {"etc/terminfo", SHARE_TREE},
+    {"etc/ld.so.cache", SHARE_FILE},
+    {"etc/ld.so.conf", SHARE_FILE},
+    {"etc/ssl/openssl.cnf", SHARE_FILE},
+    {"etc/nsswitch.conf", SHARE_FILE},
+    {"etc/protocols", SHARE_FILE},
+    {"etc/services", SHARE_FILE},
+    {"etc/localtime", SHARE_FILE},
+    {"etc/timezone", SHARE_FILE},
+    {"etc/os-release", SHARE_FILE},
+    {"etc/debian_version", SHARE_FILE},
+    {"etc/mime.types", SHARE_FILE},
+    {"etc/profile", SHARE_FILE},
+    {"etc/passwd", SHARE_ACCOUNTS},
+    {"etc/group", SHARE_ACCOUNTS},
+};
+const size_t share_host_nr = ARRAY_SIZE(share_host);
+
+/* Where a guest mounts its own: empty folders, for nothing can be made in the tree later. */
+static const char *const mount_points[] = {"proc", "sys", "dev",  "run",
+					   "tmp",  "var", "root", "mnt"};
+
+/* "name:password:id:rest" */
+static bool account_shared(char *line, char *fields[4])
+{
+	uint32_t id;
+
+	for (int i = 0; i < 4; i++) {
+		fields[i] = i < 3 ? strsep(&line, ":") : line;
+		if (!fields[i])
+			return false;
+	}
+	return *fields[0] && parse_u32(fields[2], &id) == 0 && (id < 1000 || id == 65534);
+}
+
+int share_accounts(const char *text, char *ret, size_t size)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	char *rest = copy, *line, *f[4];
+	size_t len = 0;
+
+	if (!copy)
+		return -ENOMEM;
+	ret[0] = 0;
+	while ((line = strsep(&rest, "\n"))) {
+		int n;
+
+		if (!account_shared(line, f))
+			continue;
+		n = snprintf(ret + len, size - len, "%s:x:%s:%s\n", f[0], f[2], f[3]);
+		if (n < 0 || (size_t)n >= size - len)
+			return -E2BIG;
+		len += (size_t)n;
+	}
+	return 0;
+}
+
+/* --- in the namespace, as root ------------------------------------------------------------- */
+
+static int make_parents(int root, const char *path)
+{
+	char above[256];
+
+	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+		snprintf(above, sizeof(above), "%.*s", (int)(slash - path), path);
+		if (mkdirat(root, above, 0755) < 0 && errno != EEXIST)
+			return -errno;
+	}
+	return 0;
+}
+
+/* A copy of the tree at `from`, whole and read only, attached to the place `to` below root. */
+static int bind_tree(int from, int root, const char *to)
+{
+	struct mount_attr attr = {
+	    .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+	    .propagation = MS_PRIVATE,
+	};
+	_cleanup_close_ int tree =
+	    (int)syscall(SYS_open_tree, from, "",
+			 AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (tree < 0 ||
+	    syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr,
+		    sizeof(attr)) < 0 ||
+	    syscall(SYS_move_mount, tree, "", root, to, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return -errno;
+	return 0;
+}
+
+static int put_tree(int root, const char *path)
+{
+	char full[260];
+	_cleanup_close_ int from = -1;
+
+	snprintf(full, sizeof(full), "/%s", path);
+	from = open(full, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (from < 0)
+		return -errno;
+	if (mkdirat(root, path, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	return bind_tree(from, root, path);
+}
+
+/* As bytes of the tree's own, so that nobody needs a mount for a small file. */
+static int put_text(int root, const char *path, const char *text)
+{
+	return write_file_atomic(root, path, text, strlen(text), 0644);
+}
+
+static int put_link(int root, const char *path)
+{
+	char full[260], target[512];
+	ssize_t n;
+
+	snprintf(full, sizeof(full), "/%s", path);
+	n = readlink(full, target, sizeof(target) - 1);
+	if (n < 0)
+		return -errno;
+	target[n] = 0;
+	return symlinkat(target, root, path) < 0 ? -errno : 0;
+}
+
+static int put_file(int root, const struct share_entry *e)
+{
+	_cleanup_free_ char *text = malloc(4 * ACCOUNTS_MAX), *kept = malloc(ACCOUNTS_MAX);
+	struct stat st;
+	char full[260];
+	ssize_t n;
+	int r;
+
+	snprintf(full, sizeof(full), "/%s", e->path);
+	/* Only what everybody on the host may read. */
+	if (stat(full, &st) < 0 || !S_ISREG(st.st_mode) || !(st.st_mode & S_IROTH))
+		return -ENOENT;
+	if (!text || !kept)
+		return -ENOMEM;
+	n = read_file_at(AT_FDCWD, full, text,
+			 e->kind == SHARE_ACCOUNTS ? ACCOUNTS_MAX : 4 * ACCOUNTS_MAX);
+	if (n < 0)
+		return (int)n;
+	if (e->kind != SHARE_ACCOUNTS)
+		return write_file_atomic(root, e->path, text, (size_t)n, 0644);
+	r = share_accounts(text, kept, ACCOUNTS_MAX);
+	return r < 0 ? r : put_text(root, e->path, kept);
+}
+
+static int put_entry(int root, const struct share_entry *e)
+{
+	int r = make_parents(root, e->path);
+
+	if (r < 0)
+		return r;
+	if (e->kind != SHARE_TREE)
+		return put_file(root, e);
+	/* /bin and kin are links on a merged /usr */
+	r = put_link(root, e->path);
+	return r == -EINVAL ? put_tree(root, e->path) : r;
+}
+
+static int put_host(int root, struct error *reterr)
+{
+	for (size_t i = 0; i < share_host_nr; i++) {
+		int r = put_entry(root, &share_host[i]);
+
+		/* Not every host has everything, and a strange file is no reason to fail. */
+		if (r < 0 && r != -ENOENT && r != -E2BIG && r != -ENOTDIR)
+			return error_errno(reterr, r, "share /%s", share_host[i].path);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(mount_points); i++) {
+		if (mkdirat(root, mount_points[i], 0755) < 0)
+			return error_errno(reterr, -errno, "make /%s of the shared tree",
+					   mount_points[i]);
+	}
+	return 0;
+}
+
+/* The tree, at `place` in a mount namespace of this process alone. */
+static int build_tree(const char *place, const char *dir, struct error *reterr)
+{
+	_cleanup_close_ int from = dir ? open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	_cleanup_close_ int root = -1;
+	int r;
+
+	if (dir && from < 0)
+		return error_errno(reterr, -errno, "open the rootfs %s", dir);
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return error_errno(reterr, -errno, "a mount namespace for the shared tree");
+	if (dir) {
+		r = bind_tree(from, AT_FDCWD, place);
+		return r < 0 ? error_errno(reterr, r, "share %s", dir) : 0;
+	}
+	if (mount("cz-root", place, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=4m") < 0)
+		return error_errno(reterr, -errno, "a place for the shared tree");
+	root = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return error_errno(reterr, -errno, "open the shared tree");
+	r = put_host(root, reterr);
+	if (r < 0)
+		return r;
+	if (mount(NULL, place, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV,
+		  NULL) < 0)
+		return error_errno(reterr, -errno, "make the shared tree read only");
+	return 0;
+}
+
+/* --- virtiofsd ----------------------------------------------------------------------------- */
+
+static void child_main(const struct launch *l, const char *place, const char *dir, int listener,
+		       pid_t parent)
+{
+	struct error e = {0};
+	char fd[32], source[600];
+	/* Reading what all may read takes no rights; chroot is for the sandbox, and given up after.
+	 */
+	char *argv[] = {
+	    "virtiofsd",
+	    fd,
+	    "-o",
+	    source,
+	    "-o",
+	    "sandbox=chroot",
+	    "-o",
+	    "cache=auto",
+	    "-o",
+	    "no_writeback,no_flock,no_posix_lock",
+	    "-o",
+	    "log_level=err",
+	    "-o",
+	    "modcaps=-dac_override:-dac_read_search:-chown:-fowner:-mknod:-setfcap:-fsetid",
+	    "--thread-pool-size=0",
+	    NULL};
+	char *environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C", NULL};
+
+	privs_die_with(parent);
+	snprintf(fd, sizeof(fd), "--fd=%d", listener);
+	snprintf(source, sizeof(source), "source=%s", place);
+	if (build_tree(place, dir, &e) < 0) {
+		dprintf(STDERR_FILENO, "<3>the shared root file system: %s\n", e.msg);
+		_exit(125);
+	}
+	fcntl(listener, F_SETFD, 0);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	execve(l->virtiofsd, argv, environment);
+	dprintf(STDERR_FILENO, "<3>virtiofsd can't be started: %s\n", strerror(errno));
+	_exit(127);
+}
+
+/* A listening socket without a name in the file system, and a connection to it. */
+static int socket_pair_by_name(int *ret_listener, int *ret_client)
+{
+	_cleanup_close_ int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	_cleanup_close_ int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	socklen_t len = sizeof(sa_family_t);
+
+	/* The kernel picks an unused abstract name. The first connection is ours: virtiofsd takes
+	 * one only, and closes the socket then. */
+	if (listener < 0 || client < 0 || bind(listener, (struct sockaddr *)&name, len) < 0)
+		return -errno;
+	len = sizeof(name);
+	if (getsockname(listener, (struct sockaddr *)&name, &len) < 0 || listen(listener, 1) < 0 ||
+	    connect(client, (struct sockaddr *)&name, len) < 0)
+		return -errno;
+	*ret_listener = TAKE_FD(listener);
+	*ret_client = TAKE_FD(client);
+	return 0;
+}
+
+int share_start(const struct launch *l, const char *dir, int *ret_fd, struct error *reterr)
+{
+	_cleanup_close_ int listener = -1, client = -1;
+	char place[512];
+	pid_t parent = getpid(), pid;
+	int r = str_printf(place, sizeof(place), "%s/private", l->run);
+
+	if (!l->virtiofsd) {
+		r = error_set(reterr, -ENOENT,
+			      "there is no virtiofsd, which a shared rootfs needs");
+		error_hint(reterr,
+			   "install it (Debian: qemu-system-common or virtiofsd), or use an image");
+		return r;
+	}
+	/* virtiofsd reads its options as a list */
+	if (r < 0 || strchr(place, ','))
+		return error_set(reterr, -EINVAL,
+				 "the run directory's name is too long or has commas");
+	r = socket_pair_by_name(&listener, &client);
+	if (r < 0)
+		return error_errno(reterr, r, "a socket for virtiofsd");
+	pid = fork();
+	if (pid == 0)
+		child_main(l, place, dir, listener, parent);
+	if (pid < 0)
+		return error_errno(reterr, -errno, "fork");
+	*ret_fd = TAKE_FD(client);
+	return 0;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The tree that a guest shares, and virtiofsd that serves it. The tree is put together by read-only
+ * bind mounts in a mount namespace of virtiofsd's own, which is all that virtiofsd sees: what is
+ * not in it can't be read, and nothing can be written, whatever guest or virtiofsd try.
+ */
+#pragma once
+#include <stddef.h>
+#include "base/error.h"
+#include "vm/launch.h"
+
+/* Of rootfs `host`: what of the host is in the tree, paths from the root. */
+struct share_entry {
+	const char *path;
+	enum {
+		SHARE_TREE,
+		SHARE_FILE,
+		SHARE_ACCOUNTS
+	} kind; /* accounts: system's only, no hashes */
+};
+extern const struct share_entry share_host[];
+extern const size_t share_host_nr;
+/* The lines of /etc/passwd or /etc/group that a guest gets: ids below 1000 and nobody's, and no
+ * password. */
+must_check int share_accounts(const char *text, char *ret, size_t size);
+
+/*
+ * Starts virtiofsd as a child that dies with us or with QEMU, and returns the connection for QEMU.
+ * Root. The tree is `dir` (a folder), or with NULL the host's.
+ */
+must_check int share_start(const struct launch *l, const char *dir, int *ret_fd,
+			   struct error *reterr);

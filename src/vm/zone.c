@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/zone.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "spec/zone-spec-io.h"
+#include "vm/json.h"
+
+#define TICK_USEC	 1000000
+#define GUEST_LINES_MAX	 100 /* a second */
+#define GRACE_DEFAULT_MS 10000
+#define GRACE_MAX_MS	 600000
+
+static const char *const state_names[] = {"starting", "booting", "running", "stopping"};
+static const struct json_limits guest_limits = {.depth = 6, .items = 64, .text_bytes = 512};
+
+uint64_t zone_now_ns(const struct zone *z)
+{
+	uint64_t usec = 0;
+
+	sd_event_now(z->loop, CLOCK_MONOTONIC, &usec);
+	return usec * 1000;
+}
+
+/* --- what czd is told ---------------------------------------------------------------------- */
+
+static json_t *vcpus_json(struct zone *z)
+{
+	struct vm_vcpu vcpus[ZONE_VCPUS_MAX];
+	size_t n = z->machine ? z->backend->vcpus(z->machine, vcpus) : 0;
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_pack("{s:i,s:i,s:b}", "cpu", (int)vcpus[i].cpu,
+						      "tid", (int)vcpus[i].tid, "online",
+						      vcpus[i].cpu < z->online));
+	return list;
+}
+
+json_t *zone_state_json(struct zone *z)
+{
+	json_t *boot = z->boot_ms ? json_integer((json_int_t)z->boot_ms) : json_null();
+
+	return json_pack("{s:s,s:s,s:s,s:s,s:i,s:o,s:o,s:O}", "event", "state", "state",
+			 state_names[z->state], "accel", z->kvm ? "kvm" : "tcg", "accel_why",
+			 z->accel_why, "qemu_pid",
+			 z->machine ? (int)z->backend->pid(z->machine) : 0, "vcpus", vcpus_json(z),
+			 "boot_ms", boot, "guest", z->guest);
+}
+
+json_t *zone_stats_json(struct zone *z)
+{
+	json_t *stats = json_copy(z->stats);
+
+	json_object_set_new(stats, "event", json_string("stats"));
+	json_object_set_new(stats, "at_ns", json_integer((json_int_t)zone_now_ns(z)));
+	json_object_set_new(stats, "memory",
+			    json_pack("{s:I,s:I,s:I}", "balloon_bytes",
+				      (json_int_t)z->memory.balloon, "free_bytes",
+				      (json_int_t)z->memory.free, "available_bytes",
+				      (json_int_t)z->memory.available));
+	json_object_set_new(stats, "dropped_lines", json_integer((json_int_t)z->dropped_total));
+	return stats;
+}
+
+void zone_state_changed(struct zone *z)
+{
+	link_event(z->link, zone_state_json(z));
+}
+
+void zone_notice(struct zone *z, const char *kind, const char *text)
+{
+	char shown[512];
+
+	log_notice("%s: %s", kind, str_escape(shown, sizeof(shown), text));
+	link_event(z->link,
+		   json_pack("{s:s,s:s,s:s}", "event", "notice", "kind", kind, "text", shown));
+}
+
+/* --- the way down -------------------------------------------------------------------------- */
+
+static int ask_guest(struct zone *z)
+{
+	return ports_say(z->ports, json_pack("{s:I,s:s,s:I}", "id", (json_int_t)++z->next_guest_id,
+					     "do", "power-down", "grace_ms",
+					     (json_int_t)(z->grace_ns / 1000000 / 2)));
+}
+
+/* Each step has its share of the grace; one that can't be taken costs no time. */
+static int step_down(sd_event_source *source, uint64_t now_usec, void *arg)
+{
+	struct zone *z = arg;
+	uint64_t wait_ns = z->grace_ns;
+	int r = -ENOTCONN;
+
+	while (r < 0) {
+		switch (z->step++) {
+		case 0:
+			r = ask_guest(z);
+			wait_ns = z->grace_ns / 4 * 3;
+			break;
+		case 1:
+			r = z->backend->power_button(z->machine);
+			wait_ns = z->grace_ns / 4;
+			break;
+		case 2:
+			r = z->backend->quit(z->machine);
+			wait_ns = 2000000000ull;
+			break;
+		default:
+			z->backend->kill(z->machine);
+			return 0;
+		}
+	}
+	sd_event_source_set_time_relative(source, wait_ns / 1000);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* Asked again with less grace, the shorter one holds. */
+void zone_power_down(struct zone *z, uint64_t grace_ms)
+{
+	z->grace_ns = (grace_ms < GRACE_MAX_MS ? grace_ms : GRACE_MAX_MS) * 1000000;
+	if (z->state == VM_STOPPING && z->step > 1)
+		return;
+	z->state = VM_STOPPING;
+	z->step = grace_ms ? 0 : 2;
+	zone_state_changed(z);
+	sd_event_source_set_time_relative(z->escalation, 0);
+	sd_event_source_set_enabled(z->escalation, SD_EVENT_ONESHOT);
+}
+
+static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *arg)
+{
+	zone_power_down(arg, GRACE_DEFAULT_MS);
+	return 0;
+}
+
+/* --- the machine --------------------------------------------------------------------------- */
+
+static void on_ready(void *arg)
+{
+	struct zone *z = arg;
+	uint64_t bytes = vm_memory_bytes(&z->launch->spec);
+
+	if (z->state == VM_STARTING)
+		z->state = VM_BOOTING;
+	/* The guest's driver takes it up when it comes. */
+	if (bytes < vm_memory_max_bytes(&z->launch->spec) &&
+	    z->backend->set_memory(z->machine, bytes) < 0)
+		zone_notice(z, "channel", "the balloon could not be set");
+	zone_state_changed(z);
+}
+
+static void on_memory(void *arg, const struct vm_memory *m)
+{
+	struct zone *z = arg;
+
+	z->memory = *m;
+	zone_check_memory(z);
+}
+
+static void on_port(void *arg, enum channel_port port, bool open)
+{
+	if (open)
+		ports_restart(((struct zone *)arg)->ports, port);
+}
+
+static void on_ended(void *arg, enum vm_end how, const char *text)
+{
+	static const char *const words[] = {
+	    [VM_END_OFF] = "the guest switched itself off",
+	    [VM_END_QUIT] = "QEMU was told to quit",
+	    [VM_END_RESET] = "the guest reset itself",
+	    [VM_END_PANIC] = "the guest's kernel panicked",
+	    [VM_END_DIED] = "QEMU died",
+	};
+	struct zone *z = arg;
+	bool wanted = z->state == VM_STOPPING;
+	char line[256];
+
+	snprintf(line, sizeof(line), "%s (%s)%s", words[how], text, wanted ? ", as asked" : "");
+	z->exit_code = wanted || how == VM_END_OFF ? 0 : 1;
+	z->state = VM_STOPPING;
+	zone_notice(z, "guest", line);
+	sd_event_exit(z->loop, z->exit_code);
+}
+
+/* --- the guest ----------------------------------------------------------------------------- */
+
+static void on_guest_ready(struct zone *z, const json_t *message)
+{
+	json_int_t online = json_integer_value(json_object_get(message, "online"));
+	json_t *guest = json_copy_within(message, &guest_limits);
+
+	if (!guest)
+		return;
+	json_object_del(guest, "event");
+	json_decref(z->guest);
+	z->guest = guest;
+	if (online > 0 && online <= ZONE_VCPUS_MAX)
+		z->online = (uint32_t)online;
+	if (!z->boot_ms)
+		z->boot_ms = (zone_now_ns(z) - z->start_ns) / 1000000;
+	if (z->state < VM_STOPPING)
+		z->state = VM_RUNNING;
+	zone_state_changed(z);
+	if (zone_apply_again(z) < 0)
+		zone_notice(z, "channel", "the guest could not be told what to run");
+}
+
+static void on_guest_stats(struct zone *z, const json_t *message)
+{
+	json_t *stats = json_copy_within(message, &guest_limits);
+
+	if (!stats)
+		return;
+	json_decref(z->stats);
+	z->stats = stats;
+	link_event(z->link, zone_stats_json(z));
+}
+
+static void on_guest_notice(struct zone *z, const json_t *message)
+{
+	static const char *const kinds[] = {"sched", "app", "guest", "channel"};
+	const char *kind = json_string_value(json_object_get(message, "kind"));
+	const char *text = json_string_value(json_object_get(message, "text"));
+
+	for (size_t i = 0; kind && text && i < ARRAY_SIZE(kinds); i++) {
+		if (strcmp(kind, kinds[i]) == 0)
+			zone_notice(z, kinds[i], text);
+	}
+}
+
+static void on_control(struct zone *z, const struct channel_frame *f)
+{
+	static const struct {
+		const char *event;
+		void (*take)(struct zone *z, const json_t *message);
+	} takers[] = {
+	    {"ready", on_guest_ready}, {"stats", on_guest_stats}, {"notice", on_guest_notice}};
+	const char *event;
+	json_t *message;
+	int r = 0;
+
+	if (f->type != CHANNEL_MESSAGE)
+		return;
+	message = z->said++ < GUEST_LINES_MAX ? json_line_parse(f->data, f->len, &r) : NULL;
+	if (!message) {
+		z->dropped_total++;
+		return;
+	}
+	event = json_string_value(json_object_get(message, "event"));
+	if (!event)
+		zone_answer(z, message);
+	for (size_t i = 0; event && i < ARRAY_SIZE(takers); i++) {
+		if (strcmp(event, takers[i].event) == 0)
+			takers[i].take(z, message);
+	}
+	json_decref(message);
+}
+
+static void on_frame(void *arg, enum channel_port port, const struct channel_frame *f)
+{
+	struct zone *z = arg;
+
+	if (port == CHANNEL_TERM) {
+		terms_frame(z->terms, f);
+		return;
+	}
+	if (port == CHANNEL_LOG)
+		logs_frame(z->logs, f);
+	else
+		on_control(z, f);
+	ports_consumed(z->ports, port, f->stream, f->len);
+}
+
+static void on_session(void *arg, enum channel_port port)
+{
+	struct zone *z = arg;
+
+	if (port == CHANNEL_TERM)
+		terms_session(z->terms);
+	else if (port == CHANNEL_LOG)
+		logs_session(z->logs);
+}
+
+static void on_room(void *arg, enum channel_port port)
+{
+	if (port == CHANNEL_TERM)
+		terms_room(((struct zone *)arg)->terms);
+}
+
+/* --- start and end ------------------------------------------------------------------------- */
+
+static int on_tick(sd_event_source *s, uint64_t now_usec, void *arg)
+{
+	struct zone *z = arg;
+
+	z->said = 0;
+	ports_tick(z->ports);
+	z->backend->poll(z->machine);
+	zone_expire(z);
+	sd_event_source_set_time_relative(s, TICK_USEC);
+	return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
+static int add_sources(struct zone *z)
+{
+	static const int signals[] = {SIGTERM, SIGINT};
+	sigset_t child;
+	int r;
+
+	/* sd-event wants it so */
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	if (sigprocmask(SIG_BLOCK, &child, NULL) < 0)
+		return -errno;
+	r = sd_event_add_time_relative(z->loop, &z->tick, CLOCK_MONOTONIC, TICK_USEC, 0, on_tick,
+				       z);
+
+	if (r >= 0)
+		r = sd_event_add_time_relative(z->loop, &z->escalation, CLOCK_MONOTONIC, 0, 0,
+					       step_down, z);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(z->escalation, SD_EVENT_OFF);
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(signals); i++)
+		r = sd_event_add_signal(z->loop, NULL, signals[i] | SD_EVENT_SIGNAL_PROCMASK,
+					on_signal, z);
+	return r;
+}
+
+/* The machine's ends go to the plan, ours to the zone. */
+static int open_channels(struct zone *z, const struct zone_start *start)
+{
+	const struct ports_events events = {z, on_session, on_frame, on_room};
+	int ours[CHANNEL_NR + 1], *theirs[CHANNEL_NR + 1], r = 0;
+	size_t n = 0;
+
+	for (; n <= CHANNEL_NR; n++) {
+		int pair[2];
+
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+			return -errno;
+		theirs[n] = n < CHANNEL_NR ? &start->plan->port[n] : &start->plan->console;
+		ours[n] = pair[0];
+		*theirs[n] = pair[1];
+	}
+	r = ports_new(z->loop, z->launch->nonce, ours, &events, &z->ports);
+	if (r == 0)
+		r = logs_new(z->loop, start->log_dir, ours[CHANNEL_NR], &z->logs);
+	if (r == 0)
+		r = terms_new(z->loop, start->term_listener, z->ports, &z->terms);
+	if (r == 0)
+		r = link_new(z->loop, start->link_listener, zone_request, z, &z->link);
+	return r;
+}
+
+static int zone_open(struct zone *z, const struct zone_start *start, struct error *reterr)
+{
+	const struct vm_events events = {z, on_ready, on_memory, on_port, on_ended};
+	int r = sd_event_new(&z->loop);
+
+	if (r >= 0)
+		r = add_sources(z);
+	if (r >= 0)
+		r = open_channels(z, start);
+	if (r < 0)
+		return error_errno(reterr, r, "set up the event loop");
+	z->start_ns = zone_now_ns(z);
+	return z->backend->start(z->loop, start->plan, start->program, &events, &z->machine,
+				 reterr);
+}
+
+static void zone_close(struct zone *z)
+{
+	if (z->machine)
+		z->backend->free(z->machine);
+	if (z->link)
+		link_flush(z->link);
+	link_free(z->link);
+	terms_free(z->terms);
+	logs_free(z->logs);
+	ports_free(z->ports);
+	sd_event_source_disable_unref(z->tick);
+	sd_event_source_disable_unref(z->escalation);
+	sd_event_unref(z->loop);
+	json_decref(z->guest);
+	json_decref(z->stats);
+	json_decref(z->apply);
+}
+
+int zone_run(const struct launch *l, const struct zone_start *start, struct error *reterr)
+{
+	struct zone z = {.launch = l, .backend = &vm_backend_qemu, .kvm = start->kvm};
+	int r;
+
+	z.online = vm_vcpus(&l->spec);
+	z.guest = json_null();
+	z.stats = json_object();
+	str_copy(z.accel_why, sizeof(z.accel_why), start->accel_why);
+	r = zone_open(&z, start, reterr);
+	if (r >= 0) {
+		log_info("zone %s: QEMU %d started with %s (%s)", l->name,
+			 (int)z.backend->pid(z.machine), z.kvm ? "KVM" : "TCG", z.accel_why);
+		r = sd_event_loop(z.loop);
+		if (r < 0)
+			error_errno(reterr, r, "the event loop");
+	}
+	zone_close(&z);
+	return r;
+}

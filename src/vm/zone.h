@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* One zone's life in cz-vm, after root is given up: the machine, the guest and czd's link meet
+ * here. */
+#pragma once
+#include <stdbool.h>
+#include <jansson.h>
+#include <systemd/sd-event.h>
+#include "vm/backend.h"
+#include "vm/launch.h"
+#include "vm/link.h"
+#include "vm/logs.h"
+#include "vm/ports.h"
+#include "vm/term.h"
+
+enum vm_state { VM_STARTING, VM_BOOTING, VM_RUNNING, VM_STOPPING };
+#define FORWARD_MAX 32
+
+struct forward {	   /* a request of czd's that the guest has */
+	uint64_t guest_id; /* 0: free */
+	uint64_t generation, deadline_ns;
+	json_int_t link_id;
+	uint32_t online; /* of a `vcpus` request */
+	bool silent;	 /* ours, not czd's */
+};
+
+struct zone {
+	const struct launch *launch;
+	sd_event *loop;
+	sd_event_source *tick, *escalation;
+	const struct vm_backend *backend;
+	void *machine;
+	struct ports *ports;
+	struct logs *logs;
+	struct terms *terms;
+	struct link *link;
+
+	enum vm_state state;
+	bool kvm;
+	char accel_why[256];
+	uint64_t start_ns, boot_ms; /* 0: not booted yet */
+	uint32_t online;
+	struct vm_memory memory;
+	json_t *guest, *stats, *apply; /* last ready, last stats, last apply; owned */
+
+	struct forward forward[FORWARD_MAX];
+	uint64_t next_guest_id;
+	struct { /* the one `memory` request that waits */
+		bool waiting;
+		json_int_t link_id;
+		uint64_t generation, bytes, deadline_ns;
+	} want_memory;
+	unsigned int said; /* control messages of the guest this second */
+	uint64_t dropped_total;
+
+	unsigned int step; /* of the way down */
+	uint64_t grace_ns;
+	int exit_code;
+};
+
+uint64_t zone_now_ns(const struct zone *z);
+json_t *zone_state_json(struct zone *z);
+json_t *zone_stats_json(struct zone *z);
+void zone_state_changed(struct zone *z);
+void zone_notice(struct zone *z, const char *kind, const char *text);
+void zone_power_down(struct zone *z, uint64_t grace_ms);
+
+/* requests.c */
+void zone_request(void *arg, json_int_t id, const char *what, const json_t *request);
+void zone_answer(struct zone *z, const json_t *message); /* of the guest's */
+void zone_check_memory(struct zone *z);
+void zone_expire(struct zone *z);
+int zone_apply_again(struct zone *z); /* what the guest is to run, after a new session */
+
+struct zone_start {
+	int log_dir, link_listener, term_listener, program; /* taken */
+	struct qemu_plan *plan;				    /* its fds are taken */
+	bool kvm;
+	const char *accel_why;
+};
+/* Runs the zone until its machine is gone. The process's exit code, or -Exxx: it did not start. */
+must_check int zone_run(const struct launch *l, const struct zone_start *start,
+			struct error *reterr);
