@@ -1,37 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <string.h>
+#include "cli/errors.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
 
 #include <fcntl.h>
-#include "base/str.h"
 #include "model/action.h"
 #include "spec/spec.h"
-
-static json_t *errors_json(const struct error_list *errs)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < errs->nr; i++) {
-		char shown[sizeof(errs->items[i].text)];
-
-		str_escape(shown, sizeof(shown), errs->items[i].text);
-		json_array_append_new(
-		    list, json_pack("{s:i, s:s}", "line", (int)errs->items[i].line, "text", shown));
-	}
-	return list;
-}
-
-static void print_errors(const struct error_list *errs)
-{
-	char shown[sizeof(errs->items[0].text)];
-
-	for (size_t i = 0; i < errs->nr; i++)
-		fprintf(stderr, "%s\n", str_escape(shown, sizeof(shown), errs->items[i].text));
-	if (errs->total > errs->nr)
-		fprintf(stderr, "... and %zu more\n", errs->total - errs->nr);
-}
 
 static int check_run(struct cli *cli, const struct args *args)
 {
@@ -48,7 +24,7 @@ static int check_run(struct cli *cli, const struct args *args)
 				 "errors", errors_json(&errs));
 		cli_print_json(data);
 	} else if (r < 0) {
-		print_errors(&errs);
+		errors_print(&errs, "");
 	} else {
 		out_paragraph(&cli->out, 0, STYLE_GOOD, "%s is good: mode %s, %s.", path,
 			      guard_mode_name(config.guard.mode),

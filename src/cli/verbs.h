@@ -23,6 +23,7 @@
 	X(probes)                                                                                  \
 	X(doctor)                                                                                  \
 	X(check)                                                                                   \
+	X(spec)                                                                                    \
 	X(version)
 
 #define X(name) extern const struct verb verb_##name;

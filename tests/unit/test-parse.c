@@ -81,6 +81,33 @@ static void test_durations(void **state)
 	check(samples, ARRAY_SIZE(samples), parse_duration_ns);
 }
 
+static void test_cpus(void **state)
+{
+	static const struct {
+		const char *text;
+		int code;
+		uint64_t ppm;
+	} cases[] = {
+	    {"1.5", 0, 1500000},
+	    {"150%", 0, 1500000},
+	    {"1500m", 0, 1500000},
+	    {"0", 0, 0},
+	    {"0.1%", 0, 1000},
+	    {"4096", 0, 4096000000},
+	    {"20000000000000", -ERANGE, 0},
+	    {"1.5x", -EINVAL, 0},
+	    {"", -EINVAL, 0},
+	    {"-1", -EINVAL, 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t ppm = 77;
+
+		assert_int_equal(parse_cpus_ppm(cases[i].text, &ppm), cases[i].code);
+		assert_int_equal(ppm, cases[i].code ? 77 : cases[i].ppm);
+	}
+}
+
 static void test_sizes(void **state)
 {
 	static const struct sample samples[] = {
@@ -89,7 +116,7 @@ static void test_sizes(void **state)
 	    {"1T", 0, 1099511627776},  {"1KiB", 0, 1024},
 	    {"1KB", 0, 1024},	       {"7B", 0, 7},
 	    {"1iB", -EINVAL, 0},       {"1k", -EINVAL, 0},
-	    {"1Ki", 0, 1024},       {"K", -EINVAL, 0},
+	    {"1Ki", 0, 1024},	       {"K", -EINVAL, 0},
 	    {"16777216T", -ERANGE, 0},
 	};
 
@@ -174,8 +201,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_integers), cmocka_unit_test(test_durations),
-	    cmocka_unit_test(test_sizes),    cmocka_unit_test(test_ratios),
-	    cmocka_unit_test(test_scan),     cmocka_unit_test(test_format),
+	    cmocka_unit_test(test_cpus),     cmocka_unit_test(test_sizes),
+	    cmocka_unit_test(test_ratios),   cmocka_unit_test(test_scan),
+	    cmocka_unit_test(test_format),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
