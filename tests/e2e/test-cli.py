@@ -597,6 +597,15 @@ def test_not_there():
     same(czctl("--version").returncode, 0, "--version needs no czd")
 
 
+def test_a_czd_that_is_just_starting():
+    """Nobody listens yet: czctl looks again for half a second."""
+    process = started("version")
+    time.sleep(0.2)
+    with czd():
+        process.communicate(timeout=10)
+    same(process.returncode, 0, "exit code")
+
+
 def test_a_stale_socket():
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(SOCKET)
