@@ -174,7 +174,7 @@ static int read_line(struct client *c, uint64_t deadline_ns, char **ret, size_t 
 	return 0;
 }
 
-static int code_from_name(const char *name)
+int client_code(const char *name)
 {
 	for (int e = 1; e < 134; e++)
 		if (!strcmp(error_name(-e), name))
@@ -190,7 +190,7 @@ static int error_from_answer(const json_t *answer, struct error *reterr)
 
 	/* All three are optional here: an older czd may send less. */
 	json_unpack(e, "{s?s, s?s, s?s}", "name", &name, "message", &message, "hint", &hint);
-	code = code_from_name(name);
+	code = client_code(name);
 	error_set(reterr, code, "%s", message);
 	error_hint(reterr, "%s", hint);
 	return code;

@@ -38,3 +38,5 @@ must_check int client_call(struct client *c, const char *verb, json_t *args, jso
  * goes away. */
 must_check int client_next(struct client *c, json_t **ret, struct error *reterr);
 void client_close(struct client *c);
+/* -Exxx of an errno's name; -EIO of any other. */
+int client_code(const char *name);

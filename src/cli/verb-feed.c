@@ -10,10 +10,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/parse.h"
 #include "base/str.h"
 
 #define DATAGRAM_MAX  8192
+#define HEAD_MAX      32
 #define LINE_MAX_FEED 1024
 #define GATHER_MS     100 /* values that come faster travel together */
 
@@ -21,9 +23,11 @@ struct feed {
 	struct cli *cli;
 	const char *zone;
 	int fd;
-	char datagram[DATAGRAM_MAX];
+	char lines[DATAGRAM_MAX - HEAD_MAX];
 	size_t len;
-	uint64_t sent, line;
+	uint64_t line, token;
+	uint64_t taken, refused; /* values, as czd says */
+	struct error why;	 /* the latest refusal */
 };
 
 static int feed_open(struct feed *f, struct error *reterr)
@@ -32,6 +36,7 @@ static int feed_open(struct feed *f, struct error *reterr)
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	const char *beside = f->cli->client.path, *slash = strrchr(beside, '/');
 	_cleanup_close_ int fd = -1;
+	int r;
 
 	if (str_printf(addr.sun_path, sizeof(addr.sun_path), "%.*sfeed.sock",
 		       slash ? (int)(slash - beside) + 1 : 0, beside) < 0)
@@ -39,9 +44,13 @@ static int feed_open(struct feed *f, struct error *reterr)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
 		return error_errno(reterr, -errno, "socket");
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-		f->cli->client.no_answer = errno != EACCES;
-		error_errno(reterr, -errno, "czd is not reachable at %s", addr.sun_path);
+	/* A name of the kernel's choice, which czd answers to. */
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr.sun_family)) < 0)
+		return error_errno(reterr, -errno, "socket");
+	r = client_connect(fd, &addr);
+	if (r < 0) {
+		f->cli->client.no_answer = r != -EACCES;
+		error_errno(reterr, r, "czd is not reachable at %s", addr.sun_path);
 		error_hint(reterr, "Start it: sudo czd, or: systemctl start czd");
 		return reterr->code;
 	}
@@ -49,27 +58,84 @@ static int feed_open(struct feed *f, struct error *reterr)
 	return 0;
 }
 
-/* Sends what is gathered; connects first, so that bad input is told from an absent czd. */
-static int feed_flush(struct feed *f, struct error *reterr)
+/* "v1 ack TOKEN LINES TAKEN REFUSED NAME WHY", about the datagram of this token. */
+static int feed_await(struct feed *f, uint64_t *ret_lines, struct error *reterr)
 {
+	uint64_t end_ns = clock_mono_ns() + CLIENT_TIMEOUT_MS * 1000000ull;
+	char buf[512], name[32];
+	unsigned long long token, lines, taken, refused;
+	struct pollfd p = {.fd = f->fd, .events = POLLIN};
+	ssize_t n;
+	int at;
+
+	while (clock_mono_ns() < end_ns) {
+		if (poll(&p, 1, CLIENT_TIMEOUT_MS) <= 0)
+			continue;
+		n = recv(f->fd, buf, sizeof(buf) - 1, MSG_DONTWAIT);
+		if (n < 0)
+			continue;
+		buf[n] = 0;
+		buf[strcspn(buf, "\n")] = 0;
+		if (sscanf(buf, "v1 ack %llu %llu %llu %llu %31s %n", &token, &lines, &taken,
+			   &refused, name, &at) < 5 ||
+		    token != f->token || !lines)
+			continue;
+		f->taken += taken;
+		f->refused += refused;
+		if (refused)
+			error_set(&f->why, client_code(name), "%s", buf + at);
+		*ret_lines = lines;
+		return 0;
+	}
+	f->cli->client.no_answer = true;
+	error_set(reterr, -ETIMEDOUT, "czd does not say what became of what was fed");
+	error_hint(reterr, "Is it stopped or overloaded, or older than czctl?");
+	return -ETIMEDOUT;
+}
+
+/* Takes the first lines away. */
+static void feed_drop(struct feed *f, uint64_t lines)
+{
+	const char *rest = f->lines, *end = f->lines + f->len, *newline;
+
+	for (; lines && (newline = memchr(rest, '\n', (size_t)(end - rest))) != NULL; lines--)
+		rest = newline + 1;
+	f->len = (size_t)(end - rest);
+	memmove(f->lines, rest, f->len);
+}
+
+static int feed_send(struct feed *f, struct error *reterr)
+{
+	char head[HEAD_MAX];
+	struct iovec iov[] = {{.iov_base = head}, {.iov_base = f->lines, .iov_len = f->len}};
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = ARRAY_SIZE(iov)};
+	uint64_t lines = 0;
 	ssize_t n;
 	int r;
 
-	if (!f->len)
-		return 0;
-	if (f->fd < 0) {
-		r = feed_open(f, reterr);
-		if (r < 0)
-			return r;
-	}
+	iov[0].iov_len =
+	    (size_t)snprintf(head, sizeof(head), "v1 ack %llu\n", (unsigned long long)++f->token);
 	do {
-		n = send(f->fd, f->datagram, f->len, MSG_NOSIGNAL);
+		n = sendmsg(f->fd, &msg, MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return error_errno(reterr, errno == EAGAIN ? -ETIMEDOUT : -errno,
 				   "czd does not take what is fed");
-	f->len = 0;
-	return 0;
+	r = feed_await(f, &lines, reterr);
+	if (r == 0)
+		feed_drop(f, lines);
+	return r;
+}
+
+/* Sends what is gathered, again where czd had no time for all of it; connects first, so that bad
+ * input is told from an absent czd. */
+static int feed_flush(struct feed *f, struct error *reterr)
+{
+	int r = f->len && f->fd < 0 ? feed_open(f, reterr) : 0;
+
+	while (r == 0 && f->len)
+		r = feed_send(f, reterr);
+	return r;
 }
 
 /* -EINVAL: the text is not "TIME [COUNT]". */
@@ -85,14 +151,13 @@ static int feed_add(struct feed *f, const char *value, const char *count, struct
 		return error_set(reterr, -EINVAL, "'%s' is not a count", count);
 	n = snprintf(line, sizeof(line), "v1 %s latency_ns %llu %llu\n", f->zone,
 		     (unsigned long long)ns, (unsigned long long)times);
-	if (f->len + (size_t)n > sizeof(f->datagram)) {
+	if (f->len + (size_t)n > sizeof(f->lines)) {
 		r = feed_flush(f, reterr);
 		if (r < 0)
 			return r;
 	}
-	memcpy(f->datagram + f->len, line, (size_t)n);
+	memcpy(f->lines + f->len, line, (size_t)n);
 	f->len += (size_t)n;
-	f->sent += times;
 	return 0;
 }
 
@@ -194,11 +259,16 @@ static int feed_run(struct cli *cli, const struct args *args)
 	if (r < 0 || flushed < 0)
 		return cli_fail(cli, &e);
 	if (cli->json)
-		printf("{\"sent\":%llu}\n", (unsigned long long)f.sent);
-	else
-		out_paragraph(&cli->out, 0, STYLE_PLAIN, "Sent %s for %s.",
-			      show_plural(f.sent, "value", values), f.zone);
-	return EXIT_OK;
+		printf("{\"taken\":%llu,\"refused\":%llu}\n", (unsigned long long)f.taken,
+		       (unsigned long long)f.refused);
+	else if (f.taken || !f.refused)
+		out_paragraph(&cli->out, 0, STYLE_PLAIN, "czd took %s for %s.",
+			      show_plural(f.taken, "value", values), f.zone);
+	if (!f.refused)
+		return EXIT_OK;
+	error_wrap(&f.why, f.why.code, "%s refused for %s", show_plural(f.refused, "value", values),
+		   f.zone);
+	return cli_fail(cli, &f.why);
 }
 
 const struct verb verb_feed = {
@@ -208,8 +278,8 @@ const struct verb verb_feed = {
     .help = "Sends latencies that the application measured; the goal latency.p99 and 'why'\n"
 	    "use them. With - they are read from standard input, one 'TIME [COUNT]' a line.\n"
 	    "\n"
-	    "Only root and processes inside the zone itself are believed; what others send is\n"
-	    "counted and dropped, and this command cannot see that.\n"
+	    "Only root and processes inside the zone itself are believed. czd confirms what it\n"
+	    "took; what it refused is an error.\n"
 	    "\n"
 	    "Examples:\n"
 	    "  czctl feed redis.service 2.5ms 0.4ms\n"

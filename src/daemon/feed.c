@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Application latencies: lines "v1 ZONE latency_ns VALUE [COUNT]" in Unix datagrams. The sender is
- * whoever the kernel says it is; it may speak only for the zone it lives in (root for any).
+ * whoever the kernel says it is; it may speak only for the zone it lives in (root for any). One
+ * that asks is told what became of its datagram, and sends again what there was no time for.
  */
 #include "daemon/daemon.h"
 
@@ -39,7 +40,30 @@ struct feeder {
 	char path[ZONE_PATH_MAX]; /* "" not looked up yet */
 	const char *zone_name;
 	struct victim *victim;
+	int code; /* why there is no victim */
 };
+
+/* What became of a datagram: lines looked at, values taken and refused, why the last one was. */
+struct feed_result {
+	uint64_t lines, taken, refused;
+	int code;
+};
+
+static const char *refusal(int code)
+{
+	switch (code) {
+	case -ENOENT:
+		return "there is no such zone, or several";
+	case -EPERM:
+		return "only root and processes inside the zone are believed";
+	case -EOPNOTSUPP:
+		return "the zone is not protected";
+	case -ENOMEM:
+		return "out of memory";
+	default:
+		return "not a line of a feed";
+	}
+}
 
 static bool may_speak_for(struct daemon *d, struct feeder *f, const struct zone *z)
 {
@@ -58,32 +82,75 @@ static struct victim *allowed_victim(struct daemon *d, struct feeder *f, const c
 	if (f->zone_name && strcmp(f->zone_name, zone_name) == 0)
 		return f->victim;
 	f->zone_name = zone_name;
-	f->victim = zones_by_name(d->zones, zone_name, &z, NULL) == 0 && may_speak_for(d, f, z)
-			? victims_get(&d->victims, z->id)
-			: NULL;
+	f->victim = NULL;
+	if (zones_by_name(d->zones, zone_name, &z, NULL) < 0)
+		f->code = -ENOENT;
+	else if (!may_speak_for(d, f, z))
+		f->code = -EPERM;
+	else if (!(f->victim = victims_get(&d->victims, z->id)))
+		f->code = -EOPNOTSUPP;
 	return f->victim;
 }
 
-/* Lines for which there is no time any more are refused as one. */
-static void take_datagram(struct daemon *d, char *text, const struct ucred *cred, uint64_t end_ns)
+static void take_line(struct daemon *d, struct feeder *feeder, char *line, struct feed_result *ret)
+{
+	struct feed_line f = {.count = 1};
+	int r = feed_line_parse(line, &f);
+	struct victim *vi = r == 0 ? allowed_victim(d, feeder, f.zone) : NULL;
+
+	if (vi)
+		r = victim_feed(vi, f.latency_ns, f.count);
+	else if (r == 0)
+		r = feeder->code;
+	ret->lines++;
+	if (r == 0) {
+		ret->taken += f.count;
+		d->self.feed_total++;
+	} else {
+		ret->refused += f.count;
+		ret->code = r;
+		d->self.feed_refused_total++;
+	}
+}
+
+/* False: there was no time for all lines. One is always looked at. */
+static bool take_lines(struct daemon *d, char *line, char **save, const struct ucred *cred,
+		       uint64_t end_ns, struct feed_result *ret)
 {
 	struct feeder feeder = {.cred = cred};
-	char *save = NULL;
 
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		struct feed_line f;
-		struct victim *vi =
-		    feed_line_parse(line, &f) == 0 ? allowed_victim(d, &feeder, f.zone) : NULL;
-
-		if (vi && victim_feed(vi, f.latency_ns, f.count) == 0)
-			d->self.feed_total++;
-		else
-			d->self.feed_refused_total++;
-		if (clock_mono_ns() >= end_ns && strtok_r(NULL, "", &save)) {
-			d->self.feed_refused_total++;
-			return;
-		}
+	for (; line; line = strtok_r(NULL, "\n", save)) {
+		take_line(d, &feeder, line, ret);
+		if (clock_mono_ns() >= end_ns)
+			return !strtok_r(NULL, "\n", save);
 	}
+	return true;
+}
+
+static void take_datagram(struct daemon *d, char *text, struct msghdr *msg,
+			  const struct ucred *cred, uint64_t end_ns)
+{
+	const struct sockaddr_un *to = msg->msg_name;
+	struct feed_result res = {0};
+	char *save = NULL, *line = strtok_r(text, "\n", &save), answer[256];
+	uint64_t token;
+	int n;
+
+	if (!line || feed_ack_parse(line, &token) < 0) {
+		if (!take_lines(d, line, &save, cred, end_ns, &res))
+			d->self.feed_refused_total++; /* the rest, as one */
+		return;
+	}
+	take_lines(d, strtok_r(NULL, "\n", &save), &save, cred, end_ns, &res);
+	/* Abstract names only: a path may lead elsewhere by now, and czd may write to more sockets
+	 * than the sender. Who does not read misses it. */
+	if (msg->msg_namelen <= sizeof(to->sun_family) || to->sun_path[0])
+		return;
+	n = snprintf(answer, sizeof(answer), "v1 ack %llu %llu %llu %llu %s %s\n",
+		     (unsigned long long)token, (unsigned long long)res.lines,
+		     (unsigned long long)res.taken, (unsigned long long)res.refused,
+		     res.code ? error_name(res.code) : "-", res.code ? refusal(res.code) : "");
+	sendto(d->feed_fd, answer, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL, to, msg->msg_namelen);
 }
 
 static const struct ucred *sender(struct msghdr *msg)
@@ -104,7 +171,10 @@ static int on_feed(sd_event_source *src, int fd, uint32_t revents, void *arg)
 		char text[FEED_SIZE_MAX + 1];
 		_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct ucred))];
 		struct iovec iov = {.iov_base = text, .iov_len = FEED_SIZE_MAX};
-		struct msghdr msg = {.msg_iov = &iov,
+		struct sockaddr_un from;
+		struct msghdr msg = {.msg_name = &from,
+				     .msg_namelen = sizeof(from),
+				     .msg_iov = &iov,
 				     .msg_iovlen = 1,
 				     .msg_control = control,
 				     .msg_controllen = sizeof(control)};
@@ -119,7 +189,7 @@ static int on_feed(sd_event_source *src, int fd, uint32_t revents, void *arg)
 			continue;
 		}
 		text[n] = 0;
-		take_datagram(d, text, cred, end_ns);
+		take_datagram(d, text, &msg, cred, end_ns);
 	}
 	return 0;
 }

@@ -24,3 +24,12 @@ int feed_line_parse(char *line, struct feed_line *ret)
 	*ret = f;
 	return 0;
 }
+
+int feed_ack_parse(const char *line, uint64_t *ret_token)
+{
+	static const char head[] = "v1 ack ";
+
+	if (strncmp(line, head, sizeof(head) - 1) != 0)
+		return -EINVAL;
+	return parse_u64(line + sizeof(head) - 1, ret_token);
+}

@@ -11,3 +11,5 @@ struct feed_line {
 };
 /* Cuts `line` apart in place. -EINVAL: not such a line; -ERANGE: a count above FEED_COUNT_MAX. */
 must_check int feed_line_parse(char *line, struct feed_line *ret);
+/* "v1 ack TOKEN", the first line of a datagram whose sender wants to know what became of it. */
+must_check int feed_ack_parse(const char *line, uint64_t *ret_token);

@@ -497,57 +497,83 @@ def test_run_becomes_the_command():
     same(len(fds), 4, "0 1 2 and ls's own; the socket is closed")
 
 
-@contextlib.contextmanager
-def feed_socket():
-    path = os.path.join(SCRATCH.name, "feed.sock")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.bind(path)
-        sock.settimeout(5)
-        try:
-            yield sock
-        finally:
-            os.unlink(path)
+class FeedSink:
+    """Takes feeds as czd does and says so; at most `most` lines a datagram, `refusal` for all."""
 
+    def __init__(self, most=10**9, refusal=None, silent=False):
+        self.path, self.most, self.refusal, self.silent = os.path.join(SCRATCH.name, "feed.sock"), most, refusal, silent
+        self.lines, self.sizes = [], []
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.thread = threading.Thread(target=self.serve, daemon=True)
 
-def received(sock, until):
-    """Datagrams until so many lines have come."""
-    datagrams = []
-    while sum(d.count(b"\n") for d in datagrams) < until:
-        datagrams.append(sock.recv(65536))
-    return datagrams
+    def __enter__(self):
+        self.sock.bind(self.path)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        os.unlink(self.path)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
+            with contextlib.suppress(OSError):
+                last.sendto(b"", self.sock.getsockname())
+        self.sock.close()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                data, sender = self.sock.recvfrom(65536)
+                head, *lines = data.decode().splitlines()
+                token = head.removeprefix("v1 ack ")
+                lines = lines[:self.most]
+                self.sizes.append(len(data))
+                self.lines += lines
+                values = sum(int(line.split()[4]) for line in lines)
+                said = f"0 {values} {self.refusal}" if self.refusal else f"{values} 0 - "
+                if not self.silent:
+                    self.sock.sendto("v1 ack 0 9 9 9 - \n".encode(), sender)  # of another datagram
+                    self.sock.sendto(f"v1 ack {token} {len(lines)} {said}\n".encode(), sender)
 
 
 def test_feed():
-    with feed_socket() as sock:
+    with FeedSink() as sink:
         result = czctl("feed", "web", "2.5ms", "400us")
         told(result, 0)
-        same(result.stdout, b"Sent 2 values for web.\n", "answer")
-        same(received(sock, 2), [b"v1 web latency_ns 2500000 1\nv1 web latency_ns 400000 1\n"], "fed")
+        same(result.stdout, b"czd took 2 values for web.\n", "answer")
+        same(sink.lines, ["v1 web latency_ns 2500000 1", "v1 web latency_ns 400000 1"], "fed")
+        same(json.loads(czctl("feed", "web", "1ms", "-o", "json").stdout), {"taken": 1, "refused": 0}, "JSON")
 
 
 def test_feed_from_standard_input():
-    with feed_socket() as sock:
+    with FeedSink() as sink:
         result = czctl("feed", "web", "-", stdin=None, input=b"1ms 250\n\n 2us\t3\r\n5s")
         told(result, 0)
-        same(result.stdout, b"Sent 254 values for web.\n", "answer")
-        same(b"".join(received(sock, 3)), b"v1 web latency_ns 1000000 250\n"
-             b"v1 web latency_ns 2000 3\nv1 web latency_ns 5000000000 1\n", "fed")
+        same(result.stdout, b"czd took 254 values for web.\n", "answer")
+        same(sink.lines, ["v1 web latency_ns 1000000 250", "v1 web latency_ns 2000 3", "v1 web latency_ns 5000000000 1"], "fed")
         for line, text in (("x", b"line 2: 'x' is not a time"), ("1ms 0", b"line 2: '0' is not a count"),
                            ("1ms 2 3", b"line 2: expected TIME [COUNT]"), ("y" * 3000, b"line 2 is too long")):
             told(czctl("feed", "web", "-", stdin=None, input=f"1ms\n{line}\n".encode()), 2, text)
-            same(received(sock, 1), [b"v1 web latency_ns 1000000 1\n"], "what came before the error")
+            same(sink.lines.pop(), "v1 web latency_ns 1000000 1", "what came before the error")
 
 
 def test_feed_in_datagrams_that_fit():
-    with feed_socket() as sock:
-        got = []
-        reader = threading.Thread(target=lambda: got.extend(received(sock, 5000)))
-        reader.start()
-        result = czctl("feed", "web", "-", stdin=None, input=b"1234us\n" * 5000)
-        reader.join(10)
+    with FeedSink(most=150) as sink:
+        result = czctl("feed", "web", "-", stdin=None, input=b"".join(b"%dus\n" % n for n in range(5000)))
         told(result, 0)
-        same(sum(d.count(b"\n") for d in got), 5000, "lines")
-        same(max(map(len, got)) <= 8192 and all(d.endswith(b"\n") for d in got), True, "datagrams")
+        same(result.stdout, b"czd took 5,000 values for web.\n", "answer")
+        same(sink.lines, [f"v1 web latency_ns {n}000 1" if n else "v1 web latency_ns 0 1" for n in range(5000)],
+             "what czd had no time for is sent again, and nothing twice")
+        same(max(sink.sizes) <= 8192, True, "datagrams")
+
+
+def test_feed_that_is_refused():
+    for refusal, code, text in (("ENOENT there is no such zone", 4, b"2 values refused for web: there is no such zone"),
+                                ("EPERM only root", 5, b"only root"), ("EOPNOTSUPP the zone is not protected", 1, b"not protected")):
+        with FeedSink(refusal=refusal):
+            result = czctl("feed", "web", "1ms", "2ms")
+            told(result, code, text)
+            same(result.stdout, b"", "nothing was taken")
+    with FeedSink(silent=True):
+        told(czctl("feed", "web", "1ms"), 3, b"does not say what became")
 
 
 def test_feed_without_czd():

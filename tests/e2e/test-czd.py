@@ -535,6 +535,14 @@ def feeds_are_verified():
         live.wait_for(lambda: counts() == (2, 1), 5, "root may feed any zone")
         send(victim, "v1 nonsense\n\nv2 x latency_ns 1", NOBODY)
         live.wait_for(lambda: counts() == (2, 3), 5, "nonsense is counted")
+        taken, done = counts()[0], czd.czctl("feed", f"/{NAME}-lc", "-", input="1ms\n" * 100000)
+        check(done.returncode == 0 and "100,000 values" in done.stdout, f"{done}")
+        check(counts() == (taken + 100000, 3), f"lost on the way: {counts()}")
+        for zone, code, text in (("nosuch", 4, "no such zone"), (f"/{NAME}-be", 1, "not protected")):
+            done = czd.czctl("feed", zone, "5ms")
+            check(done.returncode == code and text in done.stderr and not done.stdout, f"{zone}: {done}")
+        done = czd.czctl("feed", f"/{NAME}-lc", "5ms", user=NOBODY, group=NOBODY, extra_groups=[])
+        check(done.returncode == 5 and "inside the zone" in done.stderr, f"as nobody: {done}")
 
 
 def a_flood_of_feeds():
