@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "spec/zone-spec-io.h"
 #include "vm/json.h"
+#include "vm/privs.h"
 
 #define TICK_USEC	 1000000
 #define GUEST_LINES_MAX	 100 /* a second */
@@ -373,8 +374,9 @@ static int zone_open(struct zone *z, const struct zone_start *start, struct erro
 	if (r < 0)
 		return error_errno(reterr, r, "set up the event loop");
 	z->start_ns = zone_now_ns(z);
-	return z->backend->start(z->loop, start->plan, start->program, &events, &z->machine,
-				 reterr);
+	r = z->backend->start(z->loop, start->plan, start->program, &events, &z->machine, reterr);
+	/* Nothing is started after this, and what comes in from now on is hostile. */
+	return r < 0 ? r : privs_sandbox(reterr);
 }
 
 static void zone_close(struct zone *z)

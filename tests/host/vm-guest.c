@@ -167,15 +167,15 @@ static void start(void)
 	if (fd < 0 || read(fd, line, sizeof(line) - 1) <= 0)
 		printf("guest: no command line\n");
 	printf("guest: cmdline %s\n", line);
-	deaf = strstr(line, "cz.test=deaf");
+	deaf = strstr(line, " test=deaf");
+	if (strstr(line, "cz.root=virtiofs"))
+		look_at_root();
+	look_at_disk();
 	nonce = strstr(line, "cz.nonce=");
 	if (nonce)
 		nonce[9 + 2 * CHANNEL_NONCE] = 0;
 	if (!nonce || channel_nonce_parse(nonce + 9, bytes) < 0)
 		printf("guest: no nonce\n");
-	if (strstr(line, "cz.root=virtiofs"))
-		look_at_root();
-	look_at_disk();
 	for (enum channel_port i = 0; i < CHANNEL_NR; i++) {
 		if (channel_new(i, bytes, (uint32_t)clock_mono_ns() | 1, &channels[i]) < 0)
 			printf("guest: no channel\n");

@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# timeout: 300
+"""cz-vm with a real QEMU and the least of guests: a zone's life from launch.json to its end, and what is
+left of it after kill -9 (nothing)."""
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import unittest
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, "tests/lib"))
+import vmzone  # noqa: E402
+
+CZ_VM = os.path.realpath(os.path.join(os.environ.get("CZ_BIN", "build/bin"), "cz-vm"))
+GUEST = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(CZ_VM))), "tests/host/vm-guest")
+BOOT_S = 60  # TCG on a busy machine
+MIB = 1 << 20
+
+
+def status_of(pid):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Zones(unittest.TestCase):
+    def zone(self, **kwargs):
+        zone = vmzone.Zone(CZ_VM, GUEST, **kwargs)
+        self.addCleanup(zone.end)
+        return zone
+
+    def gone(self, pids):
+        vmzone.wait_for(f"the end of {pids}", 5, lambda: not any(vmzone.alive(pid) for pid in pids))
+
+    def check_unprivileged(self, pid):
+        status = status_of(pid)
+        self.assertEqual(status["Uid"].split(), [str(vmzone.UID)] * 4)
+        self.assertEqual(status["Groups"].strip(), "")
+        for caps in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            self.assertEqual(int(status[caps], 16), 0, caps)
+        self.assertEqual(status["NoNewPrivs"].strip(), "1")
+        self.assertEqual(status["Seccomp"].strip(), "2")
+
+    def terminal(self, zone):
+        with socket.socket(socket.AF_UNIX) as term:
+            term.settimeout(10)
+            term.connect(f"{zone.run}/term.sock")
+            term.sendall(b'{"do": "conn"}\n' + b"\0\5\0\0hello")
+            stream = term.makefile("rb")
+            self.assertEqual(json.loads(stream.readline()), {"ok": True})
+            self.assertEqual(stream.read(9), b"\0\5\0\0hello")
+            large = bytes(range(256)) * 256
+            term.sendall(b"\0" + struct.pack("<I", len(large))[:3] + large)
+            got = b""
+            while len(got) < len(large):
+                kind, *size = stream.read(4)
+                self.assertEqual(kind, 0)
+                got += stream.read(size[0] | size[1] << 8 | size[2] << 16)
+            self.assertEqual(got, large)
+            term.sendall(b"\4\0\0\0")
+            self.assertEqual(stream.read(8), b"\3\4\0\0" + struct.pack("<i", 7))
+            self.assertEqual(stream.read(), b"")
+
+    def test_life(self):
+        """The host's tree, a forwarded port, memory, vCPUs, a terminal, logs, and the way down."""
+        port = free_port()
+        zone = self.zone(spec={"resource": {"vcpus": 1, "vcpusMax": 2, "memory": "256Mi", "memoryMax": "384Mi",
+                                            "net": {"mode": "user", "forward": [f"{port}:80"]}},
+                               "os": {"rootfs": "host", "accel": "tcg"}})
+        zone.start().connect()
+        state = zone.wait_state("running", BOOT_S)
+        self.assertEqual((state["accel"], state["accel_why"]), ("tcg", "the spec says tcg"))
+        self.assertEqual([(cpu["cpu"], cpu["online"]) for cpu in state["vcpus"]], [(0, True), (1, False)])
+        for cpu in state["vcpus"]:
+            self.assertTrue(os.path.exists(f"/proc/{state['qemu_pid']}/task/{cpu['tid']}"))
+        print(f"boot: {state['boot_ms']} ms")
+        self.check_unprivileged(zone.process.pid)
+        self.check_unprivileged(state["qemu_pid"])
+        zone.until("the guest's look at the tree", 10, lambda: "guest: remount" in zone.console())
+        self.check_shared_tree(zone.console())
+        with socket.create_connection(("127.0.0.1", port), 5):
+            pass
+
+        # what memory is and may be; the balloon has to be brought down from memoryMax
+        zone.until("the first balloon", 20, lambda: zone.ask("stats")["memory"]["balloon_bytes"] == 256 * MIB)
+        answer = zone.ask("memory", bytes=320 * MIB)
+        self.assertTrue(answer["ok"], answer)
+        self.assertEqual(answer["bytes"], 320 * MIB)
+        self.assertEqual(zone.ask("memory", bytes=1 << 40)["error"]["name"], "ERANGE")
+        zone.until("statistics", 10, lambda: 0 < zone.ask("stats")["memory"]["free_bytes"] < 320 * MIB)
+
+        self.assertTrue(zone.ask("vcpus", online=2)["ok"])
+        self.assertTrue(all(cpu["online"] for cpu in zone.state()["vcpus"]))
+        self.assertEqual(zone.ask("vcpus", online=3)["error"]["name"], "ERANGE")
+        self.assertEqual(zone.ask("dance")["error"]["name"], "EOPNOTSUPP")
+        self.terminal(zone)
+        zone.until("a log line", 5, lambda: os.path.exists(f"{zone.dir}/log/app-web.log"))
+
+        # a new client replaces the old one
+        zone.connect()
+        self.assertEqual(zone.state()["state"], "running")
+        zone.until("stats each second", 5, lambda: any(e["event"] == "stats" for e in zone.events))
+        pids = [zone.process.pid, *zone.children()]
+        self.assertEqual(len(pids), 3)  # cz-vm, virtiofsd, QEMU
+        start = time.monotonic()
+        self.assertTrue(zone.ask("power-down", grace_ms=8000)["ok"])
+        self.assertEqual(zone.process.wait(10), 0, zone.stderr())
+        self.assertLess(time.monotonic() - start, 5, "the guest was asked, not killed")
+        self.gone(pids)
+
+    def check_shared_tree(self, console):
+        for line in ("/mnt/bin/true readable", "/mnt/etc/passwd readable", "/mnt/etc/shadow no", "/mnt/root/.bashrc no",
+                     "/mnt/etc/ssh/ssh_config no", "/mnt/home no", "write Read-only file system",
+                     "mknod Read-only file system", "remount Read-only file system"):
+            self.assertIn(f"guest: {line}", console)
+
+    def test_disk_tap_and_killed_qemu(self):
+        """The image stays as it is, the layer keeps what was written; QEMU's death ends the zone."""
+        zone = self.zone(name="long-name-of-a-zone", spec={"os": {}})
+        image = f"{zone.top}/image"
+        with open(image, "wb") as file:
+            file.write(b"this is what the image begins with".ljust(MIB, b"\0"))
+        zone.launch["spec"].update(os={"rootfs": {"image": image}, "accel": "tcg"},
+                                   resource={"net": {"mode": "tap", "address": "192.0.2.2/24"}})
+        before = set(os.listdir("/sys/class/net"))
+        for boot, seen in enumerate(("", "written by the guest")):
+            zone.start().connect()
+            state = zone.wait_state("running", BOOT_S)
+            self.assertEqual(len(set(os.listdir("/sys/class/net")) - before), 1)
+            zone.until("the guest's look at the disk", 10, lambda: zone.console().count("guest: disk base") > boot)
+            self.assertIn("cz.net=192.0.2.2/24", zone.console())
+            pids = [zone.process.pid, *zone.children()]
+            if boot == 0:
+                os.kill(state["qemu_pid"], signal.SIGKILL)
+            else:
+                os.kill(zone.process.pid, signal.SIGKILL)
+            self.assertEqual(zone.process.wait(5), -9 if boot else 1)
+            self.gone(pids)
+            vmzone.wait_for("the end of the tap", 5, lambda: set(os.listdir("/sys/class/net")) == before)
+            console = zone.console()
+            self.assertIn("guest: disk base 'this is what the image begins wi'", console)
+            self.assertIn(f"guest: disk before '{seen}'", console)
+        self.assertIn("QEMU was ended by signal 9", zone.stderr())
+        with open(image, "rb") as file:
+            self.assertNotIn(b"written", file.read())
+
+    def test_deaf_guest(self):
+        """A guest that does not listen is switched off all the same, in the time it was given."""
+        zone = self.zone(spec={"os": {"cmdline": "test=deaf", "accel": "tcg"}})
+        zone.start().connect()
+        zone.wait_state("running", BOOT_S)
+        start = time.monotonic()
+        zone.ask("power-down", grace_ms=1500)
+        self.assertEqual(zone.process.wait(10), 0, zone.stderr())
+        self.assertGreater(time.monotonic() - start, 1.4)
+        self.assertLess(time.monotonic() - start, 5)
+
+    def test_refused(self):
+        """What can't be had is said in a sentence, and leaves nothing behind."""
+        for spec, why in (
+                ({"os": {"rootfs": {"image": "/etc/hostname/none"}}}, "open the image"),
+                ({"os": {"accel": "tcg", "machine": "microvm"}, "resource": {"vcpus": 1, "vcpusMax": 2}}, "microvm"),
+                ({"os": {"accel": "tcg"}, "resource": {"net": {"mode": "bridge", "bridge": "cz-none"}}}, "bridge")):
+            zone = self.zone(spec=spec)
+            zone.start()
+            self.assertEqual(zone.process.wait(20), 3)
+            self.assertIn(why, zone.stderr())
+
+    def test_hostile_image(self):
+        zone = self.zone()
+        image = f"{zone.top}/image.qcow2"
+        head = struct.pack(">IIQIIQIIQQIIQQQQII", 0x514649fb, 3, 104, 11, 16, MIB, 0, 1, 196608, 65536, 1, 0, 0, 0, 0, 0, 4, 104)
+        with open(image, "wb") as file:
+            file.write((head + b"/etc/shadow").ljust(262144, b"\0"))
+        zone.launch["spec"]["os"] = {"rootfs": {"image": image}, "accel": "tcg"}
+        zone.start()
+        self.assertEqual(zone.process.wait(20), 3)
+        self.assertIn("names a backing file", zone.stderr())
+
+
+if __name__ == "__main__":
+    reason = vmzone.missing() or (None if os.geteuid() == 0 else "needs root")
+    if reason:
+        print(reason)
+        sys.exit(77)
+    unittest.main(verbosity=2)
