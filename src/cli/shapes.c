@@ -184,29 +184,58 @@ static char *show_left(const json_t *trial, char *buf)
 	return buf;
 }
 
-char *mode_words(const json_t *data)
+static void add_trials(struct strbuf *b, const json_t *data, bool enforce)
 {
-	const json_t *trials = json_object_get(data, "trials");
-	bool enforce = !strcmp(get_text(data, "mode"), "enforce");
-	struct strbuf b = {0};
 	size_t i, shown = 0;
 	char left[SHOW_MAX];
 	json_t *trial;
 
-	strbuf_puts(&b, text_or_dash(data, "mode"));
-	json_array_foreach(trials, i, trial)
+	json_array_foreach(json_object_get(data, "trials"), i, trial)
 	{
 		const char *zone = get_text(trial, "zone");
 
 		if (enforce == (zone[0] != 0)) /* the trial of all is the mode of all */
 			continue;
 		if (shown++ == TRIALS_SHOWN) {
-			strbuf_puts(&b, "; and more");
+			strbuf_puts(b, "; and more");
 			break;
 		}
 		if (zone[0])
-			strbuf_printf(&b, "; enforcing for %s", zone);
-		strbuf_printf(&b, ", %s left", show_left(trial, left));
+			strbuf_printf(b, "; enforcing for %s", zone);
+		strbuf_printf(b, ", %s left", show_left(trial, left));
 	}
+}
+
+/* Zones whose own lasting mode is another than that of all. */
+static size_t add_own_modes(struct strbuf *b, const json_t *data, const char *mode)
+{
+	size_t i, shown = 0;
+	json_t *own;
+
+	json_array_foreach(json_object_get(data, "modes"), i, own)
+	{
+		if (!strcmp(get_text(own, "mode"), mode))
+			continue;
+		if (shown++ < TRIALS_SHOWN)
+			strbuf_printf(b, "; %s for %s", text_or_dash(own, "mode"),
+				      text_or_dash(own, "zone"));
+	}
+	if (shown > TRIALS_SHOWN)
+		strbuf_puts(b, "; and more");
+	return shown;
+}
+
+char *mode_words(const json_t *data)
+{
+	const char *mode = text_or_dash(data, "mode"), *why = get_text(data, "cannot_enforce");
+	bool enforce = !strcmp(mode, "enforce");
+	struct strbuf b = {0};
+	size_t own;
+
+	strbuf_puts(&b, mode);
+	add_trials(&b, data, enforce);
+	own = add_own_modes(&b, data, mode);
+	if (why[0] && (enforce || own || json_array_size(json_object_get(data, "trials"))))
+		strbuf_printf(&b, ", but nothing can be enforced: %s", why);
 	return b.data;
 }

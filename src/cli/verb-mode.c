@@ -13,19 +13,34 @@ static const struct verb_option options[] = {
     {0},
 };
 
-/* The mode of one zone, or that of all with the trials beside it. */
+/* The mode of one zone, or that of all with the trials and zones of another mode beside it. */
 static void print_head(const struct cli *cli, const json_t *data, const char *zone)
 {
 	_cleanup_free_ char *words = zone ? NULL : mode_words(data);
-	char until[SHOW_MAX];
+	const char *mode = text_or_dash(data, "mode"), *why = get_text(data, "cannot_enforce");
+	bool refused = zone && why[0] && !strcmp(mode, "enforce");
+	char until[SHOW_MAX] = "";
 	uint64_t v;
 
 	if (zone && get_number(data, "until_ns", &v) && v)
-		out_paragraph(&cli->out, 0, STYLE_PLAIN, "Mode: %s, until %s.",
-			      text_or_dash(data, "mode"), show_mono_time(data, "until_ns", until));
-	else
-		out_paragraph(&cli->out, 0, STYLE_PLAIN, "Mode: %s.",
-			      words ? words : text_or_dash(data, "mode"));
+		show_mono_time(data, "until_ns", until);
+	out_paragraph(&cli->out, 0, STYLE_PLAIN, "Mode%s%s: %s%s%s%s%s.", zone ? " for " : "",
+		      zone ? zone : "", words ? words : mode, until[0] ? ", until " : "", until,
+		      refused ? ", but nothing can be enforced: " : "", refused ? why : "");
+}
+
+/* Is anything enforced for somebody though the mode of all is observe? */
+static bool enforces_for_some(const json_t *data)
+{
+	json_t *own;
+	size_t i;
+
+	json_array_foreach(json_object_get(data, "modes"), i, own)
+	{
+		if (!strcmp(get_text(own, "mode"), "enforce"))
+			return true;
+	}
+	return false;
 }
 
 static void print_mode(const struct cli *cli, const json_t *data, const char *zone)
@@ -34,16 +49,18 @@ static void print_mode(const struct cli *cli, const json_t *data, const char *zo
 	bool trials = !zone && json_array_size(json_object_get(data, "trials"));
 
 	print_head(cli, data, zone);
-	if (!strcmp(mode, "observe") && trials)
+	if (!strcmp(mode, "enforce"))
+		puts("czd acts on best-effort zones. See: czctl actions. Stop: sudo czctl mode "
+		     "observe");
+	else if (!zone && enforces_for_some(data))
+		puts("czd acts for these. See: czctl actions. Stop: sudo czctl undo");
+	else if (trials)
 		puts(
 		    "czd acts for these until then, and undoes it. See: czctl actions. Stop: sudo\n"
 		    "czctl undo");
 	else if (!strcmp(mode, "observe"))
 		puts("czd advises and changes nothing. Try it for a while: sudo czctl try --for "
 		     "10m");
-	else if (!strcmp(mode, "enforce"))
-		puts("czd acts on best-effort zones. See: czctl actions. Stop: sudo czctl mode "
-		     "observe");
 }
 
 static int mode_run(struct cli *cli, const struct args *args)

@@ -34,9 +34,12 @@ static int try_run(struct cli *cli, const struct args *args)
 		cli_print_json(data);
 		return EXIT_OK;
 	}
-	out_paragraph(&cli->out, 0, STYLE_PLAIN,
-		      "Enforcing for %s until %s; then czd undoes it and goes back to observe.",
-		      zone ? zone : "all protected zones", show_mono_time(data, "until_ns", until));
+	out_paragraph(
+	    &cli->out, 0, STYLE_PLAIN,
+	    !strcmp(get_text(data, "then"), "enforce")
+		? "Enforcing for %s until %s. The mode is enforce anyway: it goes on then."
+		: "Enforcing for %s until %s; then czd undoes it and goes back to observe.",
+	    zone ? zone : "all protected zones", show_mono_time(data, "until_ns", until));
 	puts("Next: czctl actions. Stop now: sudo czctl undo");
 	return EXIT_OK;
 }

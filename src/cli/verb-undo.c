@@ -16,6 +16,9 @@ static void print_undo(const struct cli *cli, const json_t *data)
 		puts("Nothing to undo: czd holds no knob.");
 	else
 		printf("Put back %s.\n", show_plural(restored, "knob", buf));
+	if (get_bool(data, "observes_now"))
+		puts("Mode is now observe, until czd starts anew. To act again: sudo czctl mode "
+		     "enforce");
 	if (gone)
 		printf("%s gone with the zone.\n", show_plural(gone, "knob", buf));
 	if (hands_off)

@@ -8,6 +8,7 @@
 #include "daemon/api.h"
 #include "daemon/shape.h"
 
+#define TRY_MIN_NS 1000000000ull
 #define TRY_MAX_NS (24ull * 3600 * 1000000000)
 
 /* Take the consequences of a class change in, and give the zone's new row back. */
@@ -153,12 +154,14 @@ json_t *api_run(const struct api_call *c, struct error *reterr)
 	return json_pack("{s:s,s:I,s:s}", "path", path, "id", (json_int_t)id, "name", name);
 }
 
-/* The zone argument, when given: its id, else 0 (all). */
-static int optional_zone(const struct api_call *c, uint64_t *ret_id, struct error *reterr)
+/* The zone argument, when given: a protected one and its id, else NULL and 0 (all). */
+static int optional_victim(const struct api_call *c, const struct zone_view **ret, uint64_t *ret_id,
+			   struct error *reterr)
 {
-	const char *name;
 	const struct zone_view *v;
+	const char *name;
 
+	*ret = NULL;
 	*ret_id = 0;
 	if (arg_text(c, "zone", &name, reterr) < 0)
 		return -EINVAL;
@@ -167,13 +170,36 @@ static int optional_zone(const struct api_call *c, uint64_t *ret_id, struct erro
 	v = arg_zone(c, reterr);
 	if (!v)
 		return -ENOENT;
+	if (v->class != CLASS_LC || !v->class_is_own) {
+		error_set(reterr, -EINVAL, "%s is not protected, so nothing is enforced for it",
+			  v->name);
+		error_hint(reterr, "czctl protect %s", v->name);
+		return -EINVAL;
+	}
+	*ret = v;
 	*ret_id = v->id;
 	return 0;
+}
+
+/* Why nothing would come of it, asked anew: a full run directory or another czd may be over. */
+static int may_enforce(struct daemon *d, struct error *reterr)
+{
+	const char *why = "";
+
+	if (d->actuator && !actuator_can_apply(d->actuator, NULL) &&
+	    actuator_retry(d->actuator, NULL) == 0)
+		log_notice("the journal can be written again: enforcing is possible");
+	if (d->actuator && turn_take(d, NULL) < 0)
+		log_debug("%s", d->turn_why.msg);
+	return turn_can_apply(d, &why)
+		   ? 0
+		   : error_set(reterr, -EROFS, "nothing can be enforced: %s", why);
 }
 
 /* After a change of policy the next plan is due now, not at the next tick. */
 static void act_now(struct daemon *d)
 {
+	turn_look(d);
 	decide_tick(d->decide, &d->snap, &d->findings, &d->plan);
 	enforce_plan(d, &d->plan);
 	enforce_announce(d);
@@ -183,31 +209,39 @@ static void act_now(struct daemon *d)
 json_t *api_try(const struct api_call *c, struct error *reterr)
 {
 	struct daemon *d = c->d;
-	uint64_t victim_id, for_ns, until_ns;
+	const struct zone_view *v;
+	uint64_t victim_id, for_ns, until_ns, now_ns = clock_mono_ns();
+	enum guard_mode then;
 
-	if (optional_zone(c, &victim_id, reterr) < 0 || arg_u64(c, "for_ns", &for_ns, reterr) < 0)
+	if (optional_victim(c, &v, &victim_id, reterr) < 0 ||
+	    arg_u64(c, "for_ns", &for_ns, reterr) < 0)
 		return NULL;
-	if (!for_ns || for_ns > TRY_MAX_NS) {
-		error_set(reterr, -EINVAL, "for_ns must be more than 0 and at most 24 h");
+	if (for_ns < TRY_MIN_NS || for_ns > TRY_MAX_NS) {
+		error_set(reterr, -EINVAL, "a trial takes from 1 s to 24 h");
 		return NULL;
 	}
-	until_ns = clock_mono_ns() + for_ns;
+	if (may_enforce(d, reterr) < 0)
+		return NULL;
+	until_ns = now_ns + for_ns;
 	decide_set_mode(d->decide, MODE_ENFORCE, victim_id, until_ns);
-	events_add(&d->events, clock_real_ns(), EVENT_MODE, NULL, 0,
-		   "enforcing for a limited time");
+	then = decide_mode(d->decide, victim_id, until_ns, NULL);
+	events_add(&d->events, clock_real_ns(), EVENT_MODE, v ? v->name : NULL, 0,
+		   "enforcing%s%s for a limited time", v ? " for " : "", v ? v->name : "");
 	act_now(d);
-	return json_pack("{s:I,s:I}", "until_ns", (json_int_t)until_ns, "for_ns",
-			 (json_int_t)for_ns);
+	return json_pack("{s:I,s:I,s:s}", "until_ns", (json_int_t)until_ns, "for_ns",
+			 (json_int_t)for_ns, "then", guard_mode_name(then));
 }
 
 json_t *api_mode(const struct api_call *c, struct error *reterr)
 {
 	struct daemon *d = c->d;
-	uint64_t victim_id, now_ns = clock_mono_ns(), until_ns = 0;
+	const struct zone_view *v;
+	uint64_t victim_id;
 	const char *text;
 	enum guard_mode mode;
 
-	if (optional_zone(c, &victim_id, reterr) < 0 || arg_text(c, "mode", &text, reterr) < 0)
+	if (optional_victim(c, &v, &victim_id, reterr) < 0 ||
+	    arg_text(c, "mode", &text, reterr) < 0)
 		return NULL;
 	if (text) {
 		if (!c->peer->may_change) {
@@ -221,13 +255,11 @@ json_t *api_mode(const struct api_call *c, struct error *reterr)
 			return NULL;
 		}
 		decide_set_mode(d->decide, mode, victim_id, 0);
-		events_add(&d->events, clock_real_ns(), EVENT_MODE, NULL, 0, "mode is now %s",
-			   text);
+		events_add(&d->events, clock_real_ns(), EVENT_MODE, v ? v->name : NULL, 0,
+			   "mode is now %s%s%s", text, v ? " for " : "", v ? v->name : "");
 		act_now(d);
 	}
-	mode = decide_mode(d->decide, victim_id, now_ns, &until_ns);
-	return json_pack("{s:s,s:o,s:o}", "mode", guard_mode_name(mode), "until_ns",
-			 shape_known(until_ns, until_ns), "trials", shape_trials(d, now_ns));
+	return shape_mode(d, victim_id);
 }
 
 static const struct action *action_by_seq(const struct daemon *d, uint64_t seq)
@@ -249,7 +281,7 @@ json_t *api_approve(const struct api_call *c, struct error *reterr)
 	uint64_t seq;
 	int r;
 
-	if (arg_u64(c, "seq", &seq, reterr) < 0)
+	if (arg_u64(c, "seq", &seq, reterr) < 0 || may_enforce(d, reterr) < 0)
 		return NULL;
 	r = decide_approve(d->decide, seq, clock_mono_ns());
 	if (r < 0) {
@@ -290,10 +322,12 @@ json_t *api_undo(const struct api_call *c, struct error *reterr)
 	size_t n, nr_open = 0;
 	const struct action *a;
 	struct tally t = {0};
+	bool observes_now;
 	int r;
 
 	if (arg_u64(c, "seq", &seq, reterr) < 0)
 		return NULL;
+	observes_now = !seq && decide_enforces(d->decide, clock_mono_ns());
 	n = decide_actions(d->decide, &a);
 	for (size_t i = 0; i < n && nr_open < 256; i++) {
 		if ((!seq || a[i].seq == seq) &&
@@ -302,6 +336,9 @@ json_t *api_undo(const struct api_call *c, struct error *reterr)
 	}
 	if (!seq)
 		decide_observe(d->decide);
+	if (observes_now)
+		events_add(&d->events, clock_real_ns(), EVENT_MODE, NULL, 0,
+			   "mode is now observe: everything is undone by hand");
 	r = decide_undo(d->decide, seq, clock_mono_ns());
 	if (r < 0 && seq) {
 		error_set(reterr, r,
@@ -321,6 +358,7 @@ json_t *api_undo(const struct api_call *c, struct error *reterr)
 		if (a)
 			count_undone(&t, a);
 	}
-	return json_pack("{s:i,s:i,s:i,s:i}", "restored", t.restored, "gone", t.gone, "hands_off",
-			 t.hands_off, "failed", t.failed);
+	return json_pack("{s:i,s:i,s:i,s:i,s:b}", "restored", t.restored, "gone", t.gone,
+			 "hands_off", t.hands_off, "failed", t.failed, "observes_now",
+			 observes_now);
 }

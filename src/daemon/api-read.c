@@ -23,11 +23,6 @@ json_t *api_version(const struct api_call *c, struct error *reterr)
 			 (json_int_t)(clock_mono_ns() - c->d->self.started_ns), "kernel", release);
 }
 
-static const char *mode_text(const struct daemon *d, uint64_t victim_id, uint64_t *ret_until_ns)
-{
-	return guard_mode_name(decide_mode(d->decide, victim_id, clock_mono_ns(), ret_until_ns));
-}
-
 /* Without `all`: what somebody has given a class, and what czd found worth a word. */
 static bool is_listed(const struct daemon *d, const struct zone_view *v)
 {
@@ -41,7 +36,7 @@ static bool is_listed(const struct daemon *d, const struct zone_view *v)
 json_t *api_list(const struct api_call *c, struct error *reterr)
 {
 	const struct daemon *d = c->d;
-	json_t *rows;
+	json_t *rows, *o;
 	bool all;
 
 	if (arg_bool(c, "all", &all, reterr) < 0)
@@ -51,9 +46,10 @@ json_t *api_list(const struct api_call *c, struct error *reterr)
 		if (all || is_listed(d, &d->snap.zones[i]))
 			json_array_append_new(rows, shape_zone(d, &d->snap.zones[i]));
 	}
-	return json_pack("{s:s,s:o,s:I,s:o}", "mode", mode_text(d, 0, NULL), "trials",
-			 shape_trials(d, clock_mono_ns()), "zones_total",
-			 (json_int_t)d->snap.nr_zones, "zones", rows);
+	o = shape_mode(d, 0);
+	json_object_set_new(o, "zones_total", json_integer((json_int_t)d->snap.nr_zones));
+	json_object_set_new(o, "zones", rows);
+	return o;
 }
 
 static uint64_t cpu_delta(const struct zone_view *v)
@@ -100,7 +96,7 @@ json_t *api_top(const struct api_call *c, struct error *reterr)
 	_cleanup_free_ const struct zone_view **order =
 	    calloc(d->snap.nr_zones + 1, sizeof(*order));
 	uint64_t limit;
-	json_t *rows;
+	json_t *rows, *o;
 	size_t n = 0;
 	bool all;
 
@@ -119,10 +115,11 @@ json_t *api_top(const struct api_call *c, struct error *reterr)
 	rows = json_array();
 	for (size_t i = 0; i < n && i < limit; i++)
 		json_array_append_new(rows, shape_zone(d, order[i]));
-	return json_pack("{s:I,s:I,s:s,s:o,s:o,s:I,s:o}", "now_ns", (json_int_t)d->snap.now_ns,
-			 "window_ns", (json_int_t)d->snap.window_ns, "mode", mode_text(d, 0, NULL),
-			 "trials", shape_trials(d, clock_mono_ns()), "host", shape_host(d),
-			 "zones_total", (json_int_t)d->snap.nr_zones, "zones", rows);
+	o = json_pack("{s:I,s:I,s:o,s:I,s:o}", "now_ns", (json_int_t)d->snap.now_ns, "window_ns",
+		      (json_int_t)d->snap.window_ns, "host", shape_host(d), "zones_total",
+		      (json_int_t)d->snap.nr_zones, "zones", rows);
+	json_object_update_new(o, shape_mode(d, 0));
+	return o;
 }
 
 static json_t *shape_metrics(const struct zone_view *v)
@@ -208,7 +205,7 @@ json_t *api_actions(const struct api_call *c, struct error *reterr)
 {
 	const struct action *a;
 	size_t n = decide_actions(c->d->decide, &a);
-	json_t *rows;
+	json_t *rows, *o;
 	bool all;
 
 	if (arg_bool(c, "all", &all, reterr) < 0)
@@ -218,7 +215,9 @@ json_t *api_actions(const struct api_call *c, struct error *reterr)
 		if (all || !is_settled(&a[i]))
 			json_array_append_new(rows, shape_action(c->d, &a[i]));
 	}
-	return json_pack("{s:s,s:o}", "mode", mode_text(c->d, 0, NULL), "actions", rows);
+	o = shape_mode(c->d, 0);
+	json_object_set_new(o, "actions", rows);
+	return o;
 }
 
 json_t *api_events(const struct api_call *c, struct error *reterr)

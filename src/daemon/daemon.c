@@ -295,6 +295,7 @@ int daemon_run(const struct options *opt)
 	r = start(d, &e);
 	if (r == 0) {
 		raise_priority(d);
+		turn_look(d);
 		events_add(&d->events, clock_real_ns(), EVENT_DAEMON, NULL, 0,
 			   "czd %s watches %zu zones, mode %s", CZ_VERSION, zones_count(d->zones),
 			   guard_mode_name(d->cfg.guard.mode));
@@ -329,7 +330,7 @@ int daemon_undo(const struct options *opt)
 	if (r < 0)
 		log_error("undo: %s", e.msg);
 	report_undo("undo", &u);
-	if (d.actuator && turn_take(&d, NULL) == 0) /* a killed czd has left the file */
+	if (d.actuator && turn_take(&d, NULL) == 0) /* a killed czd has left it */
 		turn_give_back(&d);
 	actuator_close(d.actuator);
 	topology_done(&d.topo);

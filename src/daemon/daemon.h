@@ -114,7 +114,7 @@ struct daemon {
 	struct plan plan;	   /* scratch: too large for the stack */
 	struct hash action_states; /* seq -> state last announced */
 	int turn_fd;		   /* the lock of turn.c, -1 not held */
-	bool turn_is_anothers;	   /* since somebody else holds it */
+	struct error turn_why;	   /* why it cannot be had; code 0: no such reason */
 	uint64_t last_stray;	   /* see enforce_strays() */
 	uint64_t slice_end_ns, slice_due_ns;
 	bool tick_running;
@@ -171,10 +171,10 @@ void enforce_zone_gone(struct daemon *d, uint64_t zone_id);
 void enforce_strays(struct daemon *d);
 
 /* turn.c: one czd of all on this host may enforce at a time */
-#define TURN_WHY_NOT "another czd enforces on this host: this one only observes meanwhile"
-must_check int turn_take(struct daemon *d, struct error *reterr);      /* before applying; -EROFS */
-void turn_give_back(struct daemon *d);				       /* if nothing is in force */
-void turn_look(struct daemon *d);				       /* once a tick */
+must_check int turn_take(struct daemon *d, struct error *reterr); /* before applying; -EROFS */
+void turn_give_back(struct daemon *d);				  /* if nothing is in force */
+/* Once a tick, and when the mode has changed: the lock is held while something may be enforced. */
+void turn_look(struct daemon *d);
 bool turn_can_apply(const struct daemon *d, const char **ret_why_not); /* and the journal as well */
 
 /* made.c */

@@ -125,7 +125,7 @@ void enforce_strays(struct daemon *d)
 }
 
 static const char *const state_texts[] = {
-    [ACTION_PROPOSED] = "proposed (mode is observe)",
+    [ACTION_PROPOSED] = "proposed",
     [ACTION_APPLIED] = "applied, measuring its effect",
     [ACTION_KEPT] = "kept",
     [ACTION_REVERTED] = "reverted",

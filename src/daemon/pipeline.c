@@ -254,7 +254,6 @@ static void housekeeping(struct daemon *d)
 	    actuator_retry(d->actuator, NULL) == 0)
 		log_notice("the journal can be written again: enforcing is possible");
 	turn_look(d);
-	decide_can_apply(d->decide, turn_can_apply(d, NULL));
 }
 
 static void step_tick(struct daemon *d)

@@ -243,23 +243,56 @@ json_t *shape_event(const struct event *e)
 			 (json_int_t)e->ref);
 }
 
-json_t *shape_trials(const struct daemon *d, uint64_t now_ns)
+/* The zone's name, or NULL when it is gone: nothing is done for it any more. */
+static json_t *victim_name(const struct daemon *d, uint64_t victim_id)
+{
+	const struct zone *z = zones_by_id(d->zones, victim_id);
+
+	return z ? shape_string(d->snap.zones[z->index].name) : NULL;
+}
+
+static json_t *shape_trials(const struct daemon *d, uint64_t now_ns)
 {
 	struct mode_trial t[LEDGER_VICTIMS_MAX + 1];
 	size_t n = decide_trials(d->decide, now_ns, t, sizeof(t) / sizeof(t[0]));
 	json_t *rows = json_array();
 
 	for (size_t i = 0; i < n; i++) {
-		const struct zone *z =
-		    t[i].victim_id ? zones_by_id(d->zones, t[i].victim_id) : NULL;
+		json_t *zone = t[i].victim_id ? victim_name(d, t[i].victim_id) : json_null();
 
-		if (t[i].victim_id && !z) /* gone: nothing is done for it any more */
-			continue;
-		json_array_append_new(
-		    rows, json_pack("{s:o,s:I,s:I}", "zone",
-				    z ? shape_string(d->snap.zones[z->index].name) : json_null(),
-				    "until_ns", (json_int_t)t[i].until_ns, "left_ns",
-				    (json_int_t)(t[i].until_ns - now_ns)));
+		if (zone)
+			json_array_append_new(rows,
+					      json_pack("{s:o,s:I,s:I}", "zone", zone, "until_ns",
+							(json_int_t)t[i].until_ns, "left_ns",
+							(json_int_t)(t[i].until_ns - now_ns)));
 	}
 	return rows;
+}
+
+static json_t *shape_own_modes(const struct daemon *d)
+{
+	struct own_mode m[LEDGER_VICTIMS_MAX];
+	size_t n = decide_own_modes(d->decide, m, sizeof(m) / sizeof(m[0]));
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		json_t *zone = victim_name(d, m[i].victim_id);
+
+		if (zone)
+			json_array_append_new(rows, json_pack("{s:o,s:s}", "zone", zone, "mode",
+							      guard_mode_name(m[i].mode)));
+	}
+	return rows;
+}
+
+json_t *shape_mode(const struct daemon *d, uint64_t victim_id)
+{
+	uint64_t now_ns = clock_mono_ns(), until_ns;
+	enum guard_mode mode = decide_mode(d->decide, victim_id, now_ns, &until_ns);
+	const char *why;
+
+	return json_pack("{s:s,s:o,s:o,s:o,s:o}", "mode", guard_mode_name(mode), "until_ns",
+			 shape_known(until_ns, until_ns), "trials", shape_trials(d, now_ns),
+			 "modes", shape_own_modes(d), "cannot_enforce",
+			 turn_can_apply(d, &why) ? json_null() : shape_text(why));
 }

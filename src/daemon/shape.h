@@ -10,8 +10,8 @@ json_t *shape_ledger(const struct daemon *d, const struct ledger_view *w); /* w 
 json_t *shape_finding(const struct daemon *d, const struct finding *f);
 json_t *shape_action(const struct daemon *d, const struct action *a);
 json_t *shape_event(const struct event *e);
-json_t *shape_trials(const struct daemon *d,
-		     uint64_t now_ns); /* who is being enforced for, for how long */
+/* What is enforced for a victim (0: for all) until when, for whom else, and why not. */
+json_t *shape_mode(const struct daemon *d, uint64_t victim_id);
 /* A number, or null when it is not known. */
 json_t *shape_known(bool known, uint64_t value);
 /* Text of our own making or an exact path: as it is. Where that is not UTF-8 (a path may be

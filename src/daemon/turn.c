@@ -1,70 +1,58 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One czd enforces on a host at a time, whatever its run directory is: two guards would take each
- * other's knobs for somebody else's. The lock is held while the journal has open entries. It is a
- * file that only root can open (else any tenant could keep the guard from acting), and it is gone
- * when nobody holds it. Where /run cannot be written nothing keeps two apart.
+ * The lock of actuate/host-lock.h, from when something may be enforced until nothing may and
+ * nothing is in force: who may not have it says so at once, not when harm comes.
  */
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#include "base/cleanup.h"
+#include "actuate/host-lock.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
 
-#define LOCK_PATH "/run/cz-enforce.lock"
-
-/* Is it still the file of that name? Its last holder may have removed it meanwhile. */
-static bool is_current(int fd)
-{
-	struct stat ours, named;
-
-	return fstat(fd, &ours) == 0 && stat(LOCK_PATH, &named) == 0 &&
-	       ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
-}
-
 int turn_take(struct daemon *d, struct error *reterr)
 {
-	while (d->turn_fd < 0) {
-		_cleanup_close_ int fd =
-		    open(LOCK_PATH, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-		if (fd < 0) {
-			log_debug("%s: %m", LOCK_PATH);
-			return 0;
-		}
-		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-			d->turn_is_anothers = true;
-			return error_set(reterr, -EROFS, "%s", TURN_WHY_NOT);
-		}
-		if (is_current(fd))
-			d->turn_fd = TAKE_FD(fd);
-	}
-	d->turn_is_anothers = false;
+	if (d->turn_fd >= 0)
+		return 0;
+	d->turn_why = (struct error){0};
+	if (host_lock_take(&d->fs, &d->turn_fd, &d->turn_why) < 0)
+		return error_set(reterr, -EROFS, "%s", d->turn_why.msg);
 	return 0;
 }
 
 void turn_give_back(struct daemon *d)
 {
-	if (d->turn_fd < 0 || (d->actuator && actuator_open_count(d->actuator)))
-		return;
-	unlink(LOCK_PATH);
-	close_fd(&d->turn_fd);
+	if (!d->actuator || !actuator_open_count(d->actuator))
+		host_lock_release(&d->fs, &d->turn_fd);
 }
 
 bool turn_can_apply(const struct daemon *d, const char **ret_why_not)
 {
-	if (!d->actuator || !actuator_can_apply(d->actuator, ret_why_not))
-		return false;
-	if (d->turn_is_anothers && ret_why_not)
-		*ret_why_not = TURN_WHY_NOT;
-	return !d->turn_is_anothers;
+	const char *why = NULL;
+	bool can = false;
+
+	if (!d->actuator)
+		why = "a captured tree cannot be changed";
+	else if (actuator_can_apply(d->actuator, &why) && d->turn_why.code)
+		why = d->turn_why.msg;
+	else
+		can = !why;
+	if (ret_why_not)
+		*ret_why_not = why;
+	return can;
 }
 
 void turn_look(struct daemon *d)
 {
-	if (d->turn_is_anothers && turn_take(d, NULL) == 0)
-		log_notice("no other czd enforces any more: enforcing is possible");
-	turn_give_back(d);
+	bool refused = d->turn_why.code;
+	struct error e = {0};
+
+	if (d->actuator && decide_enforces(d->decide, clock_mono_ns())) {
+		if (turn_take(d, &e) < 0 && !refused)
+			log_warn("nothing is enforced: %s", e.msg);
+		else if (refused && d->turn_fd >= 0)
+			log_notice("enforcing is possible now");
+	} else {
+		d->turn_why = (struct error){0};
+		turn_give_back(d);
+	}
+	decide_can_apply(d->decide, turn_can_apply(d, NULL));
 }

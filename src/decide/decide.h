@@ -45,6 +45,8 @@ void decide_result(struct decide *d, uint64_t seq, enum step_kind kind, int err,
 void decide_set_mode(struct decide *d, enum guard_mode mode, uint64_t victim_id, uint64_t until_ns);
 enum guard_mode decide_mode(const struct decide *d, uint64_t victim_id, uint64_t now_ns,
 			    uint64_t *ret_until_ns);
+/* May anything be enforced, for whichever victim? */
+bool decide_enforces(const struct decide *d, uint64_t now_ns);
 /* Observe, everywhere: trials and single victims' own enforcing end too. */
 void decide_observe(struct decide *d);
 /* Enforcing until a time (a trial): the one for all (victim_id 0) and those of single victims that
@@ -53,6 +55,13 @@ struct mode_trial {
 	uint64_t victim_id, until_ns;
 };
 size_t decide_trials(const struct decide *d, uint64_t now_ns, struct mode_trial *ret, size_t max);
+/* Victims with a lasting mode of their own, which wins over the mode for all. Returns how many were
+ * put into ret, at most max. */
+struct own_mode {
+	uint64_t victim_id;
+	enum guard_mode mode;
+};
+size_t decide_own_modes(const struct decide *d, struct own_mode *ret, size_t max);
 /* Approve a proposal: it is applied with the next tick. -ENOENT no such action, -EALREADY not a
  * proposal. */
 must_check int decide_approve(struct decide *d, uint64_t seq, uint64_t now_ns);

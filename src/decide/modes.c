@@ -107,6 +107,26 @@ enum guard_mode decide_mode(const struct decide *d, uint64_t victim_id, uint64_t
 	return temp ? temp->mode : mode;
 }
 
+bool decide_enforces(const struct decide *d, uint64_t now_ns)
+{
+	if (decide_mode(d, 0, now_ns, NULL) == MODE_ENFORCE)
+		return true;
+	for (size_t i = 0; i < d->nr_victims; i++)
+		if (decide_mode(d, d->victims[i].id, now_ns, NULL) == MODE_ENFORCE)
+			return true;
+	return false;
+}
+
+size_t decide_own_modes(const struct decide *d, struct own_mode *ret, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->nr_victims && n < max; i++)
+		if (d->victims[i].has_mode)
+			ret[n++] = (struct own_mode){d->victims[i].id, d->victims[i].mode};
+	return n;
+}
+
 static size_t add_trial(const struct temporary_mode *t, uint64_t victim_id, uint64_t now_ns,
 			struct mode_trial *ret, size_t max)
 {

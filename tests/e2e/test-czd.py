@@ -67,6 +67,10 @@ def open_actions(czd):
     return [a for a in czd.request("actions")["actions"] if a["state"] in ("applied", "kept")]
 
 
+def host_lock():
+    return os.path.exists(os.path.join(live.controllers()["cpu"], "cz-enforce"))
+
+
 def idle_of(group):
     return live.read(group.file("cpu.idle"))
 
@@ -239,7 +243,52 @@ def two_with_different_run_directories():
             check(idle_of(be) == "0", "the first did not undo")
             live.wait_for(lambda: idle_of(be2) == "1", 10, "the second's turn")
             second.stop()
-            check(not os.path.exists("/run/cz-enforce.lock"), "the lock is left behind")
+            check(not host_lock(), "the lock is left behind")
+
+
+def one_enforces_though_run_is_read_only():
+    """As under its unit, where only its own run directory is writable: the lock does not depend on /run."""
+    own = "mount --rbind /run /run; mount -o remount,bind,ro /run; ! touch /run/cz-probe 2>/dev/null"
+    with scene() as (first, victim, be), in_a_run_dir(own, FAST + "mode: enforce\n") as second:
+        live.wait_for(lambda: czd_answers(second), 15, f"the second czd: {second.log_tail()}")
+        mode = live.wait_for(lambda: m if not (m := second.request("mode"))["cannot_enforce"] else None, 5, "the lock")
+        check(mode["mode"] == "enforce" and host_lock(), f"{mode}")
+        check("another czd enforces" in refused(first, "try", for_ns=10**10), "a trial beside another czd")
+        check(first.request("mode")["trials"] == [], "the refused trial goes on")
+        first.request("mode", mode="enforce")
+        said = " ".join(first.czctl("mode").stdout.split())
+        check("Mode: enforce, but nothing can be enforced: another czd enforces" in said, said)
+        check("but nothing can be enforced" in first.czctl("list").stdout.replace("\n", " "), "list does not say so")
+        time.sleep(2)
+        check(idle_of(be) == "0", "both enforce")
+        second.stop()
+        live.wait_for(lambda: idle_of(be) == "1", 10, "the first's turn")
+        check(not first.request("mode")["cannot_enforce"], "it still says that it cannot")
+
+
+def the_mode_is_told():
+    """Of one zone, too; and that undo ended it."""
+    with scene(hog=False) as (czd, victim, be):
+        zone = f"/{NAME}-lc"
+        for verb in (("mode", "enforce", "--zone"), ("try",)):
+            wrong = czd.czctl(*verb, f"/{NAME}-be")
+            check(wrong.returncode not in (0, 3) and "not protected" in wrong.stderr, f"{verb}: {wrong}")
+        check(refused(czd, "try", for_ns=1).count("1 s"), "a trial of a nanosecond")
+        czd.request("mode", mode="enforce", zone=zone)
+        data = czd.request("mode")
+        check(data["mode"] == "observe" and [m["mode"] for m in data["modes"]] == ["enforce"], f"{data}")
+        check(host_lock(), "the lock is not held while something may be enforced")
+        for verb in ("mode", "list"):
+            check("observe; enforce for" in " ".join(czd.czctl(verb).stdout.split()), f"{verb} does not tell")
+        check("changes nothing" not in czd.czctl("mode").stdout, "czctl says that it changes nothing")
+        check(any(e["text"].startswith("mode is now enforce for ") for e in czd.request("events")["events"]), "no event")
+        said = czd.czctl("undo").stdout
+        check("Nothing to undo" in said and "Mode is now observe" in said, said)
+        check(czd.request("mode")["modes"] == [], "its own mode goes on")
+        check("Mode is now" not in czd.czctl("undo").stdout, "undo in observe changes no mode")
+        live.wait_for(lambda: not host_lock(), 5, "the lock is given back")
+        czd.request("mode", mode="enforce")
+        check("it goes on then" in " ".join(czd.czctl("try", "--for", "2s", zone).stdout.split()), "a trial in enforce")
 
 
 def asked_at_once():
@@ -674,7 +723,7 @@ def keeper_and_worker_watch_each_other():
         czd.keeper.kill()
         czd.keeper.wait()
         live.wait_for(lambda: live.differences(before, be.knobs()) == [], 10, "the orphaned worker undoes and ends")
-        live.wait_for(lambda: not os.path.exists("/run/cz-enforce.lock"), 5, "its lock is gone as well")
+        live.wait_for(lambda: not host_lock(), 5, "its lock is gone as well")
 
 
 def a_worker_that_hangs_is_replaced():
@@ -727,7 +776,8 @@ def command_lines_are_left_to_czctl():
 
 TESTS = (from_harm_to_unchanged, approve_one_proposal, try_ends_by_itself, stop_puts_back, knob_changed_by_somebody_else,
          only_best_effort_is_touched, run_makes_a_zone_and_removes_it, run_moves_only_who_asked, protect_survives_a_restart, recreated_is_another_zone,
-         a_second_daemon_is_refused, two_with_different_run_directories, asked_at_once, wrong_configuration_is_explained, a_host_that_cannot_be_read, reload_keeps_the_old_when_wrong, odd_names, texts_that_are_cut,
+         a_second_daemon_is_refused, two_with_different_run_directories, one_enforces_though_run_is_read_only,
+         the_mode_is_told, asked_at_once, wrong_configuration_is_explained, a_host_that_cannot_be_read, reload_keeps_the_old_when_wrong, odd_names, texts_that_are_cut,
          zones_that_come_and_go, clients_that_never_read, followers_that_never_read, refused_with_more_to_say,
          many_requests_in_one_write, verify_is_answered_later, real_time_priority_comes_back, a_restrained_zone_goes_away, what_could_not_be_put_back_is_tried_again,
          requests_that_make_no_sense, unprivileged_peers_only_read,
