@@ -3,6 +3,7 @@
 #include <string.h>
 #include "cli/show.h"
 #include "cli/verbs.h"
+#include "cli/zone-cli.h"
 
 static void print_field(const struct cli *cli, const char *label, const char *value)
 {
@@ -102,6 +103,10 @@ static int inspect_run(struct cli *cli, const struct args *args)
 		cli_print_json(zone);
 		return EXIT_OK;
 	}
+	if (json_is_object(json_object_get(zone, "applied")))
+		zone_cli_print(cli, json_object_get(zone, "applied"));
+	if (!json_object_get(zone, "path"))
+		return EXIT_OK;
 	state = get_text(zone, "state");
 	out_paragraph(&cli->out, 0, STYLE_TITLE, "%s: %s%s%s", text_or_dash(zone, "name"),
 		      class_words(text_or_dash(zone, "class")), state[0] ? ", " : "", state);

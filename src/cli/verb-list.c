@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
+#include "cli/zone-cli.h"
 
 enum { OPT_ALL, OPT_NAMES };
 static const struct verb_option options[] = {
@@ -38,6 +39,10 @@ static void print_list(const struct cli *cli, const json_t *data, bool all)
 	if (json_array_size(zones)) {
 		putchar('\n');
 		show_zones(cli, zones, SIZE_MAX);
+	}
+	if (json_array_size(json_object_get(data, "applied"))) {
+		putchar('\n');
+		zone_cli_table(cli, json_object_get(data, "applied"));
 	}
 	if (lc == 0)
 		puts(all ? "\nNext: sudo czctl protect ZONE"
@@ -78,6 +83,8 @@ const struct verb verb_list = {
 	    "  wait p99  99 of 100 waits were shorter than this\n"
 	    "  state     fine, hurt, hurting (it hurts a protected zone), restrained\n"
 	    "  -         not known: zones that are not protected have no wait figures\n"
+	    "\n"
+	    "Zones that were created (czctl create, apply) follow, those that do not run too.\n"
 	    "\n"
 	    "Long names are shortened in the middle; -o json has them in full.\n"
 	    "\n"

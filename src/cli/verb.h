@@ -33,6 +33,7 @@ struct verb_option {
 	const char *name; /* without "--" */
 	const char *arg;  /* what the value is called in help; NULL: a flag */
 	const char *help;
+	char letter; /* as in "-f"; 0: none */
 };
 
 #define VERB_OPTIONS_MAX 8

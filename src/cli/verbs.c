@@ -74,8 +74,8 @@ void verb_print_help(const struct out *o, const struct verb *verb)
 	out_styled(o, STYLE_TITLE, "Options");
 	putchar('\n');
 	for (const struct verb_option *v = verb->options; v->name; v++) {
-		snprintf(left, sizeof(left), "--%s%s%s", v->name, v->arg ? " " : "",
-			 v->arg ? v->arg : "");
+		snprintf(left, sizeof(left), "%s%.1s%s--%s%s%s", v->letter ? "-" : "", &v->letter,
+			 v->letter ? ", " : "", v->name, v->arg ? " " : "", v->arg ? v->arg : "");
 		printf("  %-16s  %s\n", left, v->help);
 	}
 }
@@ -179,7 +179,9 @@ static int verb_option(const struct verb *verb, int argc, char **argv, int *i, s
 	const struct verb_option *v = verb->options;
 
 	for (; v && v->name; v++) {
-		if (!is_option(argv[*i], v->name))
+		const char letter[] = {'-', v->letter, 0};
+
+		if (!is_option(argv[*i], v->name) && (!v->letter || strcmp(argv[*i], letter)))
 			continue;
 		ret->option[v - verb->options] =
 		    option_value(verb, v->name, v->arg != NULL, argc, argv, i);

@@ -13,6 +13,20 @@
 	X(events)                                                                                  \
 	X(protect)                                                                                 \
 	X(unprotect)                                                                               \
+	X(create)                                                                                  \
+	X(start)                                                                                   \
+	X(stop)                                                                                    \
+	X(remove)                                                                                  \
+	X(update)                                                                                  \
+	X(apply)                                                                                   \
+	X(down)                                                                                    \
+	X(diff)                                                                                    \
+	X(log)                                                                                     \
+	X(pod)                                                                                     \
+	X(exec)                                                                                    \
+	X(conn)                                                                                    \
+	X(observe)                                                                                 \
+	X(sched)                                                                                   \
 	X(run)                                                                                     \
 	X(feed)                                                                                    \
 	X(try)                                                                                     \

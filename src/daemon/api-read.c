@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "daemon/api.h"
 #include "daemon/shape.h"
+#include "daemon/zone-mgr.h"
 #include "kernel/caps.h"
 
 #define ROWS_MAX 20000
@@ -33,6 +34,21 @@ static bool is_listed(const struct daemon *d, const struct zone_view *v)
 		v->delta[ZM_CPU_USAGE_NS]);
 }
 
+/* What runs in a virtual machine is no cgroup here: its guest tells of it. */
+static void add_app_rows(const struct daemon *d, json_t *rows)
+{
+	const struct zones_mgr *m = d->zones_mgr;
+
+	for (size_t i = 0; m && i < m->nr; i++) {
+		const struct applied *z = m->items[i];
+
+		for (size_t k = 0; z->spec.runtime == RUNTIME_VM && z->stats_ns &&
+				   k < z->stats.nr_apps && json_array_size(rows) < ROWS_MAX;
+		     k++)
+			json_array_append_new(rows, zone_app_row(z, &z->stats.apps[k]));
+	}
+}
+
 json_t *api_list(const struct api_call *c, struct error *reterr)
 {
 	const struct daemon *d = c->d;
@@ -46,9 +62,11 @@ json_t *api_list(const struct api_call *c, struct error *reterr)
 		if (all || is_listed(d, &d->snap.zones[i]))
 			json_array_append_new(rows, shape_zone(d, &d->snap.zones[i]));
 	}
+	add_app_rows(d, rows);
 	o = shape_mode(d, 0);
 	json_object_set_new(o, "zones_total", json_integer((json_int_t)d->snap.nr_zones));
 	json_object_set_new(o, "zones", rows);
+	json_object_set_new(o, "applied", zones_mgr_rows(d->zones_mgr));
 	return o;
 }
 
@@ -155,10 +173,16 @@ static json_t *shape_knobs(const struct daemon *d, const struct zone_view *v)
 json_t *api_inspect(const struct api_call *c, struct error *reterr)
 {
 	const struct daemon *d = c->d;
-	const struct zone_view *v = arg_zone(c, reterr);
+	const struct applied *applied =
+	    zones_mgr_find(d->zones_mgr, json_string_value(json_object_get(c->args, "zone")));
+	const struct zone_view *v;
 	json_t *o, *children;
 	uint32_t self;
 
+	if (applied && !applied->groups)
+		return json_pack("{s:s,s:o}", "name", applied->name, "applied",
+				 zone_shape(applied, true));
+	v = arg_zone(c, reterr);
 	if (!v)
 		return NULL;
 	self = (uint32_t)(v - d->snap.zones);
@@ -168,6 +192,12 @@ json_t *api_inspect(const struct api_call *c, struct error *reterr)
 		if (d->snap.zones[i].parent == self)
 			json_array_append_new(children, shape_string(d->snap.zones[i].name));
 	}
+	for (size_t i = 0; applied && applied->spec.runtime == RUNTIME_VM && applied->stats_ns &&
+			   i < applied->stats.nr_apps;
+	     i++)
+		json_array_append_new(
+		    children, json_sprintf("%s/%s", applied->name, applied->stats.apps[i].name));
+	json_object_set_new(o, "applied", applied ? zone_shape(applied, true) : json_null());
 	json_object_set_new(o, "metrics", shape_metrics(v));
 	json_object_set_new(o, "knobs", shape_knobs(d, v));
 	json_object_set_new(o, "off_limits_why",

@@ -2,6 +2,7 @@
 #include "daemon/api.h"
 
 #include <string.h>
+#include "daemon/zone-mgr.h"
 
 static const struct {
 	const char *name;
@@ -88,6 +89,13 @@ const struct zone_view *arg_zone(const struct api_call *c, struct error *reterr)
 	if (!name) {
 		error_set(reterr, -EINVAL, "which zone? Argument 'zone' is missing");
 		return NULL;
+	}
+	/* The name that a user gave goes before what a path ends in. */
+	if (zones_mgr_find(c->d->zones_mgr, name)) {
+		z = zones_by_path(c->d->zones, zones_mgr_find(c->d->zones_mgr, name)->path);
+		if (!z)
+			error_set(reterr, -ENOENT, "zone %s does not run", name);
+		return z ? &c->d->snap.zones[z->index] : NULL;
 	}
 	if (zones_by_name(c->d->zones, name, &z, reterr) < 0)
 		return NULL;

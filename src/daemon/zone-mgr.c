@@ -25,7 +25,7 @@
 
 struct applied *zones_mgr_find(const struct zones_mgr *m, const char *name)
 {
-	for (size_t i = 0; m && i < m->nr; i++)
+	for (size_t i = 0; m && name && i < m->nr; i++)
 		if (!strcmp(m->items[i]->name, name))
 			return m->items[i];
 	return NULL;

@@ -800,7 +800,7 @@ def test_manual_has_every_verb_and_option():
     same(documented, [verb for verb in verb_names() if verb != "help"], "verbs in man/czctl.1")
     for verb in documented:
         section = page.split(f"\n.It Cm {verb}", 1)[1].split("\n.It Cm ", 1)[0]
-        for option in re.findall(r"^  --([a-z]+)", czctl("help", verb).stdout.decode(), re.M):
+        for option in re.findall(r"^  (?:-[a-z], )?--([a-z-]+)", czctl("help", verb).stdout.decode(), re.M):
             if f"Fl -{option}" not in section:
                 raise AssertionError(f"man/czctl.1: {verb}: no --{option}")
 

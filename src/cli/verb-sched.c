@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+#include "base/cleanup.h"
+#include "base/parse.h"
+#include "cli/show.h"
+#include "cli/verbs.h"
+
+enum { OPT_FULL, OPT_SET };
+static const struct verb_option options[] = {
+    [OPT_FULL] = {"full", NULL, "set: for every task, not only those of apps"},
+    [OPT_SET] = {"set", "CLASS", "task: put it into ext or normal"},
+    {0},
+};
+
+static void print_sched(const struct cli *cli, const json_t *data)
+{
+	const json_t *stats = json_object_get(data, "stats"), *value;
+	const char *class = get_text(data, "class"), *key;
+	char buf[SHOW_MAX];
+
+	if (class[0]) {
+		out_paragraph(&cli->out, 0, STYLE_PLAIN, "class %s, priority %s", class,
+			      show_id(data, "priority", buf));
+		return;
+	}
+	out_paragraph(&cli->out, 0, STYLE_TITLE, "scheduler: %s", text_or_dash(data, "policy"));
+	if (json_is_integer(json_object_get(data, "switch_ms")))
+		out_paragraph(&cli->out, 0, STYLE_PLAIN, "switched in %s ms",
+			      show_id(data, "switch_ms", buf));
+	json_object_foreach((json_t *)stats, key, value)
+	    out_paragraph(&cli->out, 4, STYLE_PLAIN, "  %-28s %.0f", key, json_number_value(value));
+}
+
+static int ask(struct cli *cli, json_t *request)
+{
+	_cleanup_json_ json_t *data = NULL;
+	int r = cli_call(cli, "zone-sched", request, &data);
+
+	if (r != EXIT_OK)
+		return r;
+	if (cli->json)
+		cli_print_json(data);
+	else
+		print_sched(cli, data);
+	return EXIT_OK;
+}
+
+static int op_set(struct cli *cli, const struct args *args)
+{
+	if (args->nr < 3)
+		return cli_usage(&verb_sched, "which policy? czctl sched set ZONE POLICY");
+	return ask(cli, json_pack("{s:s,s:s,s:s,s:s*,s:b}", "name", args->words[1], "op", "set",
+				  "policy", args->words[2], "options",
+				  args->nr > 3 ? args->words[3] : NULL, "full",
+				  args->option[OPT_FULL] != NULL));
+}
+
+static int op_reset(struct cli *cli, const struct args *args)
+{
+	return ask(
+	    cli, json_pack("{s:s,s:s,s:s}", "name", args->words[1], "op", "set", "policy", "none"));
+}
+
+static int op_show(struct cli *cli, const struct args *args)
+{
+	return ask(cli, json_pack("{s:s,s:s}", "name", args->words[1], "op", "show"));
+}
+
+static int op_task(struct cli *cli, const struct args *args)
+{
+	uint64_t pid;
+
+	if (args->nr < 3 || parse_u64(args->words[2], &pid) < 0 || !pid || pid > INT32_MAX)
+		return cli_usage(&verb_sched, "czctl sched task ZONE PID, as the guest counts");
+	return ask(cli, json_pack("{s:s,s:s,s:I,s:s*}", "name", args->words[1], "op", "task", "pid",
+				  (json_int_t)pid, "set", args->option[OPT_SET]));
+}
+
+static int op_list(struct cli *cli)
+{
+	_cleanup_json_ json_t *data = NULL;
+	int r = cli_call(cli, "zone-list", json_object(), &data);
+	const json_t *zone;
+	size_t i;
+
+	if (r != EXIT_OK)
+		return r;
+	if (cli->json) {
+		cli_print_json(data);
+		return EXIT_OK;
+	}
+	json_array_foreach(json_object_get(data, "applied"), i, zone) out_paragraph(
+	    &cli->out, 4, STYLE_PLAIN, "%-24s %s", get_text(zone, "name"),
+	    !strcmp(get_text(zone, "runtime"), "vm") ? text_or_dash(zone, "policy") : "the host's");
+	return EXIT_OK;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct cli *cli, const struct args *args);
+} ops[] = {
+    {"set", op_set}, {"show", op_show}, {"stats", op_show}, {"reset", op_reset}, {"task", op_task}};
+
+static int sched_run(struct cli *cli, const struct args *args)
+{
+	if (!strcmp(args->words[0], "list"))
+		return op_list(cli);
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
+		if (strcmp(ops[i].name, args->words[0]))
+			continue;
+		if (args->nr < 2)
+			return cli_usage(&verb_sched, "which zone?");
+		return ops[i].run(cli, args);
+	}
+	return cli_usage(&verb_sched, "'%s' is not list, show, stats, set, reset or task",
+			 args->words[0]);
+}
+
+const struct verb verb_sched = {
+    .name = "sched",
+    .summary = "the scheduler inside a VM zone: show, set, reset",
+    .usage = "list | show ZONE | stats ZONE | set ZONE POLICY [OPTIONS] | reset ZONE | "
+	     "task ZONE PID",
+    .help = "A virtual machine zone has a scheduler of its own, changed while it runs. `set`\n"
+	    "holds until the next start; scheduler.policy in the zone's description is for good.\n"
+	    "docs/schedulers.md tells of the policies.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  czctl sched list\n"
+	    "  sudo czctl sched set web exclusive\n"
+	    "  sudo czctl sched reset web\n",
+    .options = options,
+    .min_words = 1,
+    .max_words = 4,
+    .run = sched_run,
+};

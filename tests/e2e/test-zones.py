@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# timeout: 300
+"""Zones of runtime cgroup as their users meet them: create, start, update, stop, remove; limits as the
+kernel has them; what must be refused; and what becomes of them when czd or their supervisor dies."""
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import live  # noqa: E402
+
+PID = os.getpid()
+CONFIG = "tick: 200ms\n"
+
+
+def check(condition, text):
+    if not condition:
+        raise AssertionError(text)
+
+
+class Zone:
+    """A zone's description, and what the host has of it."""
+
+    def __init__(self, czd, name="web", **spec):
+        self.czd, self.name = czd, f"t{PID}-{name}"
+        self.path = f"cz-zones/{self.name}"
+        self.spec = {"apiVersion": "cz/v1", "kind": "Zone", "metadata": {"name": self.name}, "runtime": "cgroup",
+                     "apps": [{"name": "sleeper", "command": ["sleep", "3600"]}]} | spec
+
+    def file(self):
+        path = os.path.join(self.czd.folder, f"{self.name}.json")
+        live.write(path, json.dumps(self.spec))
+        return path
+
+    def czctl(self, verb, *arguments, code=0, file=False):
+        words = [verb, *arguments] + (["-f", self.file()] if file else [self.name])
+        done = self.czd.czctl(*words)
+        check(done.returncode == code, f"czctl {' '.join(words)}: exit {done.returncode}, not {code}: {done.stdout}{done.stderr}")
+        return done.stdout + done.stderr
+
+    def show(self):
+        return self.czd.request("zone-show", name=self.name)
+
+    def state(self):
+        return self.show()["state"]
+
+    def knob(self, name, group=""):
+        roots = live.controllers()
+        for root in sorted(set(roots.values())):
+            file = os.path.join(root, self.path, group, name)
+            if os.path.exists(file):
+                return live.read(file)
+        raise FileNotFoundError(name)
+
+    def pids(self, group):
+        file = os.path.join(live.controllers()["cpu"], self.path, group, "cgroup.procs")
+        return live.read(file).split() if os.path.exists(file) else []
+
+    def folder(self):
+        return os.path.join(self.czd.run_dir, "zones", self.name)
+
+    def gone(self):
+        return not any(os.path.exists(os.path.join(root, self.path)) for root in live.hierarchies())
+
+    def cleanup(self):
+        try:
+            self.czd.request("zone-remove", name=self.name, force=True)
+            live.wait_for(self.gone, 10, "the zone's groups are gone")
+        except (live.RequestError, OSError, TimeoutError):
+            for root in live.hierarchies():
+                if os.path.exists(os.path.join(root, self.path)):
+                    live.remove_tree(os.path.join(root, self.path))
+            for root in live.hierarchies():
+                try:
+                    os.rmdir(os.path.join(root, "cz-zones"))
+                except OSError:
+                    pass
+
+
+def scene(fn):
+    """A test with a czd of its own, and a zone that is removed whatever happens."""
+    def run():
+        with live.Czd(CONFIG, ["--libexec", live.BIN, "--no-bpf"]) as czd:
+            zone = Zone(czd)
+            try:
+                fn(czd, zone)
+            finally:
+                zone.cleanup()
+    run.__name__ = fn.__name__
+    return run
+
+
+@scene
+def whole_life(czd, zone):
+    zone.czctl("create", file=True)
+    check(zone.state() == "created", zone.state())
+    check(os.path.exists(os.path.join(zone.folder(), "spec.yaml")), "the spec is not on disk")
+    check("never started" in zone.czctl("stop", code=5), "stopping what never ran")
+    zone.czctl("start", "--wait")
+    check(zone.state() == "running", zone.state())
+    live.wait_for(lambda: zone.pids("sleeper"), 5, "the app runs in its own group")
+    live.wait_for(lambda: zone.show()["apps"][0]["state"] == "running", 5, "its state is told")
+    check(zone.name in czd.czctl("list").stdout, "list does not show it")
+    check("0 knobs" in (out := czd.czctl("verify").stdout) or czd.request("verify")["unchanged"], f"verify counts its own groups: {out}")
+    zone.czctl("stop", "--wait")
+    check(zone.state() == "stopped" and zone.gone(), "stopped, but there are groups")
+    zone.czctl("start", "--wait")
+    zone.czctl("remove", "--wait")
+    check(zone.gone() and not os.path.exists(zone.folder()), "removed, but not all is gone")
+    zone.czctl("inspect", code=4)
+
+
+@scene
+def limits_are_the_kernels(czd, zone):
+    zone.spec["resource"] = {"cpuset": "0", "cpu": {"max": "50%", "weight": 200}, "memory": "256Mi"}
+    zone.czctl("apply", "--wait", file=True)
+    check(zone.knob("cpuset.cpus") == "0" and zone.knob("cpuset.cpus", "sleeper") == "0", "cpuset")
+    v2 = os.path.exists(os.path.join(live.controllers()["cpu"], zone.path, "cpu.max"))
+    check(zone.knob("cpu.max" if v2 else "cpu.cfs_quota_us") in ("50000", "50000 100000"), "CPU limit")
+    check(zone.knob("cpu.weight" if v2 else "cpu.shares") == ("200" if v2 else "2048"), "weight")
+    check(zone.knob("memory.max" if v2 else "memory.limit_in_bytes") == str(256 << 20), "memory")
+    before = zone.pids("sleeper")
+    zone.spec["resource"] = {"cpuset": "1", "cpu": {"max": "20%"}, "memory": "128Mi"}
+    check("resource.memory" in zone.czctl("diff", code=6, file=True), "diff does not name memory")
+    zone.czctl("update", file=True)
+    check(zone.knob("cpuset.cpus") == "1" and zone.knob("cpuset.cpus", "sleeper") == "1", "new cpuset")
+    check(zone.knob("memory.max" if v2 else "memory.limit_in_bytes") == str(128 << 20), "new memory")
+    check(zone.knob("cpu.weight" if v2 else "cpu.shares") == ("100" if v2 else "1024"), "weight back at its default")
+    check(zone.pids("sleeper") == before, "the app was started anew for a limit")
+    check("No difference" in zone.czctl("update", file=True), "the same file again")
+    check(czd.request("verify")["unchanged"], "verify counts limits as changes")
+
+
+@scene
+def apps_come_and_go(czd, zone):
+    zone.czctl("apply", "--wait", file=True)
+    sleeper = live.wait_for(lambda: zone.pids("sleeper"), 5, "the first app")
+    zone.spec["apps"].append({"name": "talker", "command": ["sh", "-c", "echo hello from $WHO; sleep 3600"], "env": {"WHO": "talker"}})
+    zone.czctl("update", file=True)
+    live.wait_for(lambda: zone.pids("talker"), 5, "the second app")
+    live.wait_for(lambda: "hello from talker" in czd.czctl("log", "--app", "talker", zone.name).stdout, 5, "its output")
+    check(zone.pids("sleeper") == sleeper, "the first app was disturbed")
+    zone.spec["apps"].pop()
+    zone.czctl("update", file=True)
+    live.wait_for(lambda: not zone.pids("talker"), 10, "the second app ends")
+    zone.spec["apps"] = [{"name": "sleeper", "command": ["sh", "-c", "exit 7"], "restart": "on-failure"}]
+    zone.czctl("update", file=True)
+    app = live.wait_for(lambda: a if (a := zone.show()["apps"] or [{}])[0].get("restarts", 0) > 1 else None, 15, "restarts")[0]
+    check(app["exit"] == 7, f"{app}")
+
+
+@scene
+def bad_input_is_refused(czd, zone):
+    zone.spec["resource"] = {"cpuset": "999"}
+    check("no CPU" in zone.czctl("create", code=2, file=True), "a CPU that is not there")
+    zone.spec["resource"] = {"cpuset": "0", "exclusive": True}
+    zone.czctl("create", file=True)
+    check("exists already" in zone.czctl("create", code=1, file=True), "the same name twice")
+    other = Zone(czd, "other", resource={"cpuset": "0-1", "exclusive": True})
+    check("exclusive to zone" in other.czctl("create", code=1, file=True), "overlapping exclusive CPUs")
+    other.spec["runtime"], other.spec["os"] = "vm", {"kernel": "/nonexistent/vmlinuz"}
+    other.spec["resource"] = {}
+    check("/nonexistent/vmlinuz" in other.czctl("create", code=4, file=True), "a kernel that is not there")
+    for bad in ({"runtime": "x"}, [], {"apiVersion": "cz/v1"}, None, {"metadata": {"name": "../../etc"}}):
+        try:
+            czd.request("zone-create", spec=bad)
+            raise AssertionError(f"{bad} was taken")
+        except live.RequestError:
+            pass
+    zone.spec["runtime"] = "vm"
+    zone.spec["resource"] = {}
+    check(not os.path.exists(other.folder()), "a refused zone is on disk")
+
+
+@scene
+def supervisor_killed(czd, zone):
+    zone.czctl("apply", "--wait", file=True)
+    old = zone.show()["pid"]
+    live.wait_for(lambda: zone.pids("sleeper"), 5, "the app")
+    os.kill(old, signal.SIGKILL)
+    live.wait_for(lambda: zone.state() == "error", 5, "the crash is noticed")
+    live.wait_for(lambda: zone.state() == "running" and zone.show()["pid"] != old, 10, "started again")
+    live.wait_for(lambda: len(zone.pids("sleeper")) == 1, 5, "one app, not two")
+    zone.spec["restart"] = "never"
+    zone.czctl("update", file=True)
+    os.kill(zone.show()["pid"], signal.SIGKILL)
+    live.wait_for(lambda: zone.state() == "error", 5, "the crash is noticed")
+    time.sleep(2)
+    check(zone.state() == "error" and zone.gone(), "started again although never")
+
+
+@scene
+def edited_behind_its_back(czd, zone):
+    zone.czctl("apply", "--wait", file=True)
+    spec = os.path.join(zone.folder(), "spec.yaml")
+    live.write(spec, live.read(spec).replace("3600", "1") + "\n")
+    live.wait_for(lambda: zone.show()["edited"], 5, "the edit is noticed")
+    check(zone.pids("sleeper"), "the edit was followed")
+    zone.czctl("stop", "--wait")
+    check("behind czd's back" in zone.czctl("start", code=1), "started from an edited file")
+    zone.czctl("update", file=True)
+    zone.czctl("start", "--wait")
+    check(not zone.show()["edited"], "still edited")
+
+
+def kill_czd(czd):
+    """Both processes, at once and without a word."""
+    worker = czd.worker_pid()
+    czd.keeper.kill()
+    try:
+        os.kill(worker, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    czd.keeper.wait()
+    live.wait_for(lambda: not os.path.exists(f"/proc/{worker}"), 5, "the worker is gone")
+
+
+@scene
+def czd_dies_at_any_moment(czd, zone):
+    zone.czctl("apply", "--wait", file=True)
+    app = live.wait_for(lambda: zone.pids("sleeper"), 5, "the app")
+    supervisor = zone.show()["pid"]
+    rng = random.Random(PID)
+    for _ in range(10):
+        kill_czd(czd)
+        time.sleep(rng.random() / 4)
+        czd.start()
+        check(zone.state() == "running", f"not taken over: {zone.show()}")
+        check(zone.show()["pid"] == supervisor and zone.pids("sleeper") == app, "another process")
+        time.sleep(rng.random() / 2)
+    live.wait_for(lambda: zone.show()["phase"] == "running", 5, "the link is back")
+    # and in the middle of starting and stopping
+    for i in range(10):
+        verb = "zone-stop" if i % 2 == 0 else "zone-start"
+        try:
+            czd.request(verb, name=zone.name)
+        except live.RequestError:
+            pass
+        time.sleep(rng.random() / 20)
+        kill_czd(czd)
+        czd.start()
+        live.wait_for(lambda: zone.show()["phase"] in ("running", "-") and zone.state() in ("running", "stopped"), 15, "settled")
+        if zone.state() == "stopped":
+            live.wait_for(zone.gone, 5, "a stopped zone has no groups")
+        else:
+            live.wait_for(lambda: len(zone.pids("sleeper")) == 1, 10, "one app")
+    zone.czctl("remove", "-f", "--wait")
+    left = subprocess.run(["pgrep", "-f", f"zones/{zone.name}/launch.json"], capture_output=True, text=True, check=False).stdout
+    check(not left, f"orphans: {left}")
+
+
+@scene
+def class_and_goals_protect_it(czd, zone):
+    zone.spec |= {"class": "lc", "slo": "wait.p99=500us"}
+    zone.czctl("apply", "--wait", file=True)
+
+    def row():
+        rows = czd.request("list", all=True)["zones"]
+        return next((r for r in rows if r["path"] == f"/{zone.path}"), None)
+    found = live.wait_for(row, 5, "the zone's row")
+    check(found["name"] == zone.name and found["class"] == "lc" and found["slo"] == "wait.p99=500us", f"{found}")
+    zone.spec["class"] = "be"
+    del zone.spec["slo"]
+    zone.czctl("update", file=True)
+    check(row()["class"] == "be", f"{row()}")
+
+
+def main():
+    live.need_root()
+    live.raise_on_signals()
+    return live.run_cases([whole_life, limits_are_the_kernels, apps_come_and_go, bad_input_is_refused, supervisor_killed,
+                           edited_behind_its_back, czd_dies_at_any_moment, class_and_goals_protect_it],
+                          (AssertionError, TimeoutError, live.RequestError, OSError, RuntimeError))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
