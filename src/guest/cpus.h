@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* The guest's CPUs: how many there are, how many are online. */
+#pragma once
+#include "base/error.h"
+
+int cpus_present(void);
+int cpus_online(void);
+/* CPUs 0 to n - 1 online, the others offline. -ERANGE: more than there are. */
+must_check int cpus_set_online(unsigned int n, struct error *reterr);

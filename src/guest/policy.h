@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The policy in force: scx-NAME processes (docs/zone-protocol.md, "Schedulers"), at most one of
+ * them attached. Those used before stay loaded, so that going back is quick. When one dies the
+ * kernel's own scheduler is back by itself; it is started again, at most 3 times a minute.
+ */
+#pragma once
+#include <jansson.h>
+#include <sys/types.h>
+#include "guest/guest.h"
+
+#define SCHED_LOADED_MAX   4 /* processes, the attached one included */
+#define SCHED_RESTARTS_MAX 3 /* in SCHED_RESTARTS_NS */
+#define SCHED_RESTARTS_NS  60000000000ULL
+
+must_check int policy_init(struct guest *g);
+/* The zone's spec: its policy, or what its rules say; `wanted` is emptied. */
+void policy_apply(struct guest *g, struct zone_sched *wanted);
+/* The request "sched": answered when it is in force. Rules rest until the next apply. */
+must_check int policy_ask(struct guest *g, json_int_t id, const char *policy, const char *options,
+			  bool full, struct error *reterr);
+must_check int policy_ask_stats(struct guest *g, json_int_t id, struct error *reterr);
+/* "none", or the NAME of scx-NAME that is attached. */
+const char *policy_name(const struct guest *g);
+/* be apps ran while lc apps waited: so much of the last second. */
+void policy_harm(struct guest *g, uint64_t harm_ppm);
+bool policy_reaped(struct guest *g, pid_t pid, int exit);
+void policy_stop(struct guest *g);

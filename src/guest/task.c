@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#include "guest/task.h"
+
+#include <stdbool.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+
+enum { NORMAL = 0, FIFO = 1, RR = 2, BATCH = 3, IDLE = 5, DEADLINE = 6, EXT = 7 };
+
+static const char *const names[] = {
+    [NORMAL] = "normal", [FIFO] = "fifo",	  [RR] = "rr",	 [BATCH] = "batch",
+    [IDLE] = "idle",	 [DEADLINE] = "deadline", [EXT] = "ext",
+};
+
+struct attributes { /* struct sched_attr of the kernel, version 0 */
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+};
+
+const char *task_class_name(uint32_t policy)
+{
+	return policy < ARRAY_SIZE(names) ? names[policy] : NULL;
+}
+
+static int get(pid_t pid, struct attributes *a)
+{
+	return syscall(SYS_sched_getattr, pid, a, sizeof(*a), 0) < 0 ? -errno : 0;
+}
+
+int task_get(pid_t pid, const char **ret_class, int *ret_priority, struct error *reterr)
+{
+	struct attributes a = {.size = sizeof(a)};
+	int r = get(pid, &a);
+
+	if (r < 0)
+		return error_errno(reterr, r, "task %d", (int)pid);
+	*ret_class = task_class_name(a.policy) ?: "unknown";
+	*ret_priority = (int)a.priority;
+	return 0;
+}
+
+int task_set(pid_t pid, const char *class, int priority, struct error *reterr)
+{
+	struct attributes a = {.size = sizeof(a)};
+	uint32_t policy = 0;
+	bool real_time;
+
+	while (policy < ARRAY_SIZE(names) && (!names[policy] || strcmp(names[policy], class) != 0))
+		policy++;
+	if (policy == ARRAY_SIZE(names))
+		return error_set(reterr, -EINVAL, "no scheduling class of that name");
+	real_time = policy == FIFO || policy == RR;
+	if (real_time ? priority < 1 || priority > 99 : priority != 0)
+		return error_set(reterr, -EINVAL,
+				 "fifo and rr take a priority of 1 to 99, the others none");
+	a.policy = policy;
+	a.priority = (uint32_t)priority;
+	if (policy == DEADLINE) {
+		a.runtime = 10000000;
+		a.deadline = a.period = 100000000;
+	}
+	if (syscall(SYS_sched_setattr, pid, &a, 0) < 0)
+		return error_errno(reterr, -errno, "task %d to class %s", (int)pid, class);
+	return 0;
+}
+
+void task_join_ext(pid_t pid)
+{
+	struct attributes a = {.size = sizeof(a)};
+
+	if (get(pid, &a) < 0 || a.policy != NORMAL)
+		return;
+	a = (struct attributes){.size = sizeof(a), .policy = EXT, .nice = a.nice};
+	syscall(SYS_sched_setattr, pid, &a, 0);
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* Scheduling classes of tasks, by raw system calls: not every C library has them. */
+#pragma once
+#include <stdint.h>
+#include <sys/types.h>
+#include "base/error.h"
+
+/* "normal", "fifo", "rr", "batch", "idle", "deadline", "ext"; NULL: no such number. */
+const char *task_class_name(uint32_t policy);
+must_check int task_get(pid_t pid, const char **ret_class, int *ret_priority, struct error *reterr);
+/* priority: 1 to 99 for fifo and rr, else 0. deadline takes 10 ms of every 100 ms. */
+must_check int task_set(pid_t pid, const char *class, int priority, struct error *reterr);
+/* A task (0: this one) into the class of sched_ext, unless it left class normal. Errors do not
+ * matter: the kernel may have none. */
+void task_join_ext(pid_t pid);
