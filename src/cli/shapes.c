@@ -91,18 +91,21 @@ char *action_effect(const json_t *action, char *buf, size_t size)
 {
 	char before[SHOW_MAX], after[SHOW_MAX];
 	uint64_t v;
+	int n;
 
 	buf[0] = 0;
-	if (get_number(action, "before_wait_p99_ns", &v) &&
+	if (!get_number(action, "before_behind_ppm", &v) ||
+	    !get_number(action, "after_behind_ppm", &v))
+		return buf;
+	n = snprintf(buf, size, "waited behind %.48s %s%s -> %s of the time",
+		     text_or_dash(action, "target"), show_ppm(action, "before_behind_ppm", before),
+		     get_bool(action, "fast") ? " (while the event lasted)" : "",
+		     show_ppm(action, "after_behind_ppm", after));
+	if (n > 0 && (size_t)n < size && get_number(action, "before_wait_p99_ns", &v) &&
 	    get_number(action, "after_wait_p99_ns", &v))
-		snprintf(buf, size, "wait p99 %s -> %s",
+		snprintf(buf + n, size - (size_t)n, ", wait p99 %s -> %s",
 			 show_wait(action, "before_wait_p99_ns", before),
 			 show_wait(action, "after_wait_p99_ns", after));
-	else if (get_number(action, "before_share_ppm", &v) &&
-		 get_number(action, "after_share_ppm", &v))
-		snprintf(buf, size, "waiting for others %s -> %s",
-			 show_ppm(action, "before_share_ppm", before),
-			 show_ppm(action, "after_share_ppm", after));
 	return buf;
 }
 
@@ -135,7 +138,7 @@ char *action_state_words(const json_t *action, char *buf, size_t size)
 static void add_action(struct table *t, const json_t *a)
 {
 	const char *state = text_or_dash(a, "state");
-	char buf[SHOW_MAX], effect[128], words[128], note[700];
+	char buf[SHOW_MAX], effect[256], words[128], note[900];
 
 	table_add(t, STYLE_PLAIN, "%s", show_id(a, "seq", buf));
 	table_add(t, STYLE_PLAIN, "%s", show_real_time(a, "written_real_ns", buf));

@@ -45,7 +45,8 @@ char *mode_words(const json_t *data);
 const char *class_words(const char *class);
 /* What setting a knob means: "put batch/x in the idle class"; done: "batch/x was put in ...". */
 void knob_phrase(const json_t *action, bool done, char *buf, size_t size);
-/* "wait p99 4.1 ms -> 0.06 ms", or "" when it was not measured. */
+/* What was judged, "waited behind batch 24 % -> 0.1 % of the time", and p99s where both are known;
+ * "" when it was not measured. */
 char *action_effect(const json_t *action, char *buf, size_t size);
 /* "kept, until 12:10:00" */
 char *action_state_words(const json_t *action, char *buf, size_t size);

@@ -170,7 +170,7 @@ static void print_not_the_cause(const struct cli *cli, const json_t *texts)
 
 static void print_done(const struct cli *cli, const json_t *actions)
 {
-	char what[512], effect[128], state[128], when[SHOW_MAX], took[SHOW_MAX], seq[SHOW_MAX];
+	char what[512], effect[256], state[128], when[SHOW_MAX], took[SHOW_MAX], seq[SHOW_MAX];
 	json_t *a;
 	size_t i;
 

@@ -52,7 +52,7 @@ void outcome_before(struct action *a, struct trial *t, const struct contest *c, 
 	a->before_share_ppm = share_ppm(t->before.foreign_ns, t->before.window_ns);
 	a->before_behind_ppm = share_ppm(t->before.part_ns, t->before.window_ns);
 	if (c->event) {
-		a->before_wait_p99_ns = max_u64(a->before_wait_p99_ns, c->event->foreign_ns);
+		a->before_wait_p99_ns = 0; /* one wait is no p99 */
 		a->before_share_ppm =
 		    share_ppm(c->event->foreign_ns, since_ns(c->event->now_ns, c->event->since_ns));
 		if (a->before_share_ppm > PPM)

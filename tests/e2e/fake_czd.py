@@ -70,15 +70,16 @@ ACTION = {
     "seq": 1, "finding": 3, "victim": "redis.service", "culprit": "batch/stress-ng",
     "target": "batch/stress-ng", "knob": "cpu.idle", "from": "0", "to": "1",
     "reason": "hurt redis.service (97 %)", "expect": "wait p99 below 0.1 ms", "state": "kept",
-    "outcome": "helped", "fast": True, "onset_ns": 1_000, "decided_ns": 2_000, "written_ns": 3_901_000,
+    "outcome": "helped", "fast": False, "onset_ns": 1_000, "decided_ns": 2_000, "written_ns": 3_901_000,
     "settled_ns": 1_000_000_000, "written_real_ns": NOON,
     "lease_end_real_ns": NOON + 600 * SECOND, "took_ns": 3_900_000,
     "before_wait_p99_ns": 4_100_000, "after_wait_p99_ns": 60_000, "before_share_ppm": 235_000,
-    "after_share_ppm": 1_000, "bystanders": 0,
+    "after_share_ppm": 1_000, "before_behind_ppm": 230_000, "after_behind_ppm": 500, "bystanders": 0,
 }
+FAST_ACTION = dict(ACTION, fast=True, before_wait_p99_ns=None, before_behind_ppm=1_000_000)
 PROPOSAL = dict(ACTION, seq=2, state="proposed", outcome="pending", written_real_ns=None,
                 lease_end_real_ns=None, took_ns=None, before_wait_p99_ns=None,
-                after_wait_p99_ns=None, before_share_ppm=None, after_share_ppm=None,
+                after_wait_p99_ns=None, before_share_ppm=None, after_share_ppm=None, after_behind_ppm=None,
                 expect="wait p99 below 0.1 ms; the batch job keeps about 69 % of the CPU")
 
 WHY = {
@@ -210,8 +211,8 @@ ANSWERS = {
     "inspect": lambda a: dict(INSPECT, name=find_zone(a)["name"]),
     "why": answer_why,
     "findings": lambda a: {"findings": [FINDING] + ([dict(FINDING, seq=1, open=False)] if a["all"] else [])},
-    "actions": lambda a: {"actions": [ACTION] + ([PROPOSAL, dict(ACTION, seq=9, state="reverted", outcome="no_help",
-                                                       after_wait_p99_ns=4_000_000)] if a["all"] else [])},
+    "actions": lambda a: {"actions": [ACTION] + ([PROPOSAL, dict(FAST_ACTION, seq=9, state="reverted", outcome="no_help",
+                                                       after_behind_ppm=240_000)] if a["all"] else [])},
     "events": lambda a: {"events": [e for e in EVENTS if e["seq"] > a["since"]]},
     "probes": lambda a: PROBES,
     "doctor": lambda a: DOCTOR,

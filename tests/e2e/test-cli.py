@@ -284,7 +284,7 @@ def test_why_after_an_action():
     with czd(why=lambda a: why):
         text = " ".join(czctl("why", "redis.service").stdout.decode().split())
     for part in ("done at 12:00:00, 3.9 ms after the harm began: batch/stress-ng was put in the idle "
-                 "class. Effect: wait p99 4.1 ms -> 60 us. State: kept, until 12:10:00 (action 1).",
+                 "class. Effect: waited behind batch/stress-ng 23.0 % -> 0.1 % of the time, wait p99 4.1 ms -> 60 us. State: kept, until 12:10:00 (action 1).",
                  "note: the ledger was off for 2 s"):
         if part not in text:
             raise AssertionError(f"no {part!r} in {text}")

@@ -140,6 +140,7 @@ static void test_fast_path_idles_at_once(void **state)
 	assert_true(a->fast);
 	assert_int_equal(a->written_ns - a->onset_ns, 331000);
 	assert_int_equal(a->before_share_ppm, PPM);
+	assert_int_equal(a->before_wait_p99_ns, 0); /* one wait is no p99 */
 	assert_int_equal(event_by(lab, lab->hog)->nr, 0); /* it is held already */
 	calm(lab);
 	assert_int_equal(action_nr(lab, 1)->state,

@@ -144,10 +144,10 @@ def action_section(redis):
                 if t["action"]]
 
     def effect(action):
-        before, after = action["before_wait_p99_ns"], action["after_wait_p99_ns"]
+        before, after = action.get("before_behind_ppm"), action.get("after_behind_ppm")
         if before is None or after is None:
             return "-"
-        return f"{charts.micro(before / 1e3)} to {charts.micro(after / 1e3)}"
+        return f"{percent(before / 1e6)} to {percent(after / 1e6)} of the time"
     rows = [(name(where), name(a["target"]), name(f"{a['knob']} {a['from']} to {a['to']}"),
              esc(a["reason"]), f"{(a['written_ns'] - a['onset_ns']) / 1e6:.2f} ms",
              esc(effect(a)), esc(a["state"])) for where, a in actions]
@@ -157,7 +157,7 @@ def action_section(redis):
             f'the hog runs, to the knob written. Median {number(reaction["median"])} ms, slowest '
             f'{number(reaction["max"])} ms over {reaction["acted"]} of {reaction["trials"]} trials '
             '(the trial drawn is the one in the middle).</p>' + one_reaction(redis["reaction_runs"])
-            + table(["", "zone", "knob", "reason", "took", "wait p99 of Redis", "state"], rows,
+            + table(["", "zone", "knob", "reason", "took", "Redis waits behind it", "state"], rows,
                     numeric=(4,)))
 
 
