@@ -10,6 +10,9 @@
 
 #define CLASS_FRESH_NS	 (100 * NSEC_PER_MSEC)
 #define CGROUP_DEPTH_MAX 16
+#ifndef CLASS_UNKNOWN /* what a task is that nobody named; a policy may have a rule of its own */
+#define CLASS_UNKNOWN(p) BUS_NORMAL
+#endif
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -47,7 +50,7 @@ static __noinline void class_read(struct task_struct *p, struct bus_class *ret)
 	struct cgroup *cgrp = p->sched_task_group->css.cgroup;
 	int level = cgrp->level;
 
-	ret->class = BUS_NORMAL;
+	ret->class = CLASS_UNKNOWN(p);
 	ret->guarantee_ppm = 0;
 	for (int i = 0; i < CGROUP_DEPTH_MAX && level >= 0; i++, level--) {
 		u64 id = BPF_CORE_READ(cgrp, ancestors[level], kn, id);

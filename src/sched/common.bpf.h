@@ -22,7 +22,9 @@ s32 scx_bpf_task_cpu(const struct task_struct *p) __ksym;
 bool scx_bpf_task_running(const struct task_struct *p) __ksym;
 u32 scx_bpf_nr_cpu_ids(void) __ksym;
 void scx_bpf_error_bstr(char *fmt, unsigned long long *data, u32 data__sz) __ksym;
-bool bpf_cpumask_test_cpu(u32 cpu, const struct cpumask *mask) __ksym;
+int bpf_iter_scx_dsq_new(struct bpf_iter_scx_dsq *it, u64 dsq_id, u64 flags) __ksym __weak;
+struct task_struct *bpf_iter_scx_dsq_next(struct bpf_iter_scx_dsq *it) __ksym __weak;
+void bpf_iter_scx_dsq_destroy(struct bpf_iter_scx_dsq *it) __ksym __weak;
 
 void scx_bpf_dsq_insert___new(struct task_struct *p, u64 dsq_id, u64 slice,
 			      u64 enq_flags) __ksym __weak;
@@ -99,6 +101,23 @@ u64 scx_bpf_now___new(void) __ksym __weak;
 
 #define STRUCT_OPS(name, args...)	    SEC("struct_ops/" #name) BPF_PROG(name, ##args)
 #define STRUCT_OPS_SLEEPABLE(name, args...) SEC("struct_ops.s/" #name) BPF_PROG(name, ##args)
+
+/* Kernel threads bound to one CPU (softirq, RCU, work queues) hold up others: they come first. */
+static inline bool is_cpu_kthread(const struct task_struct *p)
+{
+	return (p->flags & PF_KTHREAD) && p->nr_cpus_allowed == 1;
+}
+
+/* Read, not asked: clang only forward declares struct cpumask, which bpf_cpumask_test_cpu()
+ * refuses. */
+static inline bool may_run_on(const struct task_struct *p, u32 cpu)
+{
+	const u64 *words = (const void *)p->cpus_ptr;
+	u64 word = 0;
+
+	bpf_probe_read_kernel(&word, sizeof(word), words + cpu / 64);
+	return word >> (cpu % 64) & 1;
+}
 
 /* times around the wrap of u64 */
 static inline bool time_before(u64 a, u64 b)

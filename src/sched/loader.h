@@ -8,6 +8,7 @@
  * own is back.
  */
 #pragma once
+#include <linux/types.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/error.h"
@@ -15,6 +16,10 @@
 #include "base/str.h"
 
 struct bpf_object;
+
+/* the names that generated skeletons use */
+typedef __u32 u32;
+typedef __u64 u64;
 
 enum { /* exit codes */
        POLICY_EXIT_OK = 0,

@@ -51,7 +51,9 @@ typedef __s64 s64;
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct cpumask;
+struct cpumask {
+	unsigned long bits[8]; /* at least */
+};
 struct kernfs_node {
 	u64 id;
 };
@@ -114,6 +116,17 @@ struct scx_bpf_dsq_insert_vtime_args {
 	u64 vtime;
 	u64 enq_flags;
 };
+
+/* as the kernel lays it out for programs: opaque */
+struct bpf_iter_scx_dsq {
+	u64 opaque[6];
+} __attribute__((aligned(8)));
+#ifndef BPF_FOR_EACH_ITER
+#define BPF_FOR_EACH_ITER (&___it) /* the iterator, within bpf_for_each() */
+#endif
+struct bpf_iter_num {
+	u64 opaque[1];
+} __attribute__((aligned(8)));
 
 struct sched_ext_ops {
 	s32 (*select_cpu)(struct task_struct *p, s32 prev_cpu, u64 wake_flags);
