@@ -45,22 +45,19 @@ static __always_inline void purse_fill(struct purse *purse, u32 rank, u64 now)
 		purse->saved_ns = FORCED_MAX_NS;
 }
 
-/* The debt of one that ran a lot in gaps is forgotten: it is work that hurt nobody. */
-static __always_inline void guarantee_pay(struct cpu_state *c, u32 rank, u64 used)
+/* What is run in gaps makes no debt: it hurts nobody. */
+static __always_inline void guarantee_pay(struct cpu_state *c, struct task_state *t, u64 used)
 {
-	struct purse *purse = rank == RANK_BE ? &c->be : &c->normal;
-	s64 floor = c->forced ? -(s64)FORCED_MAX_NS : 0;
+	struct purse *purse = t->rank == RANK_BE ? &c->be : &c->normal;
+	s64 floor = t->forced ? -(s64)FORCED_DEBT_NS : 0;
 
-	if (rank != RANK_BE && rank != RANK_NORMAL) {
-		c->forced = 0;
+	if (t->rank != RANK_BE && t->rank != RANK_NORMAL)
 		return;
-	}
-	if (c->forced && rank == RANK_BE)
+	if (t->forced && t->rank == RANK_BE)
 		add(COUNT_be_forced_ns, used);
 	purse->saved_ns -= used;
 	if (purse->saved_ns < floor)
 		purse->saved_ns = floor;
-	c->forced = 0;
 }
 
 /* Gives the CPU to one that has waited for more than after_ns. */
@@ -82,7 +79,7 @@ static __noinline bool serve_starved(s32 cpu, u32 rank, struct purse *purse, u64
 
 		if (t && (s64)(now - t->queued_at_ns) > (s64)after_ns &&
 		    allowed_on(p, cpu))
-			served = dsq_move(&it, p, SCX_DSQ_LOCAL, slice);
+			served = t->forced = dsq_move(&it, p, SCX_DSQ_LOCAL, slice);
 	}
 	bpf_iter_scx_dsq_destroy(&it);
 	return served;
@@ -97,13 +94,11 @@ static __always_inline bool guarantee_due(s32 cpu, u64 now)
 	if (scx_bpf_dsq_nr_queued(RANK_BE) > 0 &&
 	    serve_starved(cpu, RANK_BE, &c->be, be_force_after_ns, now)) {
 		count(COUNT_be_forced);
-		c->forced = 1;
 		return true;
 	}
 	if (scx_bpf_dsq_nr_queued(RANK_NORMAL) > 0 &&
 	    serve_starved(cpu, RANK_NORMAL, &c->normal, normal_force_after_ns, now)) {
 		count(COUNT_normal_forced);
-		c->forced = 1;
 		return true;
 	}
 	return false;

@@ -23,6 +23,7 @@ struct exclusive_host host SEC(".data.host") = {.restrain = 1};
 #define CPU(n)		 ((u32)(n) & (CPUS_MAX - 1))
 #define FORCED_MIN_NS	 NSEC_PER_MSEC	       /* a turn shorter than that is not worth a switch */
 #define FORCED_MAX_NS	 (20 * NSEC_PER_MSEC)  /* what a guarantee may save up for one CPU */
+#define FORCED_DEBT_NS	 (500 * NSEC_PER_MSEC) /* what a turn that ends late may borrow */
 #define EMERGENCY_NS	 (10 * NSEC_PER_SEC)   /* waited so long: served whatever the guarantee is */
 #define FORCED_LOOK_MAX	 8		       /* tasks looked at for one that may run here */
 #define TIMER_NS	 (100 * NSEC_PER_MSEC)
@@ -58,7 +59,6 @@ struct purse { /* of a guarantee, on one CPU */
 };
 struct cpu_state {
 	u32 running; /* enum rank of what runs here, or was sent here to preempt it */
-	u32 forced;  /* the task that comes next is served by a guarantee */
 	u32 has_lc;  /* counted in core_lc and in nr_lc */
 	u32 taken;   /* by a higher scheduling class */
 	u32 core_lc; /* threads that run lc, of the core whose first thread this is */
@@ -72,6 +72,7 @@ static u64 vtime_now[RANK_IDLE];
 
 struct task_state {
 	u32 rank;
+	bool forced; /* its turn is given by the guarantee, though others wait */
 	u64 queued_at_ns; /* since when it waits for a turn */
 	u64 started_at_ns;
 };

@@ -150,7 +150,7 @@ void STRUCT_OPS(exclusive_running, struct task_struct *p)
 	rank = task_rank(p, t, now);
 	t->started_at_ns = now;
 	/* Nobody may take the CPU from one that is served by its guarantee. */
-	c->running = c->forced ? RANK_SYSTEM : rank;
+	c->running = t->forced ? RANK_SYSTEM : rank;
 	if (time_before(vtime_now[rank & 3], p->scx.dsq_vtime))
 		vtime_now[rank & 3] = p->scx.dsq_vtime;
 	if (rank == RANK_LC)
@@ -171,7 +171,8 @@ void STRUCT_OPS(exclusive_stopping, struct task_struct *p, bool runnable)
 	used = now_ns() - t->started_at_ns;
 	task_set_vtime(p, p->scx.dsq_vtime + used * 100 / (p->scx.weight ?: 1));
 	add(COUNT_system_cpu_ns + t->rank, used);
-	guarantee_pay(c, t->rank, used);
+	guarantee_pay(c, t, used);
+	t->forced = false;
 }
 
 /* The net under all races: a lower class does not go on for a whole turn beside a higher that waits. */
@@ -179,7 +180,7 @@ void STRUCT_OPS(exclusive_tick, struct task_struct *p)
 {
 	struct cpu_state *c = &cpus[CPU(scx_bpf_task_cpu(p))];
 
-	if (c->running >= RANK_BE && !c->forced &&
+	if (c->running == RANK_BE &&
 	    (scx_bpf_dsq_nr_queued(RANK_NORMAL) > 0 ||
 	     scx_bpf_dsq_nr_queued(lc_queue(scx_bpf_task_cpu(p))) > 0))
 		task_set_slice(p, 0);
@@ -246,7 +247,7 @@ s32 STRUCT_OPS_SLEEPABLE(exclusive_init)
 		struct cpu_state *c = &cpus[CPU(cpu)];
 
 		c->running = RANK_IDLE;
-		c->has_lc = c->taken = c->forced = c->core_lc = 0;
+		c->has_lc = c->taken = c->core_lc = 0;
 		if (lc_per_cpu && !r)
 			r = scx_bpf_create_dsq(QUEUE_LC_CPU + CPU(cpu), -1);
 	}
