@@ -13,8 +13,8 @@ static const struct {
 } maps[BUS_MAPS] = {
     [BUS_MAP_CLASS] = {"cz_class", BPF_MAP_TYPE_HASH, sizeof(uint64_t), sizeof(struct bus_class),
 		       BUS_CLASS_MAX, BPF_F_NO_PREALLOC},
-    [BUS_MAP_TASK_CLASS] = {"cz_task_class", BPF_MAP_TYPE_HASH, sizeof(uint32_t),
-			    sizeof(uint32_t), BUS_TASK_CLASS_MAX, BPF_F_NO_PREALLOC},
+    [BUS_MAP_TASK_CLASS] = {"cz_task_class", BPF_MAP_TYPE_HASH, sizeof(uint32_t), sizeof(uint32_t),
+			    BUS_TASK_CLASS_MAX, BPF_F_NO_PREALLOC},
 };
 
 /* Whoever comes first makes the map; who loses the race takes the winner's. */

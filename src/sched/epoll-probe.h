@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The probe that counts epoll_wait of latency-critical tasks (epoll.bpf.c), and the sum over CPUs. */
+/* The probe that counts epoll_wait of latency-critical tasks (epoll.bpf.c), and the sum over CPUs.
+ */
 #pragma once
 #include "base/error.h"
 #include "sched/bus.h"

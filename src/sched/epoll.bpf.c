@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Counts what epoll_wait returns to latency-critical tasks into the bus map cz_epoll, per CPU. Two ways
- * to see it, of which epoll-probe.c attaches one: at the end of do_epoll_wait (costs nothing else), or
- * at the end of every system call (where the kernel can't be hooked at functions).
+ * Counts what epoll_wait returns to latency-critical tasks into the bus map cz_epoll, per CPU. Two
+ * ways to see it, of which epoll-probe.c attaches one: at the end of do_epoll_wait (costs nothing
+ * else), or at the end of every system call (where the kernel can't be hooked at functions).
  */
 #include "sched/bus.bpf.h"
 
@@ -51,7 +51,7 @@ struct pt_regs___calls {
 struct pt_regs___calls {
 	int syscallno;
 } __attribute__((preserve_access_index));
-#define CALL_NR(regs) BPF_CORE_READ((struct pt_regs___calls *)(regs), syscallno)
+#define CALL_NR(regs)	BPF_CORE_READ((struct pt_regs___calls *)(regs), syscallno)
 #endif
 
 SEC("tp_btf/sys_exit")

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guarantee of normal and be: each CPU saves time for them, a share of the time that passes, and
- * what they run is taken from it. It is spent only on a task that waited long; so as long as lc
+ * The guarantee of normal and be: each CPU saves time for them, a share of the time that passes,
+ * and what they run is taken from it. It is spent only on a task that waited long; so as long as lc
  * leaves gaps, they get their share in these and nobody waits for them.
  */
 #pragma once
@@ -77,8 +77,7 @@ static __noinline bool serve_starved(s32 cpu, u32 rank, struct purse *purse, u64
 	for (int i = 0; i < FORCED_LOOK_MAX && !served && (p = bpf_iter_scx_dsq_next(&it)); i++) {
 		struct task_state *t = task_state(p);
 
-		if (t && (s64)(now - t->queued_at_ns) > (s64)after_ns &&
-		    allowed_on(p, cpu))
+		if (t && (s64)(now - t->queued_at_ns) > (s64)after_ns && allowed_on(p, cpu))
 			served = t->forced = dsq_move(&it, p, SCX_DSQ_LOCAL, slice);
 	}
 	bpf_iter_scx_dsq_destroy(&it);

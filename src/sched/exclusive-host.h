@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The user side that scx-exclusive and scx-net share: options, and what they are told of the host. */
+/* The user side that scx-exclusive and scx-net share: options, and what they are told of the host.
+ */
 #pragma once
 #include "sched/exclusive.h"
 #include "sched/loader.h"
@@ -7,8 +8,9 @@
 #define EXCLUSIVE_OPTIONS(skeleton)                                                                \
 	POLICY_OPTION(skeleton, "slice", DURATION, slice_ns, "TIME",                               \
 		      "a turn among equals; default: 4ms", .min = 100000, .letter = 's')           \
-	, POLICY_OPTION(skeleton, "available", NUMBER, available, "N",                             \
-			"CPUs that --threshold counts on; default: all", .letter = 'c'),           \
+	,                                                                                          \
+	    POLICY_OPTION(skeleton, "available", NUMBER, available, "N",                           \
+			  "CPUs that --threshold counts on; default: all", .letter = 'c'),         \
 	    POLICY_OPTION(skeleton, "threshold", NUMBER, threshold, "N",                           \
 			  "no be at all while fewer CPUs are free of lc and higher "               \
 			  "scheduling classes; default: 0, off",                                   \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where a task may go: idle CPUs, CPUs that run something of a lower class, and when be must not run. */
+/* Where a task may go: idle CPUs, CPUs that run something of a lower class, and when be must not
+ * run. */
 #pragma once
 #include "exclusive-state.bpf.h"
 
@@ -14,7 +15,8 @@ static __always_inline bool allowed_on(struct task_struct *p, u32 cpu)
 	return word >> (cpu % 64) & 1;
 }
 
-/* Of the policy's CPUs fewer are acquired or idle than the threshold, or a thread of the core runs lc. */
+/* Of the policy's CPUs fewer are acquired or idle than the threshold, or a thread of the core runs
+ * lc. */
 static __always_inline bool be_may_run(s32 cpu)
 {
 	return !barred && !(host.smt && cpus[CPU(host.cpu[CPU(cpu)].core)].core_lc);
@@ -40,8 +42,7 @@ static __noinline s32 take_idle_for_be(struct task_struct *p, s32 prev_cpu)
 		return take_idle(p, prev_cpu, false);
 	bpf_for(cpu, 0, (int)host.nr_cpus)
 	{
-		if (be_may_run(cpu) && allowed_on(p, cpu) &&
-		    scx_bpf_test_and_clear_cpu_idle(cpu))
+		if (be_may_run(cpu) && allowed_on(p, cpu) && scx_bpf_test_and_clear_cpu_idle(cpu))
 			return cpu;
 	}
 	return -1;
@@ -167,7 +168,8 @@ static __always_inline void lc_ends(s32 cpu, struct cpu_state *c)
 		__sync_fetch_and_add(&nr_lc, -1);
 		weigh_threshold();
 	}
-	if (host.smt && __sync_fetch_and_add(&cpus[CPU(host.cpu[CPU(cpu)].core)].core_lc, -1) == 1 &&
+	if (host.smt &&
+	    __sync_fetch_and_add(&cpus[CPU(host.cpu[CPU(cpu)].core)].core_lc, -1) == 1 &&
 	    scx_bpf_dsq_nr_queued(RANK_BE) > 0)
 		for_siblings(cpu, false);
 }

@@ -14,19 +14,19 @@ struct exclusive_host host SEC(".data.host") = {.restrain = 1};
 
 /* Put under the policy on purpose, or idle by its own wish. */
 #define CLASS_UNKNOWN(p)                                                                           \
-	(host.partial || ((struct task_struct___policy *)(p))->policy == POLICY_SCHED_IDLE ?       \
-		 BUS_BE :                                                                          \
-		 BUS_NORMAL)
+	(host.partial || ((struct task_struct___policy *)(p))->policy == POLICY_SCHED_IDLE         \
+	     ? BUS_BE                                                                              \
+	     : BUS_NORMAL)
 #include "sched/bus.bpf.h"
 
-#define CPUS_MAX	 EXCLUSIVE_CPUS_MAX
-#define CPU(n)		 ((u32)(n) & (CPUS_MAX - 1))
-#define FORCED_MIN_NS	 NSEC_PER_MSEC	       /* a turn shorter than that is not worth a switch */
-#define FORCED_MAX_NS	 (20 * NSEC_PER_MSEC)  /* what a guarantee may save up for one CPU */
-#define FORCED_DEBT_NS	 (500 * NSEC_PER_MSEC) /* what a turn that ends late may borrow */
-#define EMERGENCY_NS	 (10 * NSEC_PER_SEC)   /* waited so long: served whatever the guarantee is */
-#define FORCED_LOOK_MAX	 8		       /* tasks looked at for one that may run here */
-#define TIMER_NS	 (100 * NSEC_PER_MSEC)
+#define CPUS_MAX	EXCLUSIVE_CPUS_MAX
+#define CPU(n)		((u32)(n) & (CPUS_MAX - 1))
+#define FORCED_MIN_NS	NSEC_PER_MSEC	      /* a turn shorter than that is not worth a switch */
+#define FORCED_MAX_NS	(20 * NSEC_PER_MSEC)  /* what a guarantee may save up for one CPU */
+#define FORCED_DEBT_NS	(500 * NSEC_PER_MSEC) /* what a turn that ends late may borrow */
+#define EMERGENCY_NS	(10 * NSEC_PER_SEC)   /* waited so long: served whatever the guarantee is */
+#define FORCED_LOOK_MAX 8		      /* tasks looked at for one that may run here */
+#define TIMER_NS	(100 * NSEC_PER_MSEC)
 
 /* The lower the number, the more urgent. Queues have the same numbers; the per-CPU ones of lc come
  * after. */
@@ -65,14 +65,14 @@ struct cpu_state {
 	struct purse normal, be;
 } __attribute__((aligned(64)));
 static struct cpu_state cpus[CPUS_MAX];
-static u32 nr_lc, nr_taken;   /* CPUs that run lc; that a higher class has */
-static bool barred;	       /* fewer CPUs are free than the threshold */
-static u32 bus_be_ppm;	       /* the guarantee last seen on the bus for be; 0: none */
+static u32 nr_lc, nr_taken; /* CPUs that run lc; that a higher class has */
+static bool barred;	    /* fewer CPUs are free than the threshold */
+static u32 bus_be_ppm;	    /* the guarantee last seen on the bus for be; 0: none */
 static u64 vtime_now[RANK_IDLE];
 
 struct task_state {
 	u32 rank;
-	bool forced; /* its turn is given by the guarantee, though others wait */
+	bool forced;	  /* its turn is given by the guarantee, though others wait */
 	u64 queued_at_ns; /* since when it waits for a turn */
 	u64 started_at_ns;
 };

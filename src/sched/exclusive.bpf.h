@@ -123,7 +123,7 @@ void STRUCT_OPS(exclusive_dispatch, s32 cpu, struct task_struct *prev)
 	/* What was queued by class before the restraint ended. */
 	if (!host.restrain && (dsq_move_to_local(RANK_BE) || move_lc(cpu)))
 		return;
-	if (guarantee_due(cpu, now))
+	if (host.restrain && guarantee_due(cpu, now))
 		return;
 	if (move_lc(cpu) || go_on(prev, RANK_LC))
 		return;
@@ -175,14 +175,14 @@ void STRUCT_OPS(exclusive_stopping, struct task_struct *p, bool runnable)
 	t->forced = false;
 }
 
-/* The net under all races: a lower class does not go on for a whole turn beside a higher that waits. */
+/* The net under all races: a lower class does not go on for a whole turn beside a higher that
+ * waits. */
 void STRUCT_OPS(exclusive_tick, struct task_struct *p)
 {
 	struct cpu_state *c = &cpus[CPU(scx_bpf_task_cpu(p))];
 
-	if (c->running == RANK_BE &&
-	    (scx_bpf_dsq_nr_queued(RANK_NORMAL) > 0 ||
-	     scx_bpf_dsq_nr_queued(lc_queue(scx_bpf_task_cpu(p))) > 0))
+	if (c->running == RANK_BE && (scx_bpf_dsq_nr_queued(RANK_NORMAL) > 0 ||
+				      scx_bpf_dsq_nr_queued(lc_queue(scx_bpf_task_cpu(p))) > 0))
 		task_set_slice(p, 0);
 }
 
@@ -221,7 +221,8 @@ void STRUCT_OPS(exclusive_cpu_acquire, s32 cpu, struct scx_cpu_acquire_args *arg
 	weigh_threshold();
 }
 
-s32 STRUCT_OPS_SLEEPABLE(exclusive_init_task, struct task_struct *p, struct scx_init_task_args *args)
+s32 STRUCT_OPS_SLEEPABLE(exclusive_init_task, struct task_struct *p,
+			 struct scx_init_task_args *args)
 {
 	return bpf_task_storage_get(&tasks, p, 0, BPF_LOCAL_STORAGE_GET_F_CREATE) ? 0 : -12;
 }
@@ -262,7 +263,6 @@ s32 STRUCT_OPS_SLEEPABLE(exclusive_init)
 	.stopping = (void *)exclusive_stopping, .tick = (void *)exclusive_tick,                    \
 	.update_idle = (void *)exclusive_update_idle,                                              \
 	.cpu_release = (void *)exclusive_cpu_release,                                              \
-	.cpu_acquire = (void *)exclusive_cpu_acquire,                                              \
-	.init_task = (void *)exclusive_init_task, .enable = (void *)exclusive_enable,              \
-	.init = (void *)exclusive_init, COMMON_OPS,  \
+	.cpu_acquire = (void *)exclusive_cpu_acquire, .init_task = (void *)exclusive_init_task,    \
+	.enable = (void *)exclusive_enable, .init = (void *)exclusive_init, COMMON_OPS,            \
 	.flags = SCX_OPS_KEEP_BUILTIN_IDLE | SCX_OPS_ENQ_LAST | SCX_OPS_ENQ_EXITING

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Classes of single threads, by rules on names: "redis-server = lc", "java/GC* = be". The first rule
- * that fits a thread wins; a thread that none fits has its cgroup's class.
+ * Classes of single threads, by rules on names: "redis-server = lc", "java/GC* = be". The first
+ * rule that fits a thread wins; a thread that none fits has its cgroup's class.
  */
 #pragma once
 #include <stddef.h>

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sched-lab: latency-critical threads beside best-effort hogs, in cgroups that are classed on the bus,
- * under whatever scheduler is in force. Prints one JSON object: wake-up latency of the lc threads (timer
- * to running), what both got of the CPU, and by the wait ledger who ran while lc waited.
+ * sched-lab: latency-critical threads beside best-effort hogs, in cgroups that are classed on the
+ *bus, under whatever scheduler is in force. Prints one JSON object: wake-up latency of the lc
+ *threads (timer to running), what both got of the CPU, and by the wait ledger who ran while lc
+ *waited.
  *
  *	sched-lab [-l LOAD_PERCENT] [-t LC_THREADS] [-p PERIOD_US] [-b BE_HOGS] [-s SECONDS]
  *	sched-lab class GROUP lc|normal|be	makes the cgroup /GROUP and sets its class
- *	sched-lab rules RULE..			one pass of thread rules; prints how many threads have a class
+ *	sched-lab rules RULE..			one pass of thread rules; prints how many threads
+ *have a class
  *
  * A load of 100 is an endless loop: no wake-ups. Needs cgroup v2, for a guest.
  */
@@ -295,7 +297,8 @@ int main(int argc, char **argv)
 	if (argc > 1 && strcmp(argv[1], "rules") == 0)
 		return apply_rules(&bus, argv + 2, argc - 2);
 	parse(argc, argv);
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared =
+	    mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED || ledger_open(&options, &ledger, &error) < 0) {
 		fprintf(stderr, "sched-lab: %s\n", error.msg);
 		return 1;
