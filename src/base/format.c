@@ -68,3 +68,10 @@ char *format_ppm(uint64_t ppm, char *buf, size_t size)
 	snprintf(buf, size, "%.1f %%", (double)ppm / 1e4);
 	return buf;
 }
+
+char *format_share(uint64_t ppm, char *buf, size_t size)
+{
+	snprintf(buf, size, "%.1f %% of the time%s", (double)ppm / 1e4,
+		 ppm > 1000000 ? " (its threads together)" : "");
+	return buf;
+}

@@ -26,6 +26,8 @@ char *format_duration(uint64_t ns, char *buf, size_t size);
 char *format_bytes(uint64_t bytes, char *buf, size_t size);
 /* ppm -> "97.1 %". */
 char *format_ppm(uint64_t ppm, char *buf, size_t size);
+/* Waiting per wall time: "24.8 % of the time"; above 100 % it says why that can be. buf >= 64. */
+char *format_share(uint64_t ppm, char *buf, size_t size);
 
 /* Non-destructive field walk over kernel text: next u64 in [*p, end), skipping blanks. */
 must_check int scan_u64(const char **p, const char *end, uint64_t *ret);

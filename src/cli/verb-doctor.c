@@ -45,12 +45,13 @@ static void print_host(const struct cli *cli, const json_t *host)
 
 static void print_self(const struct cli *cli, const json_t *self)
 {
-	char cpu[SHOW_MAX], rss[SHOW_MAX], delay[SHOW_MAX];
+	char cpu[SHOW_MAX], rss[SHOW_MAX], delay[SHOW_MAX], bpf[SHOW_MAX];
 
 	out_paragraph(&cli->out, 12, STYLE_PLAIN,
-		      "czd         %s of a CPU, %s, priority %s, longest delay of its loop %s",
-		      show_ppm(self, "cpu_ppm", cpu), show_bytes(self, "rss_bytes", rss),
-		      text_or_dash(self, "priority"),
+		      "czd         %s of a CPU, its BPF programs %s of all CPUs, %s, priority %s, "
+		      "longest delay of its loop %s",
+		      show_ppm(self, "cpu_ppm", cpu), show_ppm(self, "ledger_cost_ppm", bpf),
+		      show_bytes(self, "rss_bytes", rss), text_or_dash(self, "priority"),
 		      show_duration(self, "loop_delay_max_ns", delay));
 }
 
@@ -86,7 +87,9 @@ const struct verb verb_doctor = {
     .summary = "what this host lets czd see and do",
     .usage = "",
     .help = "The host, what can be measured and changed on it, and, for what cannot, the\n"
-	    "reason and what would help. The last line is what czd itself costs.\n"
+	    "reason and what would help. The last line is what czd itself costs: its own CPU\n"
+	    "time over the last tick, and that of its BPF programs, which run in other\n"
+	    "processes' time and are measured once a minute.\n"
 	    "\n"
 	    "Example:\n"
 	    "  sudo czctl doctor\n",

@@ -72,6 +72,8 @@ static int feed_await(struct feed *f, uint64_t *ret_lines, struct error *reterr)
 		if (poll(&p, 1, CLIENT_TIMEOUT_MS) <= 0)
 			continue;
 		n = recv(f->fd, buf, sizeof(buf) - 1, MSG_DONTWAIT);
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			break; /* czd went away */
 		if (n < 0)
 			continue;
 		buf[n] = 0;
@@ -278,8 +280,8 @@ const struct verb verb_feed = {
     .help = "Sends latencies that the application measured; the goal latency.p99 and 'why'\n"
 	    "use them. With - they are read from standard input, one 'TIME [COUNT]' a line.\n"
 	    "\n"
-	    "Only root and processes inside the zone itself are believed. czd confirms what it\n"
-	    "took; what it refused is an error.\n"
+	    "Only root and processes inside the zone itself are believed. czd confirms what\n"
+	    "it took; what it refused is an error.\n"
 	    "\n"
 	    "Examples:\n"
 	    "  czctl feed redis.service 2.5ms 0.4ms\n"

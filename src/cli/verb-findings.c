@@ -24,7 +24,7 @@ static enum style severity_style(const json_t *finding)
 static void add_finding(struct table *t, const json_t *f)
 {
 	const json_t *first = json_array_get(json_object_get(f, "culprits"), 0);
-	char buf[SHOW_MAX], share[SHOW_MAX], note[600];
+	char buf[SHOW_MAX], share[SHOW_MAX], window[SHOW_MAX], note[600];
 
 	table_add(t, STYLE_PLAIN, "%s", show_id(f, "seq", buf));
 	table_add(t, STYLE_PLAIN, "%s", show_real_time(f, "since_real_ns", buf));
@@ -34,8 +34,10 @@ static void add_finding(struct table *t, const json_t *f)
 	table_add(t, severity_style(f), "%s", text_or_dash(f, "severity"));
 	table_add(t, STYLE_PLAIN, "%s", get_bool(f, "open") ? "open" : "over");
 	if (json_is_object(first))
-		snprintf(note, sizeof(note), "%s; mostly %s (%s)", text_or_dash(f, "why"),
-			 text_or_dash(first, "zone"), show_ppm(first, "share_ppm", share));
+		snprintf(note, sizeof(note), "%s; mostly %s (%s of the waiting in %s of harm)",
+			 text_or_dash(f, "why"), text_or_dash(first, "zone"),
+			 show_ppm(first, "share_ppm", share),
+			 show_duration(f, "window_ns", window));
 	else
 		snprintf(note, sizeof(note), "%s", text_or_dash(f, "why"));
 	table_note(t, note);
@@ -98,6 +100,9 @@ const struct verb verb_findings = {
 	    "  kernel     interrupts and kernel threads\n"
 	    "  host       the hypervisor took the CPU (steal)\n"
 	    "  unknown    the evidence is not enough: nobody is blamed\n"
+	    "\n"
+	    "Its shares are over the latest windows with harm, ten at most; those of 'why'\n"
+	    "are over the latest window.\n"
 	    "\n"
 	    "Examples:\n"
 	    "  czctl findings\n"

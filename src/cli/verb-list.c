@@ -2,9 +2,11 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/cleanup.h"
+#include "base/str.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
 #include "cli/zone-cli.h"
+#include "model/zone.h"
 
 enum { OPT_ALL, OPT_NAMES };
 static const struct verb_option options[] = {
@@ -26,16 +28,24 @@ static void print_list(const struct cli *cli, const json_t *data, bool all)
 {
 	const json_t *zones = json_object_get(data, "zones");
 	size_t lc = count_where(zones, "class", "lc"), hurt = count_where(zones, "state", "hurt");
+	size_t unknown =
+	    count_where(zones, "state", "learning") + count_where(zones, "state", "unknown");
 	_cleanup_free_ char *mode = mode_words(data);
-	char buf[SHOW_MAX];
+	char buf[SHOW_MAX], open[40] = "";
 
+	if (unknown)
+		snprintf(open, sizeof(open), ", %zu not known yet", unknown);
 	if (lc == 0)
 		out_paragraph(&cli->out, 0, STYLE_PLAIN, "No zone is protected. Mode: %s.",
 			      mode ? mode : "-");
 	else
-		out_paragraph(&cli->out, 0, hurt ? STYLE_BAD : STYLE_GOOD,
-			      "%zu of %s hurt. Mode: %s.", hurt,
-			      show_plural(lc, "latency-critical zone", buf), mode ? mode : "-");
+		out_paragraph(&cli->out, 0,
+			      hurt	? STYLE_BAD
+			      : unknown ? STYLE_PLAIN
+					: STYLE_GOOD,
+			      "%zu of %s hurt%s. Mode: %s.", hurt,
+			      show_plural(lc, "latency-critical zone", buf), open,
+			      mode ? mode : "-");
 	if (json_array_size(zones)) {
 		putchar('\n');
 		show_zones(cli, zones, SIZE_MAX);
@@ -55,6 +65,7 @@ static int list_run(struct cli *cli, const struct args *args)
 {
 	bool names = args->option[OPT_NAMES], all = args->option[OPT_ALL];
 	_cleanup_json_ json_t *data = NULL;
+	char name[4 * ZONE_NAME_MAX];
 	json_t *zone;
 	size_t i;
 	int r;
@@ -68,7 +79,7 @@ static int list_run(struct cli *cli, const struct args *args)
 		print_list(cli, data, all);
 	else
 		json_array_foreach(json_object_get(data, "zones"), i, zone)
-		    out_paragraph(&cli->out, 0, STYLE_PLAIN, "%s", get_text(zone, "name"));
+		    puts(str_escape(name, sizeof(name), get_text(zone, "name")));
 	return EXIT_OK;
 }
 
@@ -79,9 +90,11 @@ const struct verb verb_list = {
     .help = "Shows the zones that have a class: lc (latency-critical) and be (best-effort).\n"
 	    "\n"
 	    "  CPUs      CPU time used, in CPUs (0.24: a quarter of one)\n"
-	    "  waits     time its tasks were ready to run and had to wait, of wall time\n"
+	    "  waits     time its tasks were ready to run and had to wait, of wall time,\n"
+	    "            summed over threads (so it may be above 100 %)\n"
 	    "  wait p99  99 of 100 waits were shorter than this\n"
-	    "  state     fine, hurt, hurting (it hurts a protected zone), restrained\n"
+	    "  state     fine, hurt, learning (nothing measured yet), hurting (it hurts a\n"
+	    "            protected zone), restrained\n"
 	    "  -         not known: zones that are not protected have no wait figures\n"
 	    "\n"
 	    "Zones that were created (czctl create, apply) follow, those that do not run too.\n"

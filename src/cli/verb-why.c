@@ -131,18 +131,19 @@ static void print_ledger(const struct cli *cli, const json_t *ledger)
 	bool none = json_is_integer(half) && !json_integer_value(half);
 	uint64_t feed;
 
-	if (!json_is_object(ledger))
+	if (!json_is_object(ledger) || !get_count(ledger, "window_ns"))
 		return;
 	print_parts(cli, ledger);
 	putchar('\n');
-	out_paragraph(&cli->out, 4, STYLE_PLAIN,
-		      "  measured over %s: waited %s in %s waits; half of them %s%s, p99 %s, "
-		      "longest %s",
-		      show_duration(ledger, "window_ns", window),
-		      show_duration(ledger, "wait_ns", wait), show_number(ledger, "waits", waits),
-		      none ? "hardly at all" : "under ",
-		      none ? "" : show_wait(ledger, "wait_p50_ns", p50),
-		      show_wait(ledger, "wait_p99_ns", p99), show_wait(ledger, "wait_max_ns", max));
+	out_paragraph(
+	    &cli->out, 4, STYLE_PLAIN,
+	    "  measured over %s: waited %s in %s waits; half of them %s%s, p99 %s, "
+	    "longest %s%s",
+	    show_duration(ledger, "window_ns", window), show_duration(ledger, "wait_ns", wait),
+	    show_number(ledger, "waits", waits), none ? "hardly at all" : "under ",
+	    none ? "" : show_wait(ledger, "wait_p50_ns", p50),
+	    show_wait(ledger, "wait_p99_ns", p99), get_count(ledger, "wait_max_ns") ? "up to " : "",
+	    show_wait(ledger, "wait_max_ns", max));
 	if (get_number(ledger, "feed_count", &feed) && feed)
 		out_paragraph(&cli->out, 4, STYLE_PLAIN,
 			      "  the application reports: latency p99 %s (%s values)",
@@ -168,24 +169,34 @@ static void print_not_the_cause(const struct cli *cli, const json_t *texts)
 	strbuf_done(&b);
 }
 
-static void print_done(const struct cli *cli, const json_t *actions)
+static void print_one_done(const struct cli *cli, const json_t *a, const char *before)
 {
 	char what[512], effect[256], state[128], when[SHOW_MAX], took[SHOW_MAX], seq[SHOW_MAX];
+	bool written = get_count(a, "written_ns"), failed = !strcmp(get_text(a, "state"), "failed");
+
+	knob_phrase(a, written && !failed, what, sizeof(what));
+	show_id(a, "seq", seq);
+	if (!written || failed) {
+		out_paragraph(&cli->out, 4, STYLE_PLAIN,
+			      "%s  not done: %s. It failed: %s (action %s).", before, what,
+			      text_or_dash(a, "ended"), seq);
+		return;
+	}
+	action_effect(a, effect, sizeof(effect));
+	out_paragraph(
+	    &cli->out, 4, STYLE_PLAIN,
+	    "%s  done at %s, %s after the harm began: %s. Effect: %s. State: %s (action %s).",
+	    before, show_real_time(a, "written_real_ns", when), show_duration(a, "took_ns", took),
+	    what, effect[0] ? effect : "not measured", action_state_words(a, state, sizeof(state)),
+	    seq);
+}
+
+static void print_done(const struct cli *cli, const json_t *actions)
+{
 	json_t *a;
 	size_t i;
 
-	json_array_foreach(actions, i, a)
-	{
-		knob_phrase(a, true, what, sizeof(what));
-		action_effect(a, effect, sizeof(effect));
-		out_paragraph(&cli->out, 4, STYLE_PLAIN,
-			      "%s  done at %s, %s after the harm began: %s. Effect: %s. State: %s "
-			      "(action %s).",
-			      i ? "" : "\n", show_real_time(a, "written_real_ns", when),
-			      show_duration(a, "took_ns", took), what,
-			      effect[0] ? effect : "not measured",
-			      action_state_words(a, state, sizeof(state)), show_id(a, "seq", seq));
-	}
+	json_array_foreach(actions, i, a) print_one_done(cli, a, i ? "" : "\n");
 }
 
 static void print_proposal(const struct cli *cli, const json_t *data)
@@ -262,6 +273,7 @@ const struct verb verb_why = {
 	    "\n"
 	    "The shares are parts of the time waited and sum to 100 %. 'itself' is the zone's\n"
 	    "own tasks, 'its own CPU quota' its own limit: these are never blamed on others.\n"
+	    "Waiting is summed over threads: six that wait at once wait 600 % of the time.\n"
 	    "\n"
 	    "With --stack, czctl itself samples the threads of the culprits for 0.2 s and\n"
 	    "shows their most frequent stacks, innermost function first. Your own processes\n"

@@ -50,8 +50,8 @@ struct self_stats {
 
 /* The ledger's own cost, measured now and then. */
 struct ledger_cost {
-	bool measuring;
-	uint32_t over; /* measurements above the budget in a row */
+	bool measuring, known; /* known: ppm was measured */
+	uint32_t over;	       /* measurements above the budget in a row */
 	uint64_t before_ns, next_tick;
 	uint64_t ppm;	   /* of all CPUs, when last measured */
 	uint64_t retry_ns; /* detached until then; 0: not for its cost */
@@ -63,6 +63,14 @@ struct verify {
 	uint64_t ticket;	  /* of those who are answered at its end */
 	json_t *items;
 	struct verify_report report;
+};
+
+/* A zone that went away: windows that it ran in are still told of. */
+#define GONE_KEPT 256
+struct gone_zone {
+	uint64_t id;
+	enum zone_class class;
+	char name[ZONE_NAME_MAX];
 };
 
 /* Findings that closed, newest last; the open ones are in d->findings. */
@@ -111,6 +119,8 @@ struct daemon {
 	struct finding_set findings;
 	struct finding closed[FINDINGS_KEPT];
 	size_t nr_closed;
+	struct gone_zone gone[GONE_KEPT]; /* a ring */
+	size_t next_gone;
 	struct plan plan;	   /* scratch: too large for the stack */
 	struct hash action_states; /* seq -> state last announced */
 	int turn_fd;		   /* the lock of turn.c, -1 not held */

@@ -13,7 +13,9 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "daemon/keeper.h"
+#include "daemon/shape.h"
 #include "daemon/zone-mgr.h"
 
 #define SLICE_NS	      250000ull
@@ -97,7 +99,11 @@ static void on_zone_add(const struct zone *z, void *arg)
 static void on_zone_remove(const struct zone *z, void *arg)
 {
 	struct daemon *d = arg;
+	struct gone_zone *gone = &d->gone[d->next_gone++ % GONE_KEPT];
 
+	gone->id = z->id;
+	gone->class = z->class;
+	str_copy(gone->name, sizeof(gone->name), z->name);
 	victims_remove(&d->victims, d->ledger, z->id);
 	if (d->ledger)
 		ledger_forget(d->ledger, z->id);
@@ -187,16 +193,29 @@ static void announce_findings(struct daemon *d, const struct open_seqs *before)
 
 	for (size_t i = 0; i < d->findings.nr; i++) {
 		const struct finding *f = &d->findings.items[i];
-
+		char words[FINDING_WORDS_MAX];
 		if (f->open && !was_open(before, f->seq))
 			events_add(&d->events, real_ns, EVENT_FINDING, f->victim_name, f->seq,
-				   "%s is hurt by %s: %s", f->victim_name,
-				   f->nr_culprits ? f->culprits[0].name : cause_name(f->cause),
-				   f->why);
+				   "%s: %s", finding_words(f, false, words, sizeof(words)), f->why);
 		if (!f->open) {
 			events_add(&d->events, real_ns, EVENT_FINDING, f->victim_name, f->seq,
 				   "%s is well again", f->victim_name);
 			note_closed(d, f);
+		}
+	}
+}
+
+/* The detectors know only names of zones that they saw run before. */
+static void name_the_gone(struct daemon *d)
+{
+	for (size_t i = 0; i < d->findings.nr; i++) {
+		struct finding *f = &d->findings.items[i];
+
+		for (size_t c = 0; c < f->nr_culprits; c++) {
+			const struct gone_zone *g = shape_gone(d, f->culprits[c].zone_id);
+
+			if (g)
+				str_copy(f->culprits[c].name, sizeof(f->culprits[c].name), g->name);
 		}
 	}
 }
@@ -210,6 +229,7 @@ static void look_and_decide(struct daemon *d)
 			before.seq[before.nr++] = d->findings.items[i].seq;
 	}
 	detect_run(d->detect, &d->snap, &d->findings);
+	name_the_gone(d);
 	announce_findings(d, &before);
 	decide_tick(d->decide, &d->snap, &d->findings, &d->plan);
 	enforce_plan(d, &d->plan);

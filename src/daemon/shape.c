@@ -38,6 +38,15 @@ const struct finding *open_finding(const struct daemon *d, uint64_t victim_id)
 	return NULL;
 }
 
+const struct gone_zone *shape_gone(const struct daemon *d, uint64_t zone_id)
+{
+	for (size_t i = 0; i < GONE_KEPT; i++) {
+		if (d->gone[i].id == zone_id)
+			return zone_id ? &d->gone[i] : NULL;
+	}
+	return NULL;
+}
+
 static bool is_restrained(const struct daemon *d, uint64_t zone_id)
 {
 	const struct action *a;
@@ -64,15 +73,51 @@ static bool is_hurting(const struct daemon *d, uint64_t zone_id)
 	return false;
 }
 
-static const char *zone_state(const struct daemon *d, const struct zone_view *v, bool protected)
+static const struct {
+	const char *now, *past, *rest;
+} doing[CAUSE_NR] = {
+    [CAUSE_NEIGHBOUR] = {"is", "was", "hurt"},
+    [CAUSE_SELF] = {"is", "was", "short of CPU by its own load"},
+    [CAUSE_THROTTLED] = {"is", "was", "held back by its own CPU quota"},
+    [CAUSE_KERNEL] = {"is", "was", "held up by kernel work (interrupts, kernel threads)"},
+    [CAUSE_HOST] = {"is", "was", "held up by the hypervisor (steal)"},
+    [CAUSE_IDLE] = {"is", "was", "slow to wake up (its CPU was idle)"},
+    [CAUSE_UNKNOWN] = {"waits", "waited", "too long for a cause unknown"},
+};
+
+char *finding_words(const struct finding *f, bool past, char *buf, size_t size)
 {
-	if (protected && open_finding(d, v->id))
+	bool cpu = f->resource == RESOURCE_CPU;
+	const char *verb = past ? doing[f->cause].past : doing[f->cause].now;
+
+	if (!cpu)
+		verb = past ? "was" : "is";
+	snprintf(buf, size, "%s %s %s%s%s", f->victim_name, verb,
+		 cpu ? doing[f->cause].rest : "slow", f->nr_culprits ? " by " : "",
+		 f->nr_culprits ? f->culprits[0].name : "");
+	return buf;
+}
+
+const char *protected_state(const struct daemon *d, const struct zone_view *v,
+			    const struct ledger_view *w)
+{
+	if (open_finding(d, v->id))
 		return "hurt";
+	if (!w || !w->window_ns)
+		return "learning";
+	return w->estimated && !w->wait_ns ? "unknown" : "fine";
+}
+
+static const char *zone_state(const struct daemon *d, const struct zone_view *v,
+			      const struct ledger_view *w, bool protected)
+{
+	if (protected)
+		return protected_state(d, v, w);
 	if (is_restrained(d, v->id))
 		return "restrained";
 	if (is_hurting(d, v->id))
 		return "hurting";
-	return protected ? "fine" : "-";
+	return "-";
 }
 
 static uint64_t ratio_ppm(uint64_t part, uint64_t whole)
@@ -107,21 +152,22 @@ json_t *shape_zone(const struct daemon *d, const struct zone_view *v)
 	    "wait_p99_ns", shape_known(w && w->waits, w ? w->wait_p99_ns : 0), "memory_bytes",
 	    shape_known(v->valid & (1u << ZM_MEM_BYTES), v->value[ZM_MEM_BYTES]), "throttled_ppm",
 	    rate(d, v, ZM_CPU_THROTTLED_NS), "psi_cpu_ppm", rate(d, v, ZM_PSI_CPU_SOME_NS), "state",
-	    zone_state(d, v, protected), "depth", (int)v->depth);
+	    zone_state(d, v, w, protected), "depth", (int)v->depth);
 }
 
 static json_t *shape_part(const struct daemon *d, const struct ledger_part *p, uint64_t wait_ns)
 {
 	const struct zone_view *z = p->zone < d->snap.nr_zones ? &d->snap.zones[p->zone] : NULL;
 	bool neighbour = p->cause == CAUSE_NEIGHBOUR;
+	const struct gone_zone *gone = z || !neighbour ? NULL : shape_gone(d, p->culprit_id);
+	const char *name = z ? z->name : gone ? gone->name : neighbour ? "(gone)" : NULL;
+	const char *class = z	   ? zone_class_name(z->class)
+			    : gone ? zone_class_name(gone->class)
+				   : NULL;
 
-	return json_pack("{s:s,s:o,s:o,s:o,s:I,s:I,s:o,s:o,s:o}", "cause", cause_name(p->cause),
-			 "zone",
-			 z	     ? shape_string(z->name)
-			 : neighbour ? json_string("(gone)")
-				     : json_null(),
-			 "path", z ? shape_string(z->path) : json_null(), "class",
-			 z ? json_string(zone_class_name(z->class)) : json_null(), "share_ppm",
+	return json_pack("{s:s,s:o,s:o,s:s?,s:I,s:I,s:o,s:o,s:o}", "cause", cause_name(p->cause),
+			 "zone", name ? shape_string(name) : json_null(), "path",
+			 z ? shape_string(z->path) : json_null(), "class", class, "share_ppm",
 			 (json_int_t)ratio_ppm(p->ns, wait_ns), "ns", (json_int_t)p->ns, "cpu",
 			 p->cpu >= 0 ? json_integer(p->cpu) : json_null(), "pid",
 			 shape_known(p->pid > 0, p->pid), "comm",
@@ -188,13 +234,14 @@ json_t *shape_finding(const struct daemon *d, const struct finding *f)
 	for (int c = 0; c < CAUSE_NR; c++)
 		json_object_set_new(causes, cause_name(c), json_integer(f->cause_ppm[c]));
 	return json_pack(
-	    "{s:I,s:b,s:o,s:s,s:s,s:s,s:I,s:I,s:o,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "seq",
-	    (json_int_t)f->seq, "open", f->open, "victim", shape_string(f->victim_name), "resource",
-	    resource_name(f->resource), "cause", cause_name(f->cause), "severity",
+	    "{s:I,s:b,s:o,s:s,s:s,s:s,s:I,s:I,s:o,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",
+	    "seq", (json_int_t)f->seq, "open", f->open, "victim", shape_string(f->victim_name),
+	    "resource", resource_name(f->resource), "cause", cause_name(f->cause), "severity",
 	    severity_name(f->severity), "since_ns", (json_int_t)f->since_ns, "last_ns",
 	    (json_int_t)f->last_ns, "since_real_ns", real_time(d, f->since_ns), "duration_ns",
-	    (json_int_t)(f->last_ns - f->since_ns), "wait_ppm", (json_int_t)f->wait_share_ppm,
-	    "wait_p99_ns", shape_known(f->wait_p99_ns, f->wait_p99_ns), "goal_wait_p99_ns",
+	    (json_int_t)(f->last_ns - f->since_ns), "window_ns", (json_int_t)f->window_ns,
+	    "wait_ppm", (json_int_t)f->wait_share_ppm, "wait_p99_ns",
+	    shape_known(f->wait_p99_ns, f->wait_p99_ns), "goal_wait_p99_ns",
 	    shape_known(f->goal_wait_p99_ns, f->goal_wait_p99_ns), "baseline_ppm",
 	    shape_known(f->baseline_share_ppm, f->baseline_share_ppm), "feed_p99_ns",
 	    shape_known(f->feed_p99_ns, f->feed_p99_ns), "goal_latency_p99_ns",

@@ -19,4 +19,12 @@ json_t *shape_known(bool known, uint64_t value);
 json_t *shape_string(const char *s);
 /* Text that may hold anything: escaped for display. */
 json_t *shape_text(const char *s);
+#define FINDING_WORDS_MAX (2 * ZONE_NAME_MAX + 64)
+/* "redis is hurt by batch", "redis was held back by its own CPU quota"; into buf, returns it. */
+char *finding_words(const struct finding *f, bool past, char *buf, size_t size);
+/* hurt, learning, unknown, fine; w NULL: nothing measured yet. */
+const char *protected_state(const struct daemon *d, const struct zone_view *v,
+			    const struct ledger_view *w);
+/* A zone that went away lately; NULL: not known. */
+const struct gone_zone *shape_gone(const struct daemon *d, uint64_t zone_id);
 const struct finding *open_finding(const struct daemon *d, uint64_t victim_id); /* NULL: none */

@@ -216,12 +216,15 @@ static void read_ledger(struct victims *v, struct victim *vi, struct ledger *l)
 	if (ledger_read(l, vi->zone_id, &t, v->scratch, LEDGER_PARTS_MAX) < 0 ||
 	    ledger_hist(l, vi->zone_id, counts) < 0) {
 		vi->primed = false;
+		vi->view.window_ns = 0;
 		return;
 	}
 	qsort(v->scratch, t.nr_parts, sizeof(*v->scratch), by_culprit);
 	if (vi->primed) {
 		fill_parts(vi, &t, v->scratch);
 		fill_waits(vi, counts);
+	} else {
+		vi->view.window_ns = 0;
 	}
 	memcpy(vi->cells, v->scratch, t.nr_parts * sizeof(*v->scratch));
 	vi->nr_cells = t.nr_parts;

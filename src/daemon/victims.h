@@ -45,9 +45,9 @@ void victims_remove(struct victims *v, struct ledger *l, uint64_t zone_id);
 /* After the ledger was opened or closed (l NULL): hand it all victims, forget old totals. */
 void victims_rebind(struct victims *v, struct ledger *l);
 /*
- * Fill vi->view for the window since the last call. run_delay_ns: the zone's growth of run delay,
- * or UINT64_MAX when unknown (used only without a ledger). zone/part.zone indices are the caller's
- * to set.
+ * Fill vi->view for the window since the last call; window_ns 0: not known (the first call).
+ * run_delay_ns: the zone's growth of run delay, or UINT64_MAX when unknown (used only without a
+ * ledger). zone/part.zone indices are the caller's to set.
  */
 void victim_read(struct victims *v, struct victim *vi, struct ledger *l, uint64_t window_ns,
 		 uint64_t run_delay_ns);

@@ -132,6 +132,7 @@ static void cost_judge(struct daemon *d)
 	char why[128];
 
 	d->cost.ppm = ppm;
+	d->cost.known = true;
 	d->cost.over = over ? d->cost.over + 1 : 0;
 	d->cost.next_tick = d->self.ticks_total + (over ? COST_EVERY_OVER : COST_EVERY);
 	if (d->cost.over < COST_OVER_MAX)
@@ -140,7 +141,8 @@ static void cost_judge(struct daemon *d)
 		 "it costs %.2f %% of the CPUs, its budget is %.2f %%; tried again in 10 minutes",
 		 (double)ppm / 1e4, (double)d->cfg.ledger.budget_ppm / 1e4);
 	watch_ledger_close(d, why);
-	d->cost = (struct ledger_cost){.ppm = ppm, .retry_ns = d->snap.now_ns + REST_NS};
+	d->cost =
+	    (struct ledger_cost){.ppm = ppm, .known = true, .retry_ns = d->snap.now_ns + REST_NS};
 }
 
 void watch_ledger_cost(struct daemon *d)

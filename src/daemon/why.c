@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "daemon/api.h"
 #include "daemon/shape.h"
+#include "detect/detect.h"
 
 /* Actions settled longer ago than this are history, not an answer. */
 #define RECENT_NS (15ull * 60 * 1000000000)
@@ -23,55 +24,110 @@ static uint64_t share_ppm(uint64_t part, uint64_t whole)
 	return whole ? (uint64_t)((__uint128_t)part * 1000000 / whole) : 0;
 }
 
+/* When czd last changed something for this zone that still holds; 0: nothing does. */
+static uint64_t fixed_ns(const struct why *y)
+{
+	const struct action *a;
+	size_t n = decide_actions(y->d->decide, &a);
+	uint64_t latest = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (a[i].victim_id == y->v->id && a[i].written_ns > latest &&
+		    (a[i].state == ACTION_APPLIED || a[i].state == ACTION_KEPT))
+			latest = a[i].written_ns;
+	}
+	return latest;
+}
+
+/* The last instant of harm. All that a window shows may be older than a fix in the midst of it. */
+static uint64_t harm_end_ns(const struct why *y)
+{
+	uint64_t end = y->f->last_ns, fixed = fixed_ns(y);
+
+	return fixed > y->f->since_ns && fixed < end && fixed + y->d->snap.window_ns >= end ? fixed
+											    : end;
+}
+
+static bool harm_is_over(const struct why *y)
+{
+	return harm_end_ns(y) < y->d->snap.now_ns;
+}
+
 static const char *verdict(const struct why *y)
 {
 	if (y->v->class != CLASS_LC || !y->v->class_is_own)
 		return "unprotected";
-	if (y->f)
-		return "hurt";
-	if (!y->w || !y->w->window_ns)
-		return "learning";
-	return y->w->estimated && !y->w->wait_ns ? "unknown" : "fine";
+	return y->f && harm_is_over(y) ? "relieved" : protected_state(y->d, y->v, y->w);
 }
 
-static const char *const doing[CAUSE_NR] = {
-    [CAUSE_NEIGHBOUR] = "is being hurt",
-    [CAUSE_SELF] = "is short of CPU by its own load",
-    [CAUSE_THROTTLED] = "is held back by its own CPU quota",
-    [CAUSE_KERNEL] = "is held up by kernel work (interrupts, kernel threads)",
-    [CAUSE_HOST] = "is held up by the hypervisor (steal)",
-    [CAUSE_IDLE] = "is slow to wake up: its CPU was idle",
-    [CAUSE_UNKNOWN] = "waits too long, and the cause is not known",
-};
+/* Each figure with the time it is of. */
+static void add_lately(const struct why *y, const char *over, struct strbuf *b)
+{
+	char share[64], window[24];
+
+	if (!y->w || !y->w->window_ns)
+		return;
+	strbuf_printf(
+	    b, "%s the last %s it waited %s for a CPU", over,
+	    format_duration(y->w->window_ns, window, sizeof(window)),
+	    format_share(share_ppm(y->w->wait_ns, y->w->window_ns), share, sizeof(share)));
+}
 
 static void headline_hurt(const struct why *y, struct strbuf *b)
 {
 	const struct finding *f = y->f;
-	char took[24], share[24];
+	char words[FINDING_WORDS_MAX], ago[24];
 
-	format_duration(f->last_ns - f->since_ns, took, sizeof(took));
-	format_ppm(f->wait_share_ppm, share, sizeof(share));
-	strbuf_printf(b, "%s %s. ", y->v->name, doing[f->cause]);
-	if (f->last_ns > f->since_ns)
-		strbuf_printf(b, "For %s it has waited %s of the time for a CPU; ", took, share);
+	strbuf_printf(b, "%s: %s. It began %s ago", finding_words(f, false, words, sizeof(words)),
+		      f->why, format_duration(y->now_ns - f->since_ns, ago, sizeof(ago)));
+	add_lately(y, "; over", b);
+}
+
+static void headline_relieved(const struct why *y, struct strbuf *b)
+{
+	const struct finding *f = y->f;
+	uint64_t end_ns = harm_end_ns(y);
+	char words[FINDING_WORDS_MAX], took[24], ago[24];
+
+	strbuf_printf(b, "%s, for %s until %s ago: %s",
+		      finding_words(f, true, words, sizeof(words)),
+		      format_duration(end_ns - f->since_ns, took, sizeof(took)),
+		      format_duration(y->now_ns - end_ns, ago, sizeof(ago)), f->why);
+	add_lately(y, ". Over", b);
+}
+
+/* Why a p99 above the goal is not harm. */
+static void add_excuse(const struct why *y, struct strbuf *b)
+{
+	const struct ledger_view *w = y->w;
+
+	if (w->waits < WAITS_JUDGEABLE)
+		strbuf_printf(b, ", but %llu wait%s say%s little: it takes %d",
+			      (unsigned long long)w->waits, w->waits == 1 ? "" : "s",
+			      w->waits == 1 ? "s" : "", WAITS_JUDGEABLE);
+	else if (share_ppm(w->wait_ns, w->window_ns) < MATERIAL_PPM)
+		strbuf_puts(b, ", but it hardly waited: below 0.2 % of the time is no harm");
 	else
-		strbuf_printf(b, "It has waited %s of the time for a CPU; ", share);
-	strbuf_printf(b, "%s.", f->why);
+		strbuf_puts(b, ", but once is no harm: it takes two of three windows");
 }
 
 static void headline_fine(const struct why *y, struct strbuf *b)
 {
-	char share[24], p99[24], goal[24];
+	uint64_t goal_ns = y->v->slo.wait_p99_ns;
+	char p99[24], goal[24];
 
-	format_ppm(share_ppm(y->w->wait_ns, y->w->window_ns), share, sizeof(share));
-	strbuf_printf(b, "%s is fine. It waited %s of the time for a CPU", y->v->name, share);
+	strbuf_printf(b, "%s is fine", y->v->name);
+	add_lately(y, ". Over", b);
 	if (y->w->waits)
-		strbuf_printf(b, "; wait p99 is %s",
-			      format_duration(y->w->wait_p99_ns, p99, sizeof(p99)));
-	if (y->v->slo.wait_p99_ns)
+		strbuf_printf(b, "; wait p99 %s",
+			      y->w->wait_p99_ns
+				  ? format_duration(y->w->wait_p99_ns, p99, sizeof(p99))
+				  : "< 1 us");
+	if (goal_ns)
 		strbuf_printf(b, "%s its goal is %s", y->w->waits ? "," : ";",
-			      format_duration(y->v->slo.wait_p99_ns, goal, sizeof(goal)));
-	strbuf_puts(b, ".");
+			      format_duration(goal_ns, goal, sizeof(goal)));
+	if (goal_ns && y->w->waits && y->w->wait_p99_ns > goal_ns)
+		add_excuse(y, b);
 }
 
 static json_t *headline(const struct why *y, const char *what)
@@ -81,18 +137,22 @@ static json_t *headline(const struct why *y, const char *what)
 
 	if (strcmp(what, "hurt") == 0)
 		headline_hurt(y, &b);
+	else if (strcmp(what, "relieved") == 0)
+		headline_relieved(y, &b);
 	else if (strcmp(what, "fine") == 0)
 		headline_fine(y, &b);
 	else if (strcmp(what, "learning") == 0)
-		strbuf_printf(
-		    &b, "%s is protected since a moment ago; the first second is being measured.",
-		    y->v->name);
+		strbuf_printf(&b,
+			      "%s is protected, and its first window is being measured: nothing "
+			      "is known yet",
+			      y->v->name);
 	else if (strcmp(what, "unprotected") == 0)
 		strbuf_printf(&b,
-			      "%s is not protected, so nobody keeps a ledger of what it waits for.",
+			      "%s is not protected, so nobody keeps a ledger of what it waits for",
 			      y->v->name);
 	else
-		strbuf_printf(&b, "%s: its waiting is not known on this host.", y->v->name);
+		strbuf_printf(&b, "%s: its waiting is not known on this host", y->v->name);
+	strbuf_puts(&b, ".");
 	j = shape_string(b.data ? b.data : "");
 	strbuf_done(&b);
 	return j;

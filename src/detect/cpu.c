@@ -88,22 +88,22 @@ static void judge_share(const struct watch *w, const struct zone_view *z, struct
 	const struct window *cur = watch_window(w, 0);
 	uint64_t ns = window_foreign_ns(cur);
 	uint32_t share = share_ppm(ns, cur->window_ns);
-	char a[32], b[32], *why;
+	char a[64], b[32], *why;
 
 	if (!z->slo.wait_share_ppm)
 		return;
 	why = worse(v, ratio_ppm(share, z->slo.wait_share_ppm), true);
 	if (why)
-		snprintf(why, sizeof(v->why), "waited %s %s of the time, its goal is %s",
+		snprintf(why, sizeof(v->why), "waited %s %s, its goal is %s",
 			 cur->estimated ? "for a CPU" : "for others",
-			 format_ppm(share, a, sizeof(a)),
+			 format_share(share, a, sizeof(a)),
 			 format_ppm(z->slo.wait_share_ppm, b, sizeof(b)));
 }
 
 static void judge_feed(const struct watch *w, const struct zone_view *z, struct verdict *v)
 {
 	const struct window *cur = watch_window(w, 0);
-	char a[32], b[32], c[32], *why;
+	char a[32], b[32], c[64], *why;
 
 	if (!z->slo.latency_p99_ns || cur->feed_count < FEED_JUDGEABLE ||
 	    cur->feed_p99_ns <= z->slo.latency_p99_ns || !latency_has_wait_evidence(cur, &z->slo))
@@ -111,24 +111,24 @@ static void judge_feed(const struct watch *w, const struct zone_view *z, struct 
 	why = worse(v, ratio_ppm(cur->feed_p99_ns, z->slo.latency_p99_ns), cur->feed_count >= 100);
 	if (why)
 		snprintf(why, sizeof(v->why),
-			 "latency p99 %s, its goal is %s, and it waited %s of the time for a CPU",
+			 "latency p99 %s, its goal is %s, and it waited %s for a CPU",
 			 format_duration(cur->feed_p99_ns, a, sizeof(a)),
 			 format_duration(z->slo.latency_p99_ns, b, sizeof(b)),
-			 format_ppm(share_ppm(cur->wait_ns, cur->window_ns), c, sizeof(c)));
+			 format_share(share_ppm(cur->wait_ns, cur->window_ns), c, sizeof(c)));
 }
 
 static void judge_level(const struct window *cur, const struct baseline *b, uint32_t floor_ppm,
 			uint64_t ns, const char *what, struct verdict *v)
 {
 	uint32_t share = share_ppm(ns, cur->window_ns);
-	char x[32], y[32], *why;
+	char x[64], y[32], *why;
 
 	why = worse(v, ratio_ppm(share, baseline_limit_ppm(b, floor_ppm)), true);
 	if (!why)
 		return;
 	v->capped = true;
-	snprintf(why, sizeof(v->why), "%s %s of the time, usually %s", what,
-		 format_ppm(share, x, sizeof(x)), format_ppm(baseline_mean_ppm(b), y, sizeof(y)));
+	snprintf(why, sizeof(v->why), "%s %s, usually %s", what, format_share(share, x, sizeof(x)),
+		 format_ppm(baseline_mean_ppm(b), y, sizeof(y)));
 }
 
 /* Without a goal, own load is nobody's harm: only what others, the kernel, the hypervisor or the

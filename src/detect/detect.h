@@ -10,6 +10,9 @@
 #include "model/finding.h"
 #include "model/snapshot.h"
 
+#define WAITS_JUDGEABLE 20   /* fewer: a percentile says nothing */
+#define MATERIAL_PPM	2000 /* waiting below 0.2 % of the time hurts nobody */
+
 struct detect;
 must_check int detect_new(const struct config *cfg, struct detect **ret);
 void detect_free(struct detect *d);

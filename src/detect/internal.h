@@ -17,11 +17,9 @@
 #define NAMED_MIN_PPM	  10000 /* of the waiting: smaller culprits are not named */
 #define WATCHES_MAX	  256
 #define DETECTORS_MAX	  8
-#define WAITS_JUDGEABLE	  20	 /* fewer: a percentile says nothing */
 #define FOREIGN_FLOOR_PPM 30000	 /* least step above the habit that counts: neighbours */
 #define ROBBED_FLOOR_PPM  100000 /* the same for quota, kernel, host */
 #define FEED_JUDGEABLE	  20	 /* latencies reported in a window */
-#define MATERIAL_PPM	  2000	 /* waiting below 0.2 % of the time hurts nobody */
 
 struct window_part {
 	uint64_t zone_id, ns;

@@ -58,7 +58,7 @@ LEDGER = {
 FINDING = {
     "seq": 3, "open": True, "victim": "redis.service", "resource": "cpu", "cause": "neighbour",
     "severity": "critical", "since_ns": 1, "last_ns": 2, "since_real_ns": NOON,
-    "duration_ns": 8_000_000_000, "wait_ppm": 235_000, "wait_p99_ns": 4_100_000,
+    "duration_ns": 8_000_000_000, "window_ns": 7_000_000_000, "wait_ppm": 235_000, "wait_p99_ns": 4_100_000,
     "goal_wait_p99_ns": 500_000, "baseline_ppm": None, "feed_p99_ns": 6_200_000,
     "goal_latency_p99_ns": None, "why": "wait p99 is 4.1 ms, its goal is 0.5 ms",
     "cause_ppm": LEDGER["cause_ppm"],
@@ -74,7 +74,7 @@ ACTION = {
     "settled_ns": 1_000_000_000, "written_real_ns": NOON,
     "lease_end_real_ns": NOON + 600 * SECOND, "took_ns": 3_900_000,
     "before_wait_p99_ns": 4_100_000, "after_wait_p99_ns": 60_000, "before_share_ppm": 235_000,
-    "after_share_ppm": 1_000, "before_behind_ppm": 230_000, "after_behind_ppm": 500, "bystanders": 0,
+    "after_share_ppm": 1_000, "before_behind_ppm": 230_000, "after_behind_ppm": 500, "bystanders": 0, "ended": "",
 }
 FAST_ACTION = dict(ACTION, fast=True, before_wait_p99_ns=None, before_behind_ppm=1_000_000)
 PROPOSAL = dict(ACTION, seq=2, state="proposed", outcome="pending", written_real_ns=None,
@@ -84,8 +84,8 @@ PROPOSAL = dict(ACTION, seq=2, state="proposed", outcome="pending", written_real
 
 WHY = {
     "zone": REDIS, "verdict": "hurt",
-    "headline": "redis.service is being hurt. For 8 s it has waited 23.5 % of the time for a CPU; "
-                "wait p99 is 4.1 ms, its goal is 0.5 ms.",
+    "headline": "redis.service is hurt by batch/stress-ng: wait p99 4.1 ms, its goal is 500 us. It began 8 s ago; "
+                "over the last 1 s it waited 23.5 % of the time for a CPU.",
     "mode": "observe", "until_ns": None, "finding": FINDING, "ledger": LEDGER,
     "not_the_cause": ["its own quota (never throttled)", "host steal (0.0 %)",
                       "its own load (0.24 CPU, as usual)"],
@@ -111,7 +111,7 @@ DOCTOR = {
                   "text": "no resctrl: CPU lacks RDT or kernel lacks CONFIG_X86_CPU_RESCTRL"}],
     "can_act": [{"what": "cpu", "text": "idle, weight, max, cpuset, freeze (v1 files)"}],
     "cant_act": [{"what": "cache ways, bandwidth", "text": "no resctrl"}],
-    "self": {"cpu_ppm": 3_000, "rss_bytes": 12_000_000, "loop_delay_max_ns": 250_000,
+    "self": {"cpu_ppm": 3_000, "ledger_cost_ppm": 8_618, "rss_bytes": 12_000_000, "loop_delay_max_ns": 250_000,
              "priority": "SCHED_FIFO 1"},
 }
 

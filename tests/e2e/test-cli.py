@@ -290,6 +290,37 @@ def test_why_after_an_action():
             raise AssertionError(f"no {part!r} in {text}")
 
 
+def test_why_after_a_failure():
+    failed = dict(fake_czd.ACTION, state="failed", outcome="unmeasured", written_ns=None, written_real_ns=None, took_ns=None,
+                  ended="write cpu.idle: No space left on device")
+    with czd(why=lambda a: dict(fake_czd.WHY, actions=[failed], proposal=None)):
+        text = " ".join(czctl("why", "redis.service").stdout.decode().split())
+    part = "not done: put batch/stress-ng in the idle class. It failed: write cpu.idle: No space left on device (action 1)."
+    if part not in text or "after the harm began" in text:
+        raise AssertionError(text)
+
+
+def test_nothing_is_known_yet():
+    """What was not measured is not 0, and not fine."""
+    new = dict(fake_czd.REDIS, state="learning", wait_ppm=None, wait_p99_ns=None)
+    blank = {"window_ns": 0, "wait_ns": 0, "waits": 0, "parts": [], "estimated": False}
+    me = dict(fake_czd.DOCTOR["self"], cpu_ppm=None, ledger_cost_ppm=None, loop_delay_max_ns=None)
+    with czd(list=lambda a: {"mode": "observe", "trials": [], "zones": [new]}, doctor=lambda a: dict(fake_czd.DOCTOR, self=me),
+             why=lambda a: dict(fake_czd.WHY, verdict="learning", headline="redis.service is protected.", ledger=blank, finding=None,
+                                proposal=None)):
+        text = czctl("list").stdout.decode()
+        same(text.splitlines()[0], "0 of 1 latency-critical zone hurt, 1 not known yet. Mode: observe.", "list")
+        same("measured over" in czctl("why", "redis.service").stdout.decode(), False, "figures of no window")
+        text = " ".join(czctl("doctor").stdout.decode().split())
+        same("czd - of a CPU, its BPF programs - of all CPUs" in text and "loop -" in text, True, text)
+
+
+def test_long_names_for_scripts():
+    name = "/".join(["kubepods-burstable"] * 6)
+    with czd(list=lambda a: {"zones": [fake_czd.zone(name)]}):
+        same(czctl("list", "--names", env={"COLUMNS": "60"}).stdout.decode(), name + "\n", "a name in full")
+
+
 def as_nobody(*args, mode=0o666):
     """czctl as a user who is not root."""
     if os.geteuid() != 0:

@@ -184,7 +184,7 @@ static void test_format(void **state)
 	    {7200000000000, "2 h"},
 	    {60000, "60 us"},
 	};
-	char buf[16];
+	char buf[64];
 
 	for (size_t i = 0; i < ARRAY_SIZE(times); i++)
 		assert_string_equal(format_duration(times[i].ns, buf, sizeof(buf)), times[i].text);
@@ -195,6 +195,9 @@ static void test_format(void **state)
 	assert_string_equal(format_ppm(971000, buf, sizeof(buf)), "97.1 %");
 	assert_string_equal(format_ppm(0, buf, sizeof(buf)), "0.0 %");
 	assert_string_equal(format_ppm(1000000, buf, sizeof(buf)), "100.0 %");
+	assert_string_equal(format_share(1000000, buf, sizeof(buf)), "100.0 % of the time");
+	assert_string_equal(format_share(5582000, buf, sizeof(buf)),
+			    "558.2 % of the time (its threads together)");
 }
 
 int main(void)
