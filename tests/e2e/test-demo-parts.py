@@ -13,7 +13,7 @@ TOP = os.environ.get("CZ_TOP", os.path.join(os.path.dirname(os.path.abspath(__fi
 sys.path.insert(0, os.path.join(TOP, "tools"))
 sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
-from demolib import machine, redis_part, report, stage, verdict  # noqa: E402
+from demolib import machine, redis_part, report, screen, stage, verdict  # noqa: E402
 
 MS = 10 ** 6
 
@@ -152,6 +152,14 @@ class Verdict(unittest.TestCase):
         result = result_of(part(good_runs()))
         result["host_unchanged"] = False
         self.assertIn("the host was not left as it was found", verdict.failures(result))
+
+    def test_what_is_not_known_is_said(self):
+        def words(runs):
+            redis = result_of(part(runs))["redis"]
+            return screen.harm_words(redis), screen.recovery_words(redis)
+        self.assertEqual(words(good_runs()), ("100.0 %", "at once: not one step of 10 ms was bad"))
+        noisy = [dict(r, quiet=False) for r in good_runs()]
+        self.assertEqual(words(noisy), ("not known: no run was quiet", "not known"))
 
     def test_whose_zone(self):
         hog = types.SimpleNamespace(demo_name="demo-hog-1")

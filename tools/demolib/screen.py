@@ -19,6 +19,26 @@ def percent(value):
     return "-" if value is None else f"{value:.1%}".replace("%", " %")
 
 
+def is_known(redis):
+    """Not one quiet run of a condition: its figures are those of other work on this machine."""
+    return all(redis[name]["quiet_runs"] for name in ("alone", "observe", "enforce"))
+
+
+def harm_words(redis):
+    if not is_known(redis):
+        return "not known: no run was quiet"
+    return percent(None if redis["harm_removed"] is None else min(redis["harm_removed"], 1))
+
+
+def recovery_words(redis):
+    """Told in steps of 10 ms, by a limit that comes from the runs alone."""
+    if redis["recover_ms"] is None or not redis["alone"]["quiet_runs"]:
+        return "not known"
+    if redis["recover_ms"] == 0:
+        return "at once: not one step of 10 ms was bad"
+    return f"{number(redis['recover_ms'])} ms after the hog's start"
+
+
 class Screen:
     def __init__(self):
         self.start, self.total_s, self.colour = time.monotonic(), None, sys.stdout.isatty()
@@ -52,10 +72,10 @@ class Screen:
         reaction = redis["reaction_ms"]
         self.say(f"\n  culprit named        {redis['culprit'] or '-'}, with "
                  f"{percent(redis['culprit_share'])} of the waiting")
-        self.say(f"  harm removed         {percent(redis['harm_removed'])}")
+        self.say(f"  harm removed         {harm_words(redis)}")
         self.say(f"  reaction             median {number(reaction['median'])} ms, slowest "
                  f"{number(reaction['max'])} ms ({reaction['acted']} of {reaction['trials']})")
-        self.say(f"  Redis well again     {number(redis['recover_ms'])} ms after the hog's start")
+        self.say(f"  Redis well again     {recovery_words(redis)}")
 
     def sine_table(self, sine, conditions, titles):
         self.say(f"\nA sine of {sine['period_s']} s, 10 % to 90 % of one CPU, next to the hog")
