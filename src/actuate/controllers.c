@@ -85,7 +85,8 @@ bool group_has_processes(int dirfd)
 	char some[16];
 	ssize_t n = read_file_at(dirfd, "cgroup.procs", some, sizeof(some));
 
-	/* In a threaded group the list can't be read: then there is something in it. */
+	if (n == -EOPNOTSUPP) /* a threaded group has threads only */
+		n = read_file_at(dirfd, "cgroup.threads", some, sizeof(some));
 	return n > 0 || (n < 0 && n != -ENOENT && n != -ENODEV);
 }
 

@@ -128,13 +128,13 @@ static int make_in(const struct cgroup_fs *fs, enum cgroup_controller c, const c
 	const char *name;
 	_cleanup_close_ int parent = open_parent(fs, c, path, &name), dirfd = -1;
 	bool v2 = cgroup_is_v2(fs, c), cpuset = fs->of[CG_CPUSET] == fs->of[c];
+	bool threaded = o->threaded && v2 && c == CG_CPU; /* where threads are told apart */
 	int r;
 
 	if (parent < 0)
 		return error_errno(reterr, parent, "the parent of %s", path);
 	if (v2) {
-		r = controllers_enable(fs, fs->of[c], parent, name == path + 1, o->threaded,
-				       reterr);
+		r = controllers_enable(fs, fs->of[c], parent, name == path + 1, threaded, reterr);
 		if (r < 0)
 			return r;
 	}
@@ -144,11 +144,11 @@ static int make_in(const struct cgroup_fs *fs, enum cgroup_controller c, const c
 	if (r < 0)
 		return error_errno(reterr, r, "make %s in %s", path,
 				   fs->hierarchies[fs->of[c]].mount);
-	if (!cpuset && !(v2 && o->threaded))
+	if (!cpuset && !threaded)
 		return 0;
 	dirfd = cgroup_open(fs, c, path, 0);
 	r = dirfd < 0 ? error_errno(reterr, dirfd, "open %s", path) : 0;
-	if (r == 0 && v2 && o->threaded) {
+	if (r == 0 && threaded) {
 		r = write_file_at(dirfd, "cgroup.type", "threaded");
 		if (r < 0)
 			error_errno(reterr, r, "make %s a group of threads", path);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 #include "cli/show.h"
 #include "cli/term.h"
@@ -14,9 +15,11 @@ static const struct verb_option options[] = {
 
 static int exec_run(struct cli *cli, const struct args *args)
 {
+	/* What follows the zone is not parsed, not even the "--" that people write there. */
+	int first = args->nr > 2 && !strcmp(args->words[1], "--") ? 2 : 1;
 	json_t *argv = json_array();
 
-	for (int i = 1; i < args->nr; i++)
+	for (int i = first; i < args->nr; i++)
 		json_array_append_new(argv, json_string(args->words[i]));
 	return term_run(cli, args->words[0],
 			json_pack("{s:s,s:o,s:b,s:s*}", "do", "exec", "argv", argv, "tty",

@@ -36,8 +36,8 @@ const struct verb verb_update = {
     .name = "update",
     .summary = "change a zone, while it runs where that is possible",
     .usage = "-f FILE [--reboot] [--dry-run]",
-    .help = "Limits, CPUs, memory, apps, class and scheduler are taken over at once. What only\n"
-	    "a reboot can change (kernel, root file system, most vCPUs) needs --reboot.\n"
+    .help = "Limits, CPUs, memory, apps, class and scheduler are taken over at once. What\n"
+	    "only a reboot can change (kernel, root file system) needs --reboot.\n"
 	    "\n"
 	    "Examples:\n"
 	    "  sudo czctl update -f web.yaml --dry-run\n"

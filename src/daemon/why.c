@@ -7,6 +7,7 @@
 #include "daemon/api.h"
 #include "daemon/shape.h"
 #include "detect/detect.h"
+#include "daemon/zone-mgr.h"
 
 /* Actions settled longer ago than this are history, not an answer. */
 #define RECENT_NS (15ull * 60 * 1000000000)
@@ -261,14 +262,27 @@ static json_t *next_command(const struct why *y, const char *what, bool proposal
 	return shape_string(text);
 }
 
+static const struct zone_view *view_of(const struct daemon *d, const char *path)
+{
+	const struct zone *z = zones_by_path(d->zones, path);
+
+	return z ? &d->snap.zones[z->index] : NULL;
+}
+
 json_t *api_why(const struct api_call *c, struct error *reterr)
 {
-	struct why y = {.d = c->d, .v = arg_zone(c, reterr), .now_ns = clock_mono_ns()};
-	json_t *actions, *proposal;
+	struct why y = {.d = c->d, .now_ns = clock_mono_ns()};
+	const struct zone_app_stats *app;
+	const struct applied *applied =
+	    zone_why_of(c->d->zones_mgr, json_string_value(json_object_get(c->args, "zone")), &app);
+	json_t *actions, *proposal, *answer;
 	const char *what;
 	uint64_t until_ns = 0;
 	enum guard_mode mode;
 
+	if (applied && !view_of(c->d, applied->path))
+		error_set(reterr, -ENOENT, "zone %s is not measured yet", applied->name);
+	y.v = applied ? view_of(c->d, applied->path) : arg_zone(c, reterr);
 	if (!y.v)
 		return NULL;
 	y.w = snapshot_ledger(&y.d->snap, (uint32_t)(y.v - y.d->snap.zones));
@@ -276,12 +290,15 @@ json_t *api_why(const struct api_call *c, struct error *reterr)
 	what = verdict(&y);
 	mode = decide_mode(y.d->decide, y.v->id, y.now_ns, &until_ns);
 	actions = actions_of(&y, &proposal);
-	return json_pack("{s:o,s:s,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "zone",
-			 shape_zone(y.d, y.v), "verdict", what, "headline", headline(&y, what),
-			 "mode", guard_mode_name(mode), "until_ns", shape_known(until_ns, until_ns),
-			 "finding", y.f ? shape_finding(y.d, y.f) : json_null(), "ledger",
-			 shape_ledger(y.d, y.w), "not_the_cause", not_the_cause(&y), "next",
-			 next_command(&y, what, proposal != NULL, json_array_size(actions) > 0),
-			 "actions", actions, "proposal", proposal ? proposal : json_null(), "notes",
-			 notes(&y));
+	answer = json_pack(
+	    "{s:o,s:s,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "zone", shape_zone(y.d, y.v),
+	    "verdict", what, "headline", headline(&y, what), "mode", guard_mode_name(mode),
+	    "until_ns", shape_known(until_ns, until_ns), "finding",
+	    y.f ? shape_finding(y.d, y.f) : json_null(), "ledger", shape_ledger(y.d, y.w),
+	    "not_the_cause", not_the_cause(&y), "next",
+	    next_command(&y, what, proposal != NULL, json_array_size(actions) > 0), "actions",
+	    actions, "proposal", proposal ? proposal : json_null(), "notes", notes(&y));
+	if (applied && answer)
+		zone_why(applied, app, y.w, answer);
+	return answer;
 }

@@ -29,13 +29,27 @@ static bool is_vm(const struct applied *z)
 	return z->spec.runtime == RUNTIME_VM;
 }
 
+static bool is_there(const struct cgroup_fs *fs, const char *path)
+{
+	_cleanup_close_ int dirfd = cgroup_open(fs, CG_CPU, path, 0);
+
+	return dirfd >= 0;
+}
+
+/* Also over what an interrupted removal left in some of the hierarchies. */
 static int make(const struct applied *z, const char *path, bool threaded, struct error *reterr)
 {
+	const struct cgroup_fs *fs = &z->m->d->fs;
 	struct zone_make_options o = {.threaded = threaded};
 	uint64_t id;
-	int r = zone_make(&z->m->d->fs, path, &o, &id, reterr);
+	int r;
 
-	return r == -EEXIST ? 0 : r;
+	if (is_there(fs, path))
+		return 0;
+	r = zone_make(fs, path, &o, &id, reterr);
+	if (r == -EEXIST && zone_remove_tree(fs, path) == 0)
+		r = zone_make(fs, path, &o, &id, reterr);
+	return r;
 }
 
 static int make_below(const struct applied *z, const char *name, struct error *reterr)
@@ -57,12 +71,11 @@ int zone_app_groups(struct applied *z, struct error *reterr)
 
 int zone_make_groups(struct applied *z, struct error *reterr)
 {
-	_cleanup_close_ int dirfd = cgroup_open(&z->m->d->fs, CG_CPU, z->path, 0);
 	char name[16];
 	int r;
 
 	/* Left by a zone of that name that somebody else's czd has. */
-	if (dirfd >= 0 && zone_remove_tree(&z->m->d->fs, z->path) < 0) {
+	if (is_there(&z->m->d->fs, z->path) && zone_remove_tree(&z->m->d->fs, z->path) < 0) {
 		error_set(reterr, -EBUSY, "something runs in %s already", z->path);
 		error_hint(reterr, "another czd's zone of that name? See: czctl list --all");
 		return -EBUSY;
@@ -160,7 +173,7 @@ static void cpu_of(const struct applied *z, size_t i, struct cpuset *ret)
 	int cpu = cpuset_next(&z->cpus, 0);
 
 	*ret = z->cpus;
-	if (vcpus_max(&z->spec) > cpuset_count(&z->cpus))
+	if (z->spec.resource.vcpus > cpuset_count(&z->cpus))
 		return;
 	for (size_t k = 0; k < i && cpu >= 0; k++)
 		cpu = cpuset_next(&z->cpus, (unsigned int)cpu + 1);

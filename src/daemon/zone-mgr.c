@@ -82,6 +82,7 @@ void zone_drop_link(struct applied *z)
 static void take_state(struct applied *z, const struct zone_hello *h)
 {
 	bool news = h->phase != z->phase;
+	bool moved = memcmp(h->vcpus, z->hello.vcpus, sizeof(h->vcpus)) != 0;
 
 	z->hello = *h;
 	z->phase = h->phase;
@@ -92,7 +93,8 @@ static void take_state(struct applied *z, const struct zone_hello *h)
 		zone_say(z, h->boot_ms >= 0 ? "running, booted in %lld ms" : "running",
 			 (long long)h->boot_ms);
 	}
-	z->vcpus_moved = false;
+	if (moved)
+		z->vcpus_moved = false;
 	zone_place_vcpus(z);
 }
 

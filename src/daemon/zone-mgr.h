@@ -114,6 +114,14 @@ must_check int zone_update(struct applied *z, struct zone_spec *spec, bool reboo
 			   struct error *reterr);
 void zone_answer_harm(struct applied *z, uint64_t now_ns);
 
+/* zone-why.c */
+/* The VM zone meant by "NAME" or "NAME/APP", if its guest tells of itself; else NULL. */
+const struct applied *zone_why_of(const struct zones_mgr *m, const char *name,
+				  const struct zone_app_stats **ret_app);
+/* Adds to the answer o of `why` what goes on inside; app NULL: each lc app. */
+void zone_why(const struct applied *z, const struct zone_app_stats *app,
+	      const struct ledger_view *w, json_t *o);
+
 /* zone-api.c */
 json_t *zones_mgr_rows(const struct zones_mgr *m);
 json_t *zone_shape(const struct applied *z, bool whole);

@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Stands in for cz-vm: threads for vCPUs, the link, and a terminal that runs commands on this machine.
+What it says beyond the truth is in FAKE_VM_LIES (a folder with the file "lies": JSON) of its zone's
+spec labels: see the cases of test-zones-vm.py."""
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+with open(sys.argv[1], encoding="utf-8") as file:
+    LAUNCH = json.load(file)
+LIES = LAUNCH["spec"].get("metadata", {}).get("labels", {})
+CPUS = int(LAUNCH["spec"].get("resource", {}).get("vcpus", 2))
+STATE = {"phase": "booting", "tids": [], "online": CPUS, "policy": "none", "asked": []}
+SEND = threading.Lock()
+CLIENT = []
+
+
+def vcpu():
+    STATE["tids"].append(threading.get_native_id())
+    time.sleep(1e6)
+
+
+def say(message):
+    with SEND:
+        for client in CLIENT:
+            try:
+                client.sendall(json.dumps(message).encode() + b"\n")
+            except OSError:
+                pass
+
+
+def state():
+    tids = [int(LIES["tid"])] * CPUS if "tid" in LIES else STATE["tids"]
+    return {"event": "state", "state": STATE["phase"], "accel": "tcg", "accel_why": "a fake has no \x1b[2Jkvm", "qemu_pid": os.getpid(),
+            "vcpus": [{"cpu": i, "tid": tid, "online": i < STATE["online"]} for i, tid in enumerate(tids)],
+            "boot_ms": 42 if STATE["phase"] == "running" else None, "guest": {"kernel": "7.2-fake", "uptime_ms": 1}}
+
+
+def stats():
+    harm = "harm" in LIES and STATE["policy"] == "none"
+    part = {"cause": "neighbour", "app": "batch", "ns": 300000000} if harm else {"cause": "self", "ns": 1000}
+    return {"event": "stats", "at_ns": time.monotonic_ns(), "memory": {"available_bytes": 1 << 20}, "policy": STATE["policy"],
+            "apps": [{"name": "web", "class": "lc", "state": "running", "pid": 7, "exit": 0, "restarts": 0, "healthy": True, "cpu_ns": 5,
+                      "memory_bytes": 9, "wait_ns": part["ns"], "waits": 10, "wait_p99_ns": 3000000, "parts": [part]},
+                     {"name": "batch", "class": "be", "state": "running", "healthy": True}]}
+
+
+def answer(request):
+    STATE["asked"].append(request)
+    reply = {"id": request["id"], "ok": True}
+    do = request["do"]
+    if do == "hello":
+        reply |= {key: value for key, value in state().items() if key != "event"}
+    elif do == "sched":
+        STATE["policy"] = request["policy"]
+        reply |= {"policy": request["policy"], "switch_ms": 70}
+    elif do == "sched-stats":
+        reply |= {"policy": STATE["policy"], "stats": {"asked": len(STATE["asked"]), "last_memory": next(
+            (q["bytes"] for q in reversed(STATE["asked"]) if q["do"] == "memory"), 0)}}
+    elif do == "vcpus":
+        STATE["online"] = request["online"]
+    elif do == "silent":
+        return
+    say(reply)
+    if do == "power-down":
+        STATE["phase"] = "stopping"
+        say(state())
+        os._exit(0)
+
+
+def serve(client):
+    CLIENT[:] = [client]
+    if "nonsense" in LIES:
+        client.sendall(b"x\n{}\n[1]\n" if LIES["nonsense"] == "lines" else b"x" * 200000)
+    if "flood" in LIES:
+        client.sendall(b'{"event":"notice","kind":"guest","text":"flood"}\n' * 500)
+    for line in client.makefile("rb"):
+        answer(json.loads(line))
+
+
+def terminal(client):
+    request = json.loads(client.makefile("rb", buffering=0).readline())
+    client.sendall(b'{"ok": true}\n')
+    done = subprocess.run(request.get("argv", ["echo", "a shell"]), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    for kind, data in ((0, done.stdout), (1, done.stderr), (3, struct.pack("<i", done.returncode))):
+        client.sendall(bytes([kind]) + len(data).to_bytes(3, "little") + data)
+
+
+def listen(name, handler):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(os.path.join(LAUNCH["run"], name))
+    listener.listen()
+
+    def loop():
+        while True:
+            threading.Thread(target=handler, args=(listener.accept()[0],), daemon=True).start()
+    threading.Thread(target=loop, daemon=True).start()
+
+
+def main():
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    if "crash" in LIES:
+        sys.exit("cannot boot: the fake was told to fail")
+    for _ in range(CPUS):
+        threading.Thread(target=vcpu, daemon=True).start()
+    listen("link.sock", serve)
+    listen("term.sock", terminal)
+    time.sleep(0.2)
+    STATE["phase"] = "running"
+    while True:
+        say(state())
+        say(stats())
+        time.sleep(0.2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# timeout: 240
+"""Zones of runtime vm against a stand-in for cz-vm (fake_vm.py): where vCPU threads go, what changes while
+it runs, what a supervisor that lies can do (nothing), terminals, and harm inside the zone."""
+import importlib.util
+import os
+import signal
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
+import live  # noqa: E402
+
+SPEC = importlib.util.spec_from_file_location("test_zones", os.path.join(HERE, "test-zones.py"))
+zones = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(zones)
+check = zones.check
+
+
+class VmZone(zones.Zone):
+    def __init__(self, czd, labels=None, **spec):
+        super().__init__(czd, "vm", **{"runtime": "vm", "apps": [], "os": {"kernel": os.path.join(czd.folder, "vmlinuz")},
+                                       "resource": {"cpuset": "0-1", "vcpus": 2, "vcpusMax": 4, "memory": "128Mi", "memoryMax": "256Mi"}} | spec)
+        self.spec["metadata"]["labels"] = labels or {}
+
+    def tids(self, group):
+        file = os.path.join(live.controllers()["cpu"], self.path, group, "tasks")
+        if not os.path.exists(file):
+            file = file[:-5] + "cgroup.threads"
+        return [int(tid) for tid in live.read(file).split()] if os.path.exists(file) else []
+
+
+def scene(labels=None, **spec):
+    def wrap(fn):
+        def run():
+            os.environ["CZ_QEMU"] = "/bin/true"
+            czd = live.Czd(zones.CONFIG, ["--no-bpf"])
+            libexec = os.path.join(czd.folder, "libexec")
+            os.mkdir(libexec)
+            for name in ("cz-run", "cz-guest"):
+                os.symlink(live.program("cz-run"), os.path.join(libexec, name))
+            os.symlink(os.path.join(HERE, "fake_vm.py"), os.path.join(libexec, "cz-vm"))
+            live.write(os.path.join(czd.folder, "vmlinuz"), "kernel")
+            czd.arguments += ["--libexec", libexec]
+            with czd:
+                zone = VmZone(czd, labels, **spec)
+                try:
+                    fn(czd, zone)
+                finally:
+                    zone.cleanup()
+        run.__name__ = fn.__name__
+        return run
+    return wrap
+
+
+@scene()
+def vcpus_get_a_cpu_each(czd, zone):
+    zone.czctl("apply", "--wait", file=True)
+    live.wait_for(lambda: len(zone.tids("vcpu0")) == len(zone.tids("vcpu1")) == 1, 5, "vCPU threads in their groups")
+    check([zone.knob("cpuset.cpus", f"vcpu{i}") for i in (0, 1)] == ["0", "1"], "one CPU each")
+    check(zone.show()["pid"] in zone.tids("main"), "the rest stays in main")
+    check("\x1b" not in zone.show()["accel_why"], "an escape came through")
+    check(zone.show()["boot_ms"] == 42, "boot time")
+    rows = czd.request("list")["zones"]
+    check(any(r["name"] == f"{zone.name}/web" and r["kind"] == "vm" for r in rows), "its apps are not listed")
+    zone.spec["resource"]["cpuset"] = "1"
+    zone.spec["resource"]["cpu"] = {"max": "50%"}
+    zone.spec["resource"]["memory"] = "200Mi"
+    zone.czctl("update", file=True)
+    check([zone.knob("cpuset.cpus", f"vcpu{i}") for i in (0, 1)] == ["1", "1"], "the new CPUs")
+    quota = zone.knob("cpu.cfs_quota_us", "vcpu0") if "cpuacct" in live.controllers() else zone.knob("cpu.max", "vcpu0").split()[0]
+    check(quota == "50000", f"limit of a vCPU: {quota}")
+    live.wait_for(lambda: czd.request("zone-sched", name=zone.name)["stats"]["last_memory"] == 200 << 20, 5, "memory is told to the guest")
+    check(czd.request("verify")["unchanged"], "verify counts a zone's own groups")
+    zone.czctl("stop", "--wait")
+    check(zone.gone(), "groups stay")
+
+
+@scene()
+def reboot_only_when_asked(czd, zone):
+    zone.czctl("apply", "--wait", file=True)
+    pid = zone.show()["pid"]
+    zone.spec["resource"]["memoryMax"] = "512Mi"
+    check("--reboot" in zone.czctl("update", code=1, file=True), "a reboot without being asked")
+    check(zone.show()["pid"] == pid, "rebooted all the same")
+    zone.czctl("update", "--reboot", file=True)
+    live.wait_for(lambda: (z := zone.show())["pid"] not in (None, pid) and z["phase"] == "running", 10, "booted anew")
+
+
+@scene()
+def scheduler_and_terminal(czd, zone):
+    zone.czctl("apply", "--wait", file=True)
+    out = czd.czctl("sched", "set", zone.name, "exclusive").stdout
+    check("exclusive" in out and "70 ms" in out, out)
+    check("scheduler: exclusive" in czd.czctl("sched", "show", zone.name).stdout, "show")
+    check(czd.czctl("sched", "reset", zone.name).returncode == 0, "reset")
+    done = czd.czctl("exec", zone.name, "--", "sh", "-c", "echo out; echo err >&2; exit 9")
+    check((done.returncode, done.stdout, done.stderr) == (9, "out\n", "err\n"), f"{done}")
+    check(czd.czctl("conn", zone.name).stdout == "a shell\n", "conn")
+    zone.czctl("stop", "--wait")
+    check("start" in czd.czctl("exec", zone.name, "--", "true").stderr, "no hint for a stopped zone")
+
+
+@scene({"tid": str(os.getpid())})
+def foreign_threads_are_left_alone(czd, zone):
+    def groups():
+        return live.read(f"/proc/{os.getpid()}/cgroup")
+    before = groups()
+    zone.czctl("apply", "--wait", file=True)
+    time.sleep(0.5)
+    check(groups() == before, "czd moved a thread of somebody else")
+    check("is not in the zone" in czd.log_tail(200), "and said nothing")
+
+
+@scene({"nonsense": "lines", "flood": "1"})
+def a_lying_supervisor_harms_nobody(czd, zone):
+    zone.czctl("apply", file=True)
+    time.sleep(1.5)
+    check(czd.request("version"), "czd does not answer")
+    check(zone.state() == "running", zone.state())
+    ticks = czd.request("doctor")["self"]["ticks_total"]
+    live.wait_for(lambda: czd.request("doctor")["self"]["ticks_total"] > ticks, 3, "czd ticks on")
+    zone.czctl("stop", "--grace", "0", "--wait")
+
+
+@scene({"nonsense": "endless"})
+def a_line_without_end(czd, zone):
+    zone.czctl("apply", file=True)
+    time.sleep(1)
+    check(czd.request("version") and zone.state() == "running", "czd")
+
+
+@scene({"crash": "1"})
+def last_words_are_told(czd, zone):
+    check("told to fail" in zone.czctl("apply", "--wait", code=1, file=True), "why it failed")
+    live.wait_for(lambda: zone.show()["crashes"] >= 2, 10, "tried again")
+
+
+@scene()
+def killed(czd, zone):
+    zone.czctl("apply", "--wait", file=True)
+    pid = zone.show()["pid"]
+    os.kill(pid, signal.SIGKILL)
+    live.wait_for(lambda: zone.show()["pid"] not in (None, pid) and zone.show()["phase"] == "running", 10, "back")
+    os.unlink(os.path.join(czd.folder, "libexec", "cz-vm"))
+    zone.czctl("stop", "--wait")
+    check("cz-vm" in zone.czctl("start", code=4), "cz-vm is missing")
+    check(zone.gone(), "a start that failed leaves groups")
+
+
+@scene({"harm": "1"}, **{"class": "lc", "scheduler": {"policy": "exclusive", "onHarm": True}})
+def harm_inside_is_answered_inside(czd, zone):
+    zone.czctl("apply", "--wait", file=True)
+    why = live.wait_for(lambda: w if (w := czd.request("why", zone=f"{zone.name}/web")).get("inside") else None, 5, "why")
+    check(why["inside"][0]["level"] == "inside" and "behind batch 100.0 %" in why["headline"], f"{why['headline']}")
+    live.wait_for(lambda: zone.show()["policy"] == "exclusive", 10, "the policy is switched")
+    live.wait_for(lambda: czd.request("why", zone=f"{zone.name}/web")["inside"][0]["level"] == "none", 5, "and it helped")
+
+
+def main():
+    live.need_root()
+    live.raise_on_signals()
+    return live.run_cases([vcpus_get_a_cpu_each, reboot_only_when_asked, scheduler_and_terminal, foreign_threads_are_left_alone,
+                           a_lying_supervisor_harms_nobody, a_line_without_end, last_words_are_told, killed,
+                           harm_inside_is_answered_inside],
+                          (AssertionError, TimeoutError, live.RequestError, OSError, RuntimeError, KeyError))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
