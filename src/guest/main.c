@@ -12,7 +12,6 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "base/cleanup.h"
 #include "base/io.h"
 #include "guest/apps.h"
 #include "guest/bus.h"
@@ -21,6 +20,7 @@
 #include "guest/health.h"
 #include "guest/policy.h"
 #include "guest/stats.h"
+#include "guest/task.h"
 #include "guest/term.h"
 
 #define SECOND_NS	 1000000000ULL
@@ -251,6 +251,7 @@ int main(void)
 			return 1;
 		init_power_off(g); /* process 1 must not end */
 	}
+	task_enter_real_time();
 	on_tick(g);
 	for (;;) {
 		loop_once(&g->loop);

@@ -10,6 +10,7 @@
 #include "guest/rules.h"
 #include "guest/policy-proc.h"
 #include "guest/stats.h"
+#include "guest/task.h"
 
 #define STATS_ASKED_MAX 8
 
@@ -109,6 +110,14 @@ static void target_failed(struct guest *g, const char *why)
 	drive(g);
 }
 
+static void proc_loaded(struct policy_proc *p)
+{
+	p->state = PROC_READY;
+	/* A policy that starves its own process could not be detached. */
+	if (task_set(p->pid, "rr", 1, NULL) < 0)
+		guest_notice(p->guest, "sched", "policy %s may starve itself", p->choice.name);
+}
+
 static void proc_event(struct policy_proc *p, const char *event, const json_t *line)
 {
 	struct guest *g = p->guest;
@@ -124,7 +133,7 @@ static void proc_event(struct policy_proc *p, const char *event, const json_t *l
 		return;
 	}
 	if (!strcmp(event, "ready") && p->state == PROC_LOADING)
-		p->state = PROC_READY;
+		proc_loaded(p);
 	else if (!strcmp(event, "attached") && p->state == PROC_ATTACHING)
 		p->state = PROC_ATTACHED;
 	else if (!strcmp(event, "detached") && p->state == PROC_DETACHING)

@@ -2,7 +2,6 @@
 #include "guest/spawn.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/str.h"
 #include "guest/task.h"
 
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -86,14 +86,39 @@ static int set_stdio(const struct spawn *s)
 	return 0;
 }
 
+/* Raw system calls: the C library's would first tell other threads, which this process has not. */
 static int set_user(const struct user *u)
 {
 	if (!u)
 		return 0;
-	return setgroups(u->nr_groups, u->groups) < 0 || setresgid(u->gid, u->gid, u->gid) < 0 ||
-		       setresuid(u->uid, u->uid, u->uid) < 0
+	return syscall(SYS_setgroups, u->nr_groups, u->groups) < 0 ||
+		       syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0 ||
+		       syscall(SYS_setresuid, u->uid, u->uid, u->uid) < 0
 		   ? -errno
 		   : 0;
+}
+
+/* The program's path: as it is with a slash, else from the PATH of the environment given. */
+static int find_program(const char *name, char *const *env, char *ret, size_t size)
+{
+	const char *dir = PATH_DEFAULT;
+	int r = -ENOENT;
+
+	if (strchr(name, '/'))
+		return !str_copy(ret, size, name) ? -ENAMETOOLONG : access(name, X_OK) ? -errno : 0;
+	for (char *const *e = env; *e; e++)
+		if (!strncmp(*e, "PATH=", 5))
+			dir = *e + 5;
+	for (size_t len; *dir; dir += len + (dir[len] == ':')) {
+		len = strcspn(dir, ":");
+		if (str_printf(ret, size, "%.*s/%s", (int)len, dir, name) < 0)
+			continue;
+		if (access(ret, X_OK) == 0)
+			return 0;
+		if (errno != ENOENT && errno != ENOTDIR)
+			r = -errno;
+	}
+	return r;
 }
 
 static void reset_signals(void)
@@ -107,7 +132,8 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int child_step(const struct spawn *s, char **env, const char **ret_step)
+static int child_steps(const struct spawn *s, char **env, char *path, size_t size,
+		       const char **ret_step)
 {
 	int r;
 
@@ -124,8 +150,6 @@ static int child_step(const struct spawn *s, char **env, const char **ret_step)
 	r = set_stdio(s);
 	if (r < 0)
 		return r;
-	if (s->ext)
-		task_join_ext(0); /* a kernel without that class has one answer: no */
 	*ret_step = "user";
 	r = set_user(s->user);
 	if (r < 0)
@@ -135,39 +159,32 @@ static int child_step(const struct spawn *s, char **env, const char **ret_step)
 		return -errno;
 	reset_signals();
 	*ret_step = "program";
-	if (s->exec_fd >= 0)
-		syscall(SYS_execveat, s->exec_fd, "", s->argv, env, AT_EMPTY_PATH);
-	else {
-		/* execvpe() looks in our PATH */
-		const char *path = NULL;
-
-		for (char **e = env; *e; e++)
-			if (!strncmp(*e, "PATH=", 5))
-				path = *e + 5;
-		setenv("PATH", path, 1);
-		execvpe(s->argv[0], s->argv, env);
-	}
-	return -errno;
+	return s->exec_fd < 0 ? find_program(s->argv[0], env, path, size) : 0;
 }
 
+/*
+ * Memory may not be allocated here: another thread may have held its lock at the fork. Until it
+ * says that all is well the child has our real-time priority, or whoever waits for it would wait
+ * for a scheduling policy that may be no good.
+ */
 static _Noreturn void child(const struct spawn *s, char **env, int report)
 {
 	struct failure f = {0};
 	const char *step = "";
+	char path[4096];
 
-	f.code = child_step(s, env, &step);
-	snprintf(f.step, sizeof(f.step), "%s", step);
-	if (write(report, &f, sizeof(f)) < 0)
-		_exit(126);
+	f.code = child_steps(s, env, path, sizeof(path), &step);
+	str_copy(f.step, sizeof(f.step), step);
+	if (write(report, &f, sizeof(f)) != sizeof(f) || f.code)
+		_exit(127);
+	close(report);
+	task_leave_real_time(s->ext);
+	if (s->exec_fd >= 0)
+		syscall(SYS_execveat, s->exec_fd, "", s->argv, env, AT_EMPTY_PATH);
+	else
+		execve(path, s->argv, env);
+	dprintf(2, "cz-guest: %s: %m\n", s->argv[0]);
 	_exit(127);
-}
-
-/* We go on when the child has become the program or failed. */
-static pid_t fork_and_wait(void)
-{
-	struct clone_args args = {.flags = CLONE_VFORK, .exit_signal = SIGCHLD};
-
-	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
 
 int spawn(const struct spawn *s, struct error *reterr)
@@ -175,7 +192,8 @@ int spawn(const struct spawn *s, struct error *reterr)
 	char own[ENV_OWN][320];
 	_cleanup_free_ char **env = make_env(s, own);
 	_cleanup_close_ int from = -1, to = -1;
-	struct failure f;
+	struct clone_args args = {.exit_signal = SIGCHLD};
+	struct failure f = {.code = -EIO, .step = "its own beginning"};
 	int fds[2];
 	pid_t pid;
 
@@ -185,15 +203,14 @@ int spawn(const struct spawn *s, struct error *reterr)
 		return error_errno(reterr, -errno, "pipe");
 	from = fds[0];
 	to = fds[1];
-	pid = fork_and_wait();
+	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args)); /* no handlers run */
 	if (pid < 0)
 		return error_errno(reterr, -errno, "%s: could not make a process", s->argv[0]);
 	if (pid == 0)
 		child(s, env, to);
 	close_fd(&to);
-	if (read(from, &f, sizeof(f)) == sizeof(f)) {
-		f.step[sizeof(f.step) - 1] = 0;
-		return error_errno(reterr, f.code, "%s: could not start (%s)", s->argv[0], f.step);
-	}
+	if (read(from, &f, sizeof(f)) != sizeof(f) || f.code)
+		return error_errno(reterr, f.code, "%s: could not start (%.31s)", s->argv[0],
+				   f.step);
 	return pid;
 }

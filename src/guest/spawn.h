@@ -17,9 +17,6 @@ struct spawn {
 	bool terminal;		 /* stdio[0] becomes the controlling terminal */
 	bool ext;		 /* of the class SCHED_EXT where the kernel has it */
 };
-/* Returns the pid. A program that cannot be started is told here, not by an exit code. */
+/* Returns the pid. What cannot be started is told here; what fails after all was well with it (no
+ * such format, say) ends with 127. */
 must_check int spawn(const struct spawn *s, struct error *reterr);
-#define SPAWN_DEFAULT                                                                              \
-	{                                                                                          \
-		.cgroup_fd = -1, .stdio = {-1, -1, -1}, .exec_fd = -1                              \
-	}

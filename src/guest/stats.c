@@ -14,6 +14,7 @@
 #include "base/parse.h"
 #include "guest/control.h"
 #include "guest/policy.h"
+#include "guest/task.h"
 #include "kernel/cgroup.h"
 #include "kernel/procfs.h"
 #include "probes/ledger.h"
@@ -60,6 +61,7 @@ static void *load_ledger(void *arg)
 	struct ledger_options o = {.max_zones = LEDGER_ZONES};
 	uint64_t one = 1;
 
+	task_leave_real_time(false);
 	if (ledger_open(&o, &s->loaded, &s->loaded_error) < 0)
 		s->loaded = NULL;
 	if (write(s->ledger_source.fd, &one, sizeof(one)) < 0)

@@ -69,6 +69,25 @@ int task_set(pid_t pid, const char *class, int priority, struct error *reterr)
 	return 0;
 }
 
+static void set_own(uint32_t policy, uint32_t priority)
+{
+	struct attributes a = {.size = sizeof(a), .policy = policy, .priority = priority};
+
+	syscall(SYS_sched_setattr, 0, &a, 0);
+}
+
+void task_enter_real_time(void)
+{
+	set_own(RR, 1);
+}
+
+void task_leave_real_time(bool ext)
+{
+	set_own(NORMAL, 0);
+	if (ext)
+		set_own(EXT, 0); /* a kernel without that class refuses */
+}
+
 void task_join_ext(pid_t pid)
 {
 	struct attributes a = {.size = sizeof(a)};

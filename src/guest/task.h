@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Scheduling classes of tasks, by raw system calls: not every C library has them. */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include "base/error.h"
@@ -10,6 +11,10 @@ const char *task_class_name(uint32_t policy);
 must_check int task_get(pid_t pid, const char **ret_class, int *ret_priority, struct error *reterr);
 /* priority: 1 to 99 for fifo and rr, else 0. deadline takes 10 ms of every 100 ms. */
 must_check int task_set(pid_t pid, const char *class, int priority, struct error *reterr);
-/* A task (0: this one) into the class of sched_ext, unless it left class normal. Errors do not
+/* This process is above every policy of sched_ext, or a bad one would lock it out. */
+void task_enter_real_time(void);
+/* This task as it would be without that, or of the class of sched_ext. */
+void task_leave_real_time(bool ext);
+/* A task into the class of sched_ext, unless it left class normal. Errors do not
  * matter: the kernel may have none. */
 void task_join_ext(pid_t pid);
