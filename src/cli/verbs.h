@@ -38,6 +38,7 @@
 	X(doctor)                                                                                  \
 	X(check)                                                                                   \
 	X(spec)                                                                                    \
+	X(kernel)                                                                                  \
 	X(version)
 
 #define X(name) extern const struct verb verb_##name;

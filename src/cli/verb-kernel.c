@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* The kernels that zones of runtime vm may boot; needs no czd. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "cli/show.h"
+#include "cli/verbs.h"
+
+#include "base/cleanup.h"
+#include "base/parse.h"
+#include "base/str.h"
+#include "kernel/kimage.h"
+
+#define DEFAULT_DIR "/var/lib/cz/kernels"
+#define KERNELS_MAX 256
+
+enum { OPTION_DIR };
+
+static const char *kernels_dir(const struct args *args)
+{
+	const char *set =
+	    args->option[OPTION_DIR] ? args->option[OPTION_DIR] : getenv("CZ_KERNELS");
+
+	return set && set[0] ? set : DEFAULT_DIR;
+}
+
+/* One word, and what it means: the sentence is for those who cannot use it. */
+static const char *verdict(const struct kimage *k)
+{
+	if (kimage_sched_ext(k))
+		return "usable";
+	if (!k->has_btf)
+		return "no: it has no BTF";
+	if (!k->btf.sched_ext_ops)
+		return "no: it was built without";
+	return "no: its BTF lacks what schedulers call";
+}
+
+static json_t *kernel_json(int dirfd, const char *name)
+{
+	char path[512], why[600] = "";
+	struct kimage k = {0};
+	struct error e = {0};
+	json_t *o;
+	int r = kimage_find(dirfd, name, path, sizeof(path));
+
+	if (r < 0)
+		return NULL;
+	r = kimage_probe(dirfd, path, &k, &e);
+	str_escape(why, sizeof(why), e.msg);
+	o = json_pack("{s:s, s:s, s:b, s:s, s:b, s:b, s:s}", "name", name, "path", path, "ok",
+		      r == 0, "version", k.version, "btf", k.has_btf, "sched_ext",
+		      kimage_sched_ext(&k), "sched_ext_why", r < 0 ? why : verdict(&k));
+	if (!o)
+		return NULL;
+	json_object_set_new(o, "hz", k.hz ? json_integer(k.hz) : json_null());
+	json_object_set_new(o, "preempt", k.preempt[0] ? json_string(k.preempt) : json_null());
+	json_object_set_new(o, "size_bytes", json_integer((json_int_t)k.size_bytes));
+	return o;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strverscmp((*b)->d_name, (*a)->d_name);
+}
+
+/* Newest first; NULL: out of memory. -errno in *ret_err where dir cannot be read. */
+static json_t *list_kernels(const char *dir, int *ret_err)
+{
+	_cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	json_t *list = json_array(), *kernel;
+	struct dirent **entries = NULL;
+	int nr = fd < 0 ? -1 : scandirat(fd, ".", &entries, NULL, by_name);
+
+	*ret_err = nr < 0 ? -errno : 0;
+	for (int i = 0; i < nr; i++) {
+		kernel = json_array_size(list) < KERNELS_MAX ? kernel_json(fd, entries[i]->d_name)
+							     : NULL;
+		if (kernel)
+			json_array_append_new(list, kernel);
+		free(entries[i]);
+	}
+	free(entries);
+	return list;
+}
+
+static void print_kernels(const struct cli *cli, const json_t *list)
+{
+	static const struct column columns[] = {
+	    {"NAME", COLUMN_TEXT}, {"VERSION", COLUMN_TEXT},	{"BTF", COLUMN_TEXT},
+	    {"HZ", COLUMN_NUMBER}, {"PREEMPTION", COLUMN_TEXT}, {"SCHED_EXT", COLUMN_PROSE},
+	};
+	_cleanup_(table_done) struct table t = {.columns = columns,
+						.nr_columns = ARRAY_SIZE(columns)};
+	char hz[SHOW_MAX];
+	json_t *k;
+	size_t i;
+
+	json_array_foreach(list, i, k)
+	{
+		bool good = get_bool(k, "sched_ext");
+
+		table_add(&t, STYLE_PLAIN, "%s", get_text(k, "name"));
+		table_add(&t, STYLE_PLAIN, "%s", text_or_dash(k, "version"));
+		table_add(&t, STYLE_PLAIN, "%s", get_bool(k, "btf") ? "yes" : "no");
+		table_add(&t, STYLE_PLAIN, "%s", show_id(k, "hz", hz));
+		table_add(&t, STYLE_PLAIN, "%s", text_or_dash(k, "preempt"));
+		table_add(&t, good ? STYLE_GOOD : STYLE_WARN, "%s", get_text(k, "sched_ext_why"));
+	}
+	table_print(&t, &cli->out, 0);
+}
+
+static int do_list(struct cli *cli, const char *dir)
+{
+	_cleanup_json_ json_t *list = NULL;
+	struct error e;
+	int err;
+
+	list = list_kernels(dir, &err);
+	if (err < 0 && err != -ENOENT) {
+		error_errno(&e, err, "%s", dir);
+		return cli_fail(cli, &e);
+	}
+	if (cli->json) {
+		cli_print_json(list);
+	} else if (!json_array_size(list)) {
+		out_paragraph(&cli->out, 0, STYLE_PLAIN, "No kernels in %s.", dir);
+		out_paragraph(&cli->out, 0, STYLE_PLAIN,
+			      "Get the one that is tested with Control Zone: czctl kernel fetch");
+	} else {
+		print_kernels(cli, list);
+	}
+	return EXIT_OK;
+}
+
+/* A script, because apt is its work; it says what it does and how long. */
+static int do_fetch(struct cli *cli, const char *dir)
+{
+	const char *set = getenv("CZ_LIBEXEC");
+	char program[4200];
+	struct error e;
+	int r = str_printf(program, sizeof(program), "%s/cz-fetch-kernel",
+			   set && set[0] ? set : CZ_LIBEXECDIR);
+
+	if (r == 0) {
+		fflush(stdout);
+		execl(program, program, dir, (char *)NULL);
+		r = -errno;
+	}
+	error_errno(&e, r, "%s", program);
+	error_hint(&e, "is Control Zone installed in full?");
+	return cli_fail(cli, &e);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct cli *cli, const char *dir);
+} parts[] = {
+    {"list", do_list},
+    {"fetch", do_fetch},
+};
+
+static int kernel_run(struct cli *cli, const struct args *args)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		if (!strcmp(parts[i].name, args->words[0]))
+			return parts[i].run(cli, kernels_dir(args));
+	return cli_usage(&verb_kernel, "'%s' is not list or fetch", args->words[0]);
+}
+
+static const struct verb_option options[] = {
+    [OPTION_DIR] = {"dir", "DIR", "where they are (default: $CZ_KERNELS, " DEFAULT_DIR ")"},
+    {0},
+};
+
+const struct verb verb_kernel = {
+    .name = "kernel",
+    .summary = "the kernels that virtual machines may boot",
+    .usage = "list | fetch",
+    .help = "list   each kernel, and what it can do: its type information (BTF) is looked at,\n"
+	    "       because a version number does not say whether schedulers can be loaded.\n"
+	    "fetch  get the kernel that is tested with Control Zone from Debian, by an apt state\n"
+	    "       of its own: this machine's package sources stay as they are.\n"
+	    "A zone names one in os.kernel; 'default' is what it gets otherwise.\n"
+	    "\n"
+	    "Example:\n"
+	    "  czctl kernel list -o json | jq -r '.[] | select(.sched_ext) | .name'\n",
+    .options = options,
+    .min_words = 1,
+    .max_words = 1,
+    .run = kernel_run,
+};
