@@ -21,6 +21,7 @@
 #define ANSWER_NS	(5ull * 1000 * 1000 * 1000)
 #define BALLOON_PATH	"/machine/peripheral/balloon"
 #define STATS_PERIOD_S	1
+#define DEAF_POLLS_MAX	5
 #define MEMORY_SANE_MAX (1ull << 50)
 
 struct qemu {
@@ -31,7 +32,8 @@ struct qemu {
 	struct qmp *qmp;
 	struct pump pump;
 	bool ready, panicked;
-	enum vm_end how; /* so far: VM_END_DIED until QEMU tells why it stops */
+	unsigned int deaf_polls; /* since the monitor was closed; 0: it is open */
+	enum vm_end how;	 /* so far: VM_END_DIED until QEMU tells why it stops */
 	struct vm_vcpu vcpus[ZONE_VCPUS_MAX];
 	size_t nr_vcpus;
 	struct vm_memory memory;
@@ -187,13 +189,13 @@ static void sent(void *arg, size_t len)
 	qmp_sent(((struct qemu *)arg)->qmp, len);
 }
 
-/* Without its monitor a machine can't be led any more; with it, this is how QEMU's end shows. */
+/* QEMU's end shows here first, as an end of file or a reset: it gets some time to exit by itself.
+ * One that speaks nonsense, or lives on without its monitor, can't be led any more. */
 static void closed(void *arg, int code)
 {
 	struct qemu *m = arg;
 
-	if (m->pid > 0 && code < 0)
-		kill(m->pid, SIGKILL);
+	m->deaf_polls = code == 0 || code == -ECONNRESET || code == -EPIPE ? 1 : DEAF_POLLS_MAX;
 }
 
 static const struct pump_ops pump_ops = {feed, pending, sent, closed};
@@ -348,7 +350,9 @@ static void qemu_poll(void *machine)
 	struct qemu *m = machine;
 
 	qmp_expire(m->qmp, deadline(m) - ANSWER_NS);
-	if (!m->ready)
+	if (m->deaf_polls && m->deaf_polls++ >= DEAF_POLLS_MAX)
+		qemu_kill(m);
+	if (!m->ready || m->deaf_polls)
 		return;
 	ask(m, "qom-get", json_pack("{s:s,s:s}", "path", BALLOON_PATH, "property", "guest-stats"),
 	    on_guest_stats);

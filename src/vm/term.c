@@ -167,7 +167,8 @@ static int go_on(struct term *t)
 	while (r == 0 && t->in_len && (t->state == TERM_LINE || t->state == TERM_OPEN))
 		r = t->state == TERM_LINE ? take_line(t) : take_frame(t);
 	pump_hold(&t->pump, t->in_len == IN_MAX);
-	return r == -EAGAIN ? 0 : r;
+	/* A guest that boots has no terminals yet: whoever wants one waits for it. */
+	return r == -EAGAIN || (r == -ENOTCONN && t->state == TERM_LINE) ? 0 : r;
 }
 
 static int feed(void *arg, const void *data, size_t len)

@@ -3,13 +3,16 @@
 # timeout: 300
 """cz-vm with a real QEMU and the least of guests: a zone's life from launch.json to its end, and what is
 left of it after kill -9 (nothing)."""
+import gzip
+import hashlib
+import io
 import json
 import os
 import signal
 import socket
 import struct
-import subprocess
 import sys
+import tarfile
 import time
 import unittest
 
@@ -187,6 +190,83 @@ class Zones(unittest.TestCase):
         zone.start()
         self.assertEqual(zone.process.wait(20), 3)
         self.assertIn("names a backing file", zone.stderr())
+
+
+class Images(unittest.TestCase):
+    """OCI layouts, up to where the machine is started."""
+
+    def setUp(self):
+        self.zone = vmzone.Zone(CZ_VM, GUEST)
+        self.addCleanup(self.zone.end)
+        self.layout = f"{self.zone.top}/layout"
+        os.makedirs(f"{self.layout}/blobs/sha256")
+        self.zone.launch["spec"]["os"] = {"rootfs": {"oci": self.layout}, "accel": "tcg"}
+
+    def blob(self, data, media):
+        digest = hashlib.sha256(data).hexdigest()
+        with open(f"{self.layout}/blobs/sha256/{digest}", "wb") as file:
+            file.write(data)
+        return {"mediaType": f"application/vnd.oci.image.{media}", "digest": f"sha256:{digest}", "size": len(data)}
+
+    def layer(self, entries, media="layer.v1.tar", pack=lambda data: data):
+        """Entries: (name, type, content or target)."""
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            for name, kind, content in entries:
+                info = tarfile.TarInfo(name)
+                info.type, info.mode = kind, 0o755
+                if kind == tarfile.REGTYPE:
+                    info.size = len(content)
+                else:
+                    info.linkname = content or ""
+                tar.addfile(info, io.BytesIO(content) if kind == tarfile.REGTYPE else None)
+        return self.blob(pack(out.getvalue()), media)
+
+    def unpack(self, *layers):
+        manifest = self.blob(json.dumps({"schemaVersion": 2, "layers": layers}).encode(), "manifest.v1+json")
+        index = {"schemaVersion": 2, "manifests": [{"platform": {"architecture": "arm64", "os": "linux"}}, manifest]}
+        with open(f"{self.layout}/index.json", "w", encoding="utf-8") as file:
+            json.dump(index, file)
+        self.zone.start()
+        vmzone.wait_for("the start or its failure", 20, lambda: self.zone.process.poll() is not None or
+                        os.path.exists(f"{self.zone.run}/link.sock"))
+        root = f"{self.zone.dir}/rootfs"
+        return sorted(os.path.relpath(os.path.join(at, name), root) for at, folders, files in os.walk(root)
+                      for name in folders + files)
+
+    def test_layers_and_whiteouts(self):
+        file, folder, link = tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE
+        long = "d/" + "n" * 180
+        first = self.layer([("bin", folder, None), ("./bin/a", file, b"a" * 1000), ("bin/b", link, "a"), ("etc/old", file, b"x"),
+                            ("etc/keep/x", file, b"x"), ("gone/deep/x", file, b"x"), (long, file, b"long")])
+        second = self.layer([(".wh.gone", file, b""), ("etc/.wh.old", file, b""), ("etc/keep/.wh..wh..opq", file, b""),
+                             ("etc/keep/y", file, b"y"), ("bin/hard", tarfile.LNKTYPE, "bin/a"), ("dev/null", tarfile.CHRTYPE, None)],
+                            "layer.v1.tar+gzip", gzip.compress)
+        self.assertEqual(self.unpack(first, second), sorted(
+            ["bin", "bin/a", "bin/b", "bin/hard", "etc", "etc/keep", "etc/keep/y", "d", long, "dev", "proc", "run", "sys", "tmp"]),
+            self.zone.stderr())
+        with open(f"{self.zone.dir}/rootfs/bin/hard", "rb") as out:
+            self.assertEqual(out.read(), b"a" * 1000)
+
+    def test_names_that_lead_out(self):
+        target = f"{self.zone.top}/outside"
+        os.mkdir(target)
+        self.unpack(self.layer([("up", tarfile.SYMTYPE, target), ("up/planted", tarfile.REGTYPE, b"x"),
+                                ("dots", tarfile.SYMTYPE, "../../../../../../../.." + target), ("dots/planted", tarfile.REGTYPE, b"x")]))
+        self.assertEqual(os.listdir(target), [])
+
+    def test_dots(self):
+        self.assertEqual(self.unpack(self.layer([("a/../../x", tarfile.REGTYPE, b"x")])), [])
+        self.assertEqual(self.zone.process.wait(5), 3)
+        self.assertIn("unpack layer", self.zone.stderr())
+
+    def test_wrong_digest(self):
+        layer = self.layer([("a", tarfile.REGTYPE, b"a")])
+        with open(f"{self.layout}/blobs/sha256/{layer['digest'][7:]}", "ab") as file:
+            file.write(b"more")
+        self.assertEqual(self.unpack(layer), [])
+        self.assertEqual(self.zone.process.wait(5), 3)
+        self.assertIn("not that of its digest", self.zone.stderr())
 
 
 if __name__ == "__main__":
