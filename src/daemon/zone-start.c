@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "daemon/zone-mgr.h"
+#include "kernel/kimage.h"
 #include "spec/zone-spec-io.h"
 
 #define LOG_FILE     "log/supervisor.log"
@@ -58,7 +59,21 @@ static int libexec_path(const struct zones_mgr *m, const char *name, char *buf, 
 	return r;
 }
 
-/* A path as it is; a name is one of the kernels kept in STATE_DIR. */
+/* One of the kernels kept in STATE_DIR: a file, or a directory of its own. */
+static int named_kernel(const struct zones_mgr *m, const char *name, char *buf, size_t size)
+{
+	_cleanup_close_ int fd = -1;
+	char dir[4096], path[512];
+	int r = str_printf(dir, sizeof(dir), "%s/kernels", m->d->opt->state_dir);
+
+	if (r < 0)
+		return r;
+	fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	r = fd < 0 ? -errno : kimage_find(fd, name, path, sizeof(path));
+	return str_printf(buf, size, "%s/%s", dir, r < 0 ? name : path) < 0 ? -ENAMETOOLONG : r;
+}
+
+/* A path as it is, else a name. */
 static int kernel_path(const struct zones_mgr *m, const struct zone_spec *s, char *buf, size_t size,
 		       struct error *reterr)
 {
@@ -68,14 +83,13 @@ static int kernel_path(const struct zones_mgr *m, const struct zone_spec *s, cha
 	if (name && strchr(name, '/'))
 		r = str_printf(buf, size, "%s", name);
 	else
-		r = str_printf(buf, size, "%s/kernels/%s", m->d->opt->state_dir,
-			       name ? name : "default");
+		r = named_kernel(m, name ? name : "default", buf, size);
 	if (r == 0 && access(buf, R_OK) < 0)
 		r = -errno;
 	if (r < 0) {
 		error_errno(reterr, r, "kernel %s", buf);
-		error_hint(reterr,
-			   "os.kernel in the spec names one; docs/zones.md says how to get it");
+		error_hint(reterr, "czctl kernel list shows those that are there; czctl kernel "
+				   "fetch gets one");
 	}
 	return r;
 }
