@@ -155,6 +155,8 @@ void STRUCT_OPS(exclusive_running, struct task_struct *p)
 		vtime_now[rank & 3] = p->scx.dsq_vtime;
 	if (rank == RANK_LC)
 		lc_begins(cpu, c);
+	else if (c->has_lc && rank != RANK_SYSTEM)
+		lc_ends(cpu, c);
 }
 
 void STRUCT_OPS(exclusive_stopping, struct task_struct *p, bool runnable)
@@ -164,7 +166,8 @@ void STRUCT_OPS(exclusive_stopping, struct task_struct *p, bool runnable)
 	struct task_state *t = task_state(p);
 	u64 used;
 
-	if (c->has_lc)
+	/* An lc task that something more urgent interrupts still has its CPU. */
+	if (c->has_lc && !runnable)
 		lc_ends(cpu, c);
 	if (!t)
 		return;
@@ -191,6 +194,8 @@ void STRUCT_OPS(exclusive_update_idle, s32 cpu, bool idle)
 	if (!idle)
 		return;
 	cpus[CPU(cpu)].running = RANK_IDLE;
+	if (cpus[CPU(cpu)].has_lc)
+		lc_ends(cpu, &cpus[CPU(cpu)]);
 	/* Queued after this CPU looked, and before it could be seen to be idle. */
 	if (scx_bpf_dsq_nr_queued(lc_queue(cpu)) > 0 || scx_bpf_dsq_nr_queued(RANK_NORMAL) > 0 ||
 	    (scx_bpf_dsq_nr_queued(RANK_BE) > 0 && be_may_run(cpu)))

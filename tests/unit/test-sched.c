@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* The policies' pure parts: when scx-net restrains, whom scx-user picks, rules for threads. */
+#include "sched/net-load.h"
+#include "sched/task-class.h"
+#include "sched/user-pick.h"
+#include "test.h"
+
+#define MS 1000000ull
+
+static const struct net_rule rule = {
+    .events_per_s = 1000, .batch_milli = 4000, .leave_ppm = 800000, .dwell_ns = 1000 * MS};
+
+struct feed {
+	struct net_load load;
+	struct bus_epoll counts;
+	uint64_t now_ns;
+};
+
+/* Load for ms; returns after how many ms the answer was `until`, or -1. */
+static int feed(struct feed *f, uint64_t events_per_s, uint64_t batch, int ms, bool until)
+{
+	for (int at = 200; at <= ms; at += 200) {
+		f->now_ns += 200 * MS;
+		f->counts.events_total += events_per_s / 5;
+		f->counts.returns_total += batch ? events_per_s / 5 / batch : 50;
+		if (net_load_step(&f->load, &rule, f->now_ns, &f->counts) == until)
+			return at;
+	}
+	return -1;
+}
+
+static void test_net_rate(void **state)
+{
+	struct feed f = {.now_ns = 5000 * MS};
+
+	assert_int_equal(feed(&f, 500, 1, 10000, true), -1);
+	assert_in_range(feed(&f, 1200, 1, 2000, true), 200, 1000);
+	assert_int_equal(feed(&f, 900, 1, 10000, false), -1); /* between both thresholds */
+	assert_in_range(feed(&f, 100, 1, 2000, false), 200, 1000);
+	assert_int_equal(f.load.changes_total, 2);
+}
+
+static void test_net_batch(void **state)
+{
+	struct feed f = {.now_ns = 5000 * MS};
+
+	assert_int_equal(feed(&f, 50, 10, 5000, true), -1); /* long batches, but hardly any load */
+	assert_in_range(feed(&f, 300, 6, 2000, true), 200, 1000);
+	assert_in_range(feed(&f, 300, 1, 3000, false), 200, 1200);
+}
+
+static void test_net_idle_and_flapping(void **state)
+{
+	struct feed f = {.now_ns = 5000 * MS};
+
+	assert_int_equal(feed(&f, 0, 0, 5000, true), -1); /* epoll_wait that times out */
+	for (int i = 0; i < 50; i++) { /* the worst load: up and down at each sample */
+		(void)!feed(&f, 5000, 1, 200, true);
+		(void)!feed(&f, 0, 1, 200, false);
+	}
+	assert_in_range(f.load.changes_total, 0, 21); /* 20 s at one a second */
+}
+
+static struct user_request request(int pid, uint64_t vtime, uint64_t used_ns, uint32_t weight)
+{
+	return (struct user_request){
+	    .pid = pid, .cpu = 1, .vtime = vtime, .used_ns = used_ns, .weight = weight};
+}
+
+static void test_pick_fair(void **state)
+{
+	static struct user_pick pick;
+	uint64_t vtime[3] = {0}, used[3] = {0}, total[3] = {0};
+	const uint32_t weights[3] = {100, 100, 200};
+	struct user_decision d;
+
+	pick = (struct user_pick){.slice_ns = 4 * MS};
+	for (int round = 0; round < 4000; round++) {
+		for (int i = 0; i < 3; i++) {
+			struct user_request r = request(i + 1, vtime[i], used[i], weights[i]);
+
+			assert_true(user_pick_add(&pick, &r)); /* again and again: the same entry */
+			used[i] = 0;
+			vtime[i] = pick.parked[0].pid == i + 1 ? pick.parked[0].vtime : vtime[i];
+			for (size_t k = 0; k < pick.nr; k++)
+				if (pick.parked[k].pid == i + 1)
+					vtime[i] = pick.parked[k].vtime;
+		}
+		assert_int_equal(pick.nr, 3);
+		assert_true(user_pick_next(&pick, &d));
+		used[d.pid - 1] = 4 * MS;
+		total[d.pid - 1]++;
+	}
+	assert_in_range(total[0], 980, 1020);
+	assert_in_range(total[1], 980, 1020);
+	assert_in_range(total[2], 1960, 2040);
+}
+
+static void test_pick_bounds(void **state)
+{
+	static struct user_pick pick;
+	struct user_decision d;
+	struct user_request r = request(1, 0, 0, 0); /* a weight of 0 does not divide */
+
+	pick = (struct user_pick){.slice_ns = 4 * MS, .now = 1000 * MS};
+	assert_false(user_pick_next(&pick, &d));
+	assert_true(user_pick_add(&pick, &r));
+	assert_true(user_pick_next(&pick, &d));
+	assert_int_equal(d.vtime, 996 * MS); /* a sleeper keeps one slice */
+	for (int i = 0; i < USER_PARKED_MAX; i++) {
+		r = request(10 + i, 0, 0, 100);
+		assert_true(user_pick_add(&pick, &r));
+	}
+	r = request(1, 0, 0, 100);
+	assert_false(user_pick_add(&pick, &r));
+}
+
+static void test_rules(void **state)
+{
+	struct task_class_rule rules[3];
+	struct error error = {0};
+
+	assert_int_equal(task_class_parse("redis-server=lc", &rules[0], &error), 0);
+	assert_int_equal(task_class_parse(" java / GC* = be ", &rules[1], &error), 0);
+	assert_int_equal(task_class_parse("java=normal", &rules[2], &error), 0);
+	assert_string_equal(rules[1].program, "java");
+	assert_string_equal(rules[1].thread, "GC*");
+	assert_int_equal(rules[1].class, BUS_BE);
+	assert_ptr_equal(task_class_match(rules, 3, "java", "GC Thread#1"), &rules[1]);
+	assert_ptr_equal(task_class_match(rules, 3, "java", "main"), &rules[2]);
+	assert_ptr_equal(task_class_match(rules, 3, "redis-server", "bio_close"), &rules[0]);
+	assert_null(task_class_match(rules, 3, "sshd", "sshd"));
+	assert_int_equal(task_class_parse("x=fast", &rules[0], &error), -EINVAL);
+	assert_non_null(strstr(error.msg, "'fast'"));
+	assert_int_equal(task_class_parse("x", &rules[0], NULL), -EINVAL);
+	assert_int_equal(task_class_parse("=lc", &rules[0], NULL), -EINVAL);
+	assert_int_equal(task_class_parse("x/=lc", &rules[0], NULL), -EINVAL);
+	assert_string_equal(rules[0].program, "redis-server"); /* untouched by what failed */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_net_rate),
+	    cmocka_unit_test(test_net_batch),
+	    cmocka_unit_test(test_net_idle_and_flapping),
+	    cmocka_unit_test(test_pick_fair),
+	    cmocka_unit_test(test_pick_bounds),
+	    cmocka_unit_test(test_rules),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
