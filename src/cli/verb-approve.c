@@ -26,6 +26,7 @@ static int approve_run(struct cli *cli, const struct args *args)
 	knob_phrase(action, true, what, sizeof(what));
 	out_paragraph(&cli->out, 0, STYLE_PLAIN, "Action %s: %s. State: %s.", args->words[0], what,
 		      action_state_words(action, state, sizeof(state)));
+	puts("Until then it goes while there is no harm, and comes back with the harm.");
 	puts("Next: czctl actions shows the effect; sudo czctl undo takes it back");
 	return EXIT_OK;
 }
@@ -35,7 +36,9 @@ const struct verb verb_approve = {
     .summary = "do one proposed action",
     .usage = "NUMBER",
     .help = "In mode observe czd proposes actions; this does one of them. Like all actions it\n"
-	    "is measured, leased, and undone when it does not help.\n"
+	    "is measured, leased, and undone when it does not help. Until its lease ends (10\n"
+	    "minutes) it is taken back while there is no harm, and comes back with the harm\n"
+	    "without asking again; czctl undo ends that.\n"
 	    "\n"
 	    "Example:\n"
 	    "  czctl actions\n"

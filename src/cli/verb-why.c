@@ -183,12 +183,13 @@ static void print_one_done(const struct cli *cli, const json_t *a, const char *b
 		return;
 	}
 	action_effect(a, effect, sizeof(effect));
-	out_paragraph(
-	    &cli->out, 4, STYLE_PLAIN,
-	    "%s  done at %s, %s after the harm began: %s. Effect: %s. State: %s (action %s).",
-	    before, show_real_time(a, "written_real_ns", when), show_duration(a, "took_ns", took),
-	    what, effect[0] ? effect : "not measured", action_state_words(a, state, sizeof(state)),
-	    seq);
+	out_paragraph(&cli->out, 4, STYLE_PLAIN,
+		      "%s  done at %s, %s after %s: %s. Effect: %s. State: %s (action %s).", before,
+		      show_real_time(a, "written_real_ns", when), show_duration(a, "took_ns", took),
+		      get_count(a, "permitted_ns") > get_count(a, "onset_ns") ? "czd was allowed to"
+									      : "the harm began",
+		      what, effect[0] ? effect : "not measured",
+		      action_state_words(a, state, sizeof(state)), seq);
 }
 
 static void print_done(const struct cli *cli, const json_t *actions)

@@ -223,7 +223,7 @@ json_t *api_try(const struct api_call *c, struct error *reterr)
 	if (may_enforce(d, reterr) < 0)
 		return NULL;
 	until_ns = now_ns + for_ns;
-	decide_set_mode(d->decide, MODE_ENFORCE, victim_id, until_ns);
+	decide_set_mode(d->decide, MODE_ENFORCE, victim_id, until_ns, now_ns);
 	then = decide_mode(d->decide, victim_id, until_ns, NULL);
 	events_add(&d->events, clock_real_ns(), EVENT_MODE, v ? v->name : NULL, 0,
 		   "enforcing%s%s for a limited time", v ? " for " : "", v ? v->name : "");
@@ -254,7 +254,7 @@ json_t *api_mode(const struct api_call *c, struct error *reterr)
 			error_hint(reterr, "observe or enforce");
 			return NULL;
 		}
-		decide_set_mode(d->decide, mode, victim_id, 0);
+		decide_set_mode(d->decide, mode, victim_id, 0, clock_mono_ns());
 		events_add(&d->events, clock_real_ns(), EVENT_MODE, v ? v->name : NULL, 0,
 			   "mode is now %s%s%s", text, v ? " for " : "", v ? v->name : "");
 		act_now(d);

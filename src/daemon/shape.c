@@ -259,9 +259,11 @@ static json_t *name_of(const struct daemon *d, uint64_t id)
 json_t *shape_action(const struct daemon *d, const struct action *a)
 {
 	bool measured = a->outcome == OUTCOME_HELPED || a->outcome == OUTCOME_NO_HELP;
+	uint64_t begin_ns = a->onset_ns > a->permitted_ns ? a->onset_ns : a->permitted_ns;
 
 	return json_pack(
-	    "{s:I,s:I,s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,"
+	    "{s:o,s:I,s:I,s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,"
+	    "s:o,"
 	    "s:o,s:I,s:o,s:I,s:I,s:o,s:o}",
 	    "seq", (json_int_t)a->seq, "finding", (json_int_t)a->finding_seq, "victim",
 	    shape_string(a->victim_name), "culprit", name_of(d, a->culprit_id), "target",
@@ -273,7 +275,8 @@ json_t *shape_action(const struct daemon *d, const struct action *a)
 	    "written_ns", shape_known(a->written_ns, a->written_ns), "settled_ns",
 	    shape_known(a->settled_ns, a->settled_ns), "written_real_ns",
 	    real_time(d, a->written_ns), "lease_end_real_ns", real_time(d, a->lease_end_ns),
-	    "took_ns", shape_known(a->written_ns && a->onset_ns, a->written_ns - a->onset_ns),
+	    "permitted_ns", shape_known(a->permitted_ns, a->permitted_ns), "took_ns",
+	    shape_known(a->written_ns && a->onset_ns, a->written_ns - begin_ns),
 	    "before_wait_p99_ns", shape_known(a->before_wait_p99_ns, a->before_wait_p99_ns),
 	    "after_wait_p99_ns", shape_known(measured, a->after_wait_p99_ns), "before_share_ppm",
 	    (json_int_t)a->before_share_ppm, "after_share_ppm",

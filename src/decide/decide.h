@@ -42,7 +42,8 @@ void decide_result(struct decide *d, uint64_t seq, enum step_kind kind, int err,
 
 /* Mode: for all (victim 0) or one victim. until_ns 0: for good; else falls back by itself and
  * undoes. */
-void decide_set_mode(struct decide *d, enum guard_mode mode, uint64_t victim_id, uint64_t until_ns);
+void decide_set_mode(struct decide *d, enum guard_mode mode, uint64_t victim_id, uint64_t until_ns,
+		     uint64_t now_ns);
 enum guard_mode decide_mode(const struct decide *d, uint64_t victim_id, uint64_t now_ns,
 			    uint64_t *ret_until_ns);
 /* May anything be enforced, for whichever victim? */
@@ -62,8 +63,9 @@ struct own_mode {
 	enum guard_mode mode;
 };
 size_t decide_own_modes(const struct decide *d, struct own_mode *ret, size_t max);
-/* Approve a proposal: it is applied with the next tick. -ENOENT no such action, -EALREADY not a
- * proposal. */
+/* Approve a proposal: it is applied with the next tick. For one lease it is taken back while there
+ * is no harm, and applied again when there is, without asking. -ENOENT no such action, -EALREADY
+ * not a proposal. */
 must_check int decide_approve(struct decide *d, uint64_t seq, uint64_t now_ns);
 /* Undo by hand, all (seq 0) or one: the steps come with the next plan; for one lease nothing new is
  * tried on those pairs. -ENOENT no such action, -EALREADY it holds no knob (any more). */

@@ -12,10 +12,11 @@
 #include "base/str.h"
 #include "decide/internal.h"
 
-#define JUMP_NS	       10000000000ull
-#define JUMP_TICKS     5
-#define RETRY_MAX_NS   60000000000ull
-#define CULPRITS_TRIED 3
+#define JUMP_NS		 10000000000ull
+#define JUMP_TICKS	 5
+#define RETRY_MAX_NS	 60000000000ull
+#define CULPRITS_TRIED	 3
+#define HARM_PAUSE_TICKS 3
 
 int decide_new(const struct config *cfg, uint64_t first_seq, struct decide **ret)
 {
@@ -145,6 +146,24 @@ static bool pair_may_act(const struct decide *d, const struct pair *p, bool enfo
 	       since_ns(d->now_ns, p->changed_ns) >= d->cfg.cooldown_ns;
 }
 
+/* Approved by a person, and the lease runs: it comes back with the harm, without asking again. */
+static bool is_approved(const struct decide *d, const struct pair *p, enum rung r)
+{
+	return d->now_ns < p->approved_until_ns && r <= p->approved_rung;
+}
+
+/* After a pause it is new harm: the finding's if that is new too, else of this window. */
+static void note_harm(struct decide *d, struct pair *p, const struct contest *c)
+{
+	const struct victim *v = victim_find(d, c->finding->victim_id);
+
+	if (!p->harm_ns || since_ns(d->now_ns, p->harm_ns) > HARM_PAUSE_TICKS * d->tick_ns)
+		p->since_ns = v && v->finding_seq == c->finding->seq
+				  ? since_ns(c->s->now_ns, c->s->window_ns)
+				  : c->finding->since_ns;
+	p->harm_ns = d->now_ns;
+}
+
 static int find_proposal(const struct decide *d, const struct pair *p)
 {
 	for (size_t i = 0; i < d->nr_actions; i++)
@@ -180,7 +199,7 @@ static int put_action(struct decide *d, const struct pair *p, enum rung r,
 	a->decided_ns = decided_ns;
 	a->state = ACTION_PROPOSED;
 	a->finding_seq = c->finding ? c->finding->seq : 0;
-	a->onset_ns = c->finding ? c->finding->since_ns : c->event->since_ns;
+	a->onset_ns = c->finding ? max_u64(c->finding->since_ns, p->since_ns) : c->event->since_ns;
 	a->fast = c->event != NULL;
 	d->trials[i].rung = r;
 	d->trials[i].base_id = p->base_id;
@@ -201,17 +220,18 @@ static void consider(struct decide *d, const struct contest *c, struct plan *pla
 {
 	const struct zone_view *victim = &c->s->zones[c->victim];
 	struct pair *p = pair_get(d, victim->id, c->s->zones[c->base].id);
-	bool enforce = mode_is_enforce(d, victim->id);
+	bool enforce = mode_is_enforce(d, victim->id), approved;
 	struct action built;
 	enum rung r;
 	int i;
 
 	if (!p || !still_hurts(c))
 		return;
-	p->harm_ns = d->now_ns;
+	note_harm(d, p, c);
 	if (base_is_settling(d, c))
 		return;
-	if (!pair_may_act(d, p, enforce)) {
+	approved = !enforce && is_approved(d, p, p->rung);
+	if (!pair_may_act(d, p, enforce || approved)) {
 		if (d->now_ns < p->hold_until_ns)
 			note(
 			    d, victim->id, c->culprit->name,
@@ -228,8 +248,10 @@ static void consider(struct decide *d, const struct contest *c, struct plan *pla
 		return;
 	}
 	i = put_action(d, p, r, &built, c);
-	if (i < 0 || !enforce)
+	approved = approved && is_approved(d, p, r);
+	if (i < 0 || !(enforce || approved))
 		return;
+	d->trials[i].approved = approved;
 	if (plan_apply(d, (size_t)i, plan))
 		note_relapse(d, p);
 	else
@@ -241,6 +263,7 @@ static void consider_finding(struct decide *d, const struct snapshot *s, const s
 			     struct plan *plan)
 {
 	size_t nr = f->nr_culprits < CULPRITS_TRIED ? f->nr_culprits : CULPRITS_TRIED;
+	struct victim *v;
 
 	if (!f->open || f->last_ns != s->now_ns || f->cause != CAUSE_NEIGHBOUR ||
 	    f->resource != RESOURCE_CPU)
@@ -257,6 +280,9 @@ static void consider_finding(struct decide *d, const struct snapshot *s, const s
 		else
 			consider(d, &c, plan);
 	}
+	v = victim_find(d, f->victim_id);
+	if (v)
+		v->finding_seq = f->seq;
 }
 
 static bool has_open_actions(const struct decide *d)
@@ -328,6 +354,8 @@ void decide_fast(struct decide *d, const struct snapshot *s, const struct fast_e
 	p = pair_get(d, e->victim_id, s->zones[c.base].id);
 	if (!p)
 		return;
+	if (!p->harm_ns || since_ns(d->now_ns, p->harm_ns) > HARM_PAUSE_TICKS * d->tick_ns)
+		p->since_ns = e->since_ns;
 	p->harm_ns = d->now_ns;
 	if (!mode_is_enforce(d, e->victim_id) || p->rung != RUNG_IDLE || !pair_may_act(d, p, true))
 		return;
@@ -352,6 +380,9 @@ static void applied(struct decide *d, size_t i, const char *from, uint64_t writt
 	a->lease_end_ns = written_ns + d->cfg.lease_ns;
 	if (decide_mode(d, a->victim_id, d->now_ns, &until_ns) == MODE_ENFORCE && until_ns)
 		a->lease_end_ns = min_u64(a->lease_end_ns, until_ns);
+	if (t->approved && p)
+		a->lease_end_ns = p->approved_until_ns;
+	a->permitted_ns = t->approved ? t->approved_ns : permitted_ns(d, a->victim_id);
 	str_copy(a->from, sizeof(a->from), from ? from : "");
 	t->phase = PHASE_RESTING;
 	if (!p)

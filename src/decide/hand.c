@@ -7,6 +7,7 @@
 int decide_approve(struct decide *d, uint64_t seq, uint64_t now_ns)
 {
 	int i = action_find(d, seq);
+	struct pair *p;
 
 	if (i < 0)
 		return -ENOENT;
@@ -15,6 +16,12 @@ int decide_approve(struct decide *d, uint64_t seq, uint64_t now_ns)
 		return -EALREADY;
 	d->now_ns = max_u64(d->now_ns, now_ns);
 	d->trials[i].approved = true;
+	d->trials[i].approved_ns = d->now_ns;
+	p = pair_get(d, d->actions[i].victim_id, d->trials[i].base_id);
+	if (p) {
+		p->approved_until_ns = d->now_ns + d->cfg.lease_ns;
+		p->approved_rung = d->trials[i].rung;
+	}
 	return 0;
 }
 
@@ -26,6 +33,7 @@ static void undo_by_hand(struct decide *d, size_t i)
 	if (!p)
 		return;
 	p->rung = RUNG_IDLE;
+	p->approved_until_ns = 0;
 	p->held_by_hand = true;
 	p->hold_until_ns = max_u64(p->hold_until_ns, d->now_ns + d->cfg.lease_ns);
 }
@@ -42,6 +50,8 @@ int decide_undo(struct decide *d, uint64_t seq, uint64_t now_ns)
 	for (size_t i = 0; i < d->nr_actions; i++)
 		if (action_in_force(&d->actions[i]) && (!seq || i == (size_t)found))
 			undo_by_hand(d, i);
+	for (size_t i = 0; !seq && i < d->nr_pairs; i++)
+		d->pairs[i].approved_until_ns = 0;
 	return 0;
 }
 

@@ -36,6 +36,7 @@ struct trial {
 	enum rung rung;
 	uint64_t base_id; /* the pair's, may lie above or below target_id */
 	bool approved;	  /* by a person: stands in observe mode, ends with its lease */
+	uint64_t approved_ns;
 	bool want_undo;
 	bool release; /* the undo is a probe: harm may return at once */
 	uint64_t measure_from_ns, busy_ns, refreshed_ns, retry_ns;
@@ -45,14 +46,17 @@ struct trial {
 
 struct pair {
 	uint64_t victim_id, base_id;
-	enum rung rung;		/* next to try */
-	uint64_t harm_ns;	/* latest harm by it: finding or fast event */
-	uint64_t changed_ns;	/* latest apply or undo */
-	uint64_t released_ns;	/* latest probe, 0 none */
-	uint64_t hold_until_ns; /* nothing before */
-	bool held_by_hand;	/* why so: undone by a person, or the whole ladder did not help */
-	uint64_t probe_ns;	/* quiet this long before a rung is taken back */
-	uint64_t backoff_ns;	/* hold after the whole ladder did not help */
+	enum rung rung;		    /* next to try */
+	uint64_t since_ns;	    /* its harm began */
+	uint64_t harm_ns;	    /* latest harm by it: finding or fast event */
+	uint64_t approved_until_ns; /* by a person: what was approved comes back with the harm */
+	enum rung approved_rung;    /* up to this one */
+	uint64_t changed_ns;	    /* latest apply or undo */
+	uint64_t released_ns;	    /* latest probe, 0 none */
+	uint64_t hold_until_ns;	    /* nothing before */
+	bool held_by_hand;   /* why so: undone by a person, or the whole ladder did not help */
+	uint64_t probe_ns;   /* quiet this long before a rung is taken back */
+	uint64_t backoff_ns; /* hold after the whole ladder did not help */
 	uint64_t seen_ns;
 };
 
@@ -65,8 +69,10 @@ struct victim {
 	bool has_mode;
 	enum guard_mode mode;
 	struct temporary_mode temp;
-	uint32_t unwatched; /* ticks without a ledger */
-	char note[160];
+	uint64_t permitted_ns; /* its own mode is enforce since; 0: since the start */
+	uint64_t finding_seq;  /* the one last seen */
+	uint32_t unwatched;    /* ticks without a ledger */
+	char note[192];
 };
 
 struct hands_off {
@@ -90,6 +96,7 @@ struct decide {
 	bool cannot_apply;
 	enum guard_mode mode;
 	struct temporary_mode temp;
+	uint64_t permitted_ns; /* the mode of all is enforce since; 0: since the start */
 	uint32_t knob_missing; /* bit k: the host lacks knob k */
 	size_t nr_actions, nr_pairs, nr_victims, nr_hands_off;
 	struct action actions[ACTIONS_MAX];
@@ -112,6 +119,7 @@ struct victim *victim_get(struct decide *d, uint64_t id); /* NULL: table full */
 struct victim *victim_find(const struct decide *d, uint64_t id);
 void victim_forget(struct decide *d, uint64_t id);
 bool mode_is_enforce(const struct decide *d, uint64_t victim_id);
+uint64_t permitted_ns(const struct decide *d, uint64_t victim_id); /* enforcing for it since */
 void modes_expire(struct decide *d);
 
 /* table.c: actions, pairs, hands-off */

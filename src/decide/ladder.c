@@ -139,6 +139,18 @@ static const struct rung_desc rungs[RUNG_NR] = {
 		     "no waiting behind it; it stands still"},
 };
 
+/* Neither is beside the other. */
+static const char *why_no_contender(const struct contest *c)
+{
+	if (c->s->zones[c->zone].parent == NO_ZONE)
+		return "what runs there is in no zone, so it cannot be restrained alone; start it "
+		       "with czctl run --class be";
+	if (snapshot_is_below(c->s, c->victim, c->zone))
+		return "it contains the zone that is hurt; start what hurts with czctl run --class "
+		       "be";
+	return "it is part of the zone that is hurt";
+}
+
 const char *contest_init(struct contest *c, const struct decide *d, const struct snapshot *s,
 			 uint64_t victim_id, uint64_t culprit_id)
 {
@@ -152,7 +164,7 @@ const char *contest_init(struct contest *c, const struct decide *d, const struct
 		return "it is gone";
 	contender = snapshot_contender(s, c->victim, c->zone);
 	if (contender == NO_ZONE)
-		return "one of the two contains the other";
+		return why_no_contender(c);
 	why = tree_why_not(&d->tree, c->zone);
 	if (why)
 		return why;

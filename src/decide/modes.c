@@ -55,23 +55,37 @@ static bool in_force(const struct temporary_mode *t, uint64_t now_ns)
 	return t->until_ns > now_ns;
 }
 
-void decide_set_mode(struct decide *d, enum guard_mode mode, uint64_t victim_id, uint64_t until_ns)
+uint64_t permitted_ns(const struct decide *d, uint64_t victim_id)
+{
+	const struct victim *v = victim_id ? victim_find(d, victim_id) : NULL;
+
+	return v && (v->has_mode || in_force(&v->temp, d->now_ns)) ? v->permitted_ns
+								   : d->permitted_ns;
+}
+
+void decide_set_mode(struct decide *d, enum guard_mode mode, uint64_t victim_id, uint64_t until_ns,
+		     uint64_t now_ns)
 {
 	struct temporary_mode temp = {.mode = mode, .until_ns = until_ns};
+	uint64_t from_ns;
 	struct victim *v;
 
+	d->now_ns = max_u64(d->now_ns, now_ns);
+	from_ns = mode_is_enforce(d, victim_id) ? permitted_ns(d, victim_id) : d->now_ns;
 	if (mode == MODE_ENFORCE)
 		d->cannot_apply = false; /* a person asks for it: try the journal once more */
 	if (!victim_id) {
 		if (!until_ns)
 			d->mode = mode;
 		d->temp = temp;
+		d->permitted_ns = from_ns;
 		return;
 	}
 	v = victim_get(d, victim_id);
 	if (!v)
 		return;
 	v->temp = temp;
+	v->permitted_ns = from_ns;
 	if (!until_ns) {
 		v->has_mode = true;
 		v->mode = mode;
@@ -80,7 +94,7 @@ void decide_set_mode(struct decide *d, enum guard_mode mode, uint64_t victim_id,
 
 void decide_observe(struct decide *d)
 {
-	decide_set_mode(d, MODE_OBSERVE, 0, 0);
+	decide_set_mode(d, MODE_OBSERVE, 0, 0, 0);
 	for (size_t i = 0; i < d->nr_victims; i++) {
 		struct victim *v = &d->victims[i];
 

@@ -140,7 +140,9 @@ static void recover_one(struct decide *d, size_t i)
 		return;
 	quiet_from = max_u64(max_u64(p->harm_ns, p->released_ns), a->written_ns);
 	if (since_ns(d->now_ns, quiet_from) >= p->probe_ns && is_youngest_of_pair(d, i))
-		release(d, i, p, "quiet for long: tested without it");
+		release(d, i, p,
+			t->approved ? "quiet for long: back if the harm returns"
+				    : "quiet for long: tested without it");
 	else
 		renew_lease(d, a);
 }
@@ -203,5 +205,6 @@ void clock_jump(struct decide *d, uint64_t gap_ns)
 		shift(&d->pairs[i].changed_ns, gap_ns);
 		shift(&d->pairs[i].released_ns, gap_ns);
 		shift(&d->pairs[i].hold_until_ns, gap_ns);
+		shift(&d->pairs[i].approved_until_ns, gap_ns);
 	}
 }

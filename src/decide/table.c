@@ -150,7 +150,8 @@ void pairs_forget_quiet(struct decide *d)
 {
 	for (size_t i = 0; i < d->nr_pairs;) {
 		struct pair *p = &d->pairs[i];
-		uint64_t latest = max_u64(max_u64(p->harm_ns, p->hold_until_ns), p->released_ns);
+		uint64_t latest = max_u64(max_u64(p->harm_ns, p->hold_until_ns),
+					  max_u64(p->released_ns, p->approved_until_ns));
 
 		if (since_ns(d->now_ns, latest) > 10 * max_u64(d->cfg.quiet_ns, p->probe_ns) &&
 		    !pair_has_actions(d, p))
@@ -178,12 +179,21 @@ void hands_off_add(struct decide *d, uint64_t zone_id, enum knob knob)
 	    .zone_id = zone_id, .knob = knob, .until_ns = d->now_ns + HANDS_OFF_NS};
 }
 
+/* Turning one resets the other. */
+static bool same_knob(enum knob a, enum knob b)
+{
+	bool a_ranks = a == KNOB_CPU_IDLE || a == KNOB_CPU_WEIGHT;
+	bool b_ranks = b == KNOB_CPU_IDLE || b == KNOB_CPU_WEIGHT;
+
+	return a == b || (a_ranks && b_ranks);
+}
+
 bool hands_off_has(const struct decide *d, uint64_t zone_id, enum knob knob)
 {
 	for (size_t i = 0; i < d->nr_hands_off; i++) {
 		const struct hands_off *h = &d->hands_off[i];
 
-		if (h->zone_id == zone_id && h->knob == knob && h->until_ns > d->now_ns)
+		if (h->zone_id == zone_id && same_knob(h->knob, knob) && h->until_ns > d->now_ns)
 			return true;
 	}
 	return false;

@@ -54,6 +54,7 @@ struct action {
 	enum action_state state;
 	enum outcome outcome;
 	uint64_t onset_ns;			     /* first instant of the harm that led to it */
+	uint64_t permitted_ns;			     /* acting was allowed; 0: from the start */
 	uint64_t decided_ns, written_ns, settled_ns; /* settled: kept, reverted, failed or lost */
 	uint64_t lease_end_ns;			     /* undone by itself then */
 	uint64_t before_wait_p99_ns, after_wait_p99_ns; /* of the victim */

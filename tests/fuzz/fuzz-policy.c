@@ -230,13 +230,14 @@ static void by_hand(struct host *h)
 		break;
 	case 3:
 		decide_set_mode(h->decide, MODE_ENFORCE, h->zones[b / 8 % ZONES].id,
-				h->now_ns + b * SEC);
+				h->now_ns + b * SEC, 0);
 		break;
 	case 4:
-		decide_set_mode(h->decide, MODE_OBSERVE, b & 8 ? 0 : h->zones[b / 8 % ZONES].id, 0);
+		decide_set_mode(h->decide, MODE_OBSERVE, b & 8 ? 0 : h->zones[b / 8 % ZONES].id, 0,
+				0);
 		break;
 	case 5:
-		decide_set_mode(h->decide, MODE_ENFORCE, 0, 0);
+		decide_set_mode(h->decide, MODE_ENFORCE, 0, 0, 0);
 		break;
 	case 6:
 		decide_can_apply(h->decide, true);

@@ -182,7 +182,7 @@ static void run_record(struct replay *r, const struct record *rec)
 		run_event(r, &rec->event);
 		break;
 	case RECORD_MODE:
-		decide_set_mode(r->decide, rec->mode, rec->id, rec->until_ns);
+		decide_set_mode(r->decide, rec->mode, rec->id, rec->until_ns, rec->now_ns);
 		break;
 	case RECORD_APPROVE:
 	case RECORD_UNDO:

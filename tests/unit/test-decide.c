@@ -15,6 +15,7 @@ struct lab {
 	struct plan plan;
 	uint32_t lc, hog;
 	int err[KNOB_NR], undo_err;
+	uint64_t since_ns; /* of the finding; 0: a second old */
 };
 
 static int lab_setup(void **state)
@@ -76,7 +77,7 @@ static struct plan *second_by(struct lab *lab, uint32_t culprit, uint64_t wait_n
 			      .resource = RESOURCE_CPU,
 			      .cause = CAUSE_NEIGHBOUR,
 			      .open = true,
-			      .since_ns = lab->w.s.now_ns - SEC,
+			      .since_ns = lab->since_ns ? lab->since_ns : lab->w.s.now_ns - SEC,
 			      .last_ns = lab->w.s.now_ns,
 			      .nr_culprits = 1,
 			      .why = "wait p99 4 ms"};
@@ -140,7 +141,7 @@ static void test_fast_path_idles_at_once(void **state)
 	assert_true(a->fast);
 	assert_int_equal(a->written_ns - a->onset_ns, 331000);
 	assert_int_equal(a->before_share_ppm, PPM);
-	assert_int_equal(a->before_wait_p99_ns, 0); /* one wait is no p99 */
+	assert_int_equal(a->before_wait_p99_ns, 0);	  /* one wait is no p99 */
 	assert_int_equal(event_by(lab, lab->hog)->nr, 0); /* it is held already */
 	calm(lab);
 	assert_int_equal(action_nr(lab, 1)->state,
@@ -158,7 +159,7 @@ static void test_observe_only_remembers(void **state)
 {
 	struct lab *lab = *state;
 
-	decide_set_mode(lab->d, MODE_OBSERVE, 0, 0);
+	decide_set_mode(lab->d, MODE_OBSERVE, 0, 0, 0);
 	calm(lab);
 	assert_int_equal(event_by(lab, lab->hog)->nr, 0);
 	for (int i = 0; i < 5; i++)
@@ -174,7 +175,7 @@ static void test_approve(void **state)
 {
 	struct lab *lab = *state;
 
-	decide_set_mode(lab->d, MODE_OBSERVE, 0, 0);
+	decide_set_mode(lab->d, MODE_OBSERVE, 0, 0, 0);
 	harm(lab);
 	assert_int_equal(decide_approve(lab->d, 5, lab->w.s.now_ns), -ENOENT);
 	assert_int_equal(decide_approve(lab->d, 1, lab->w.s.now_ns), 0);
@@ -184,6 +185,99 @@ static void test_approve(void **state)
 	calm(lab);
 	assert_int_equal(action_nr(lab, 1)->state, ACTION_KEPT); /* observing does not undo it */
 	assert_int_equal(decide_approve(lab->d, 1, lab->w.s.now_ns), -EALREADY);
+}
+
+static void test_approved_comes_back(void **state)
+{
+	struct lab *lab = *state;
+	uint64_t lease_end_ns;
+	int i;
+
+	decide_set_mode(lab->d, MODE_OBSERVE, 0, 0, 0);
+	harm(lab);
+	assert_int_equal(decide_approve(lab->d, 1, lab->w.s.now_ns), 0);
+	for (i = 0; i < 40; i++)
+		calm(lab);
+	assert_int_equal(action_nr(lab, 1)->state, ACTION_REVERTED);
+	assert_string_equal(action_nr(lab, 1)->ended, "quiet for long: back if the harm returns");
+	lease_end_ns = action_nr(lab, 1)->lease_end_ns;
+	assert_int_equal(harm(lab)->nr, 1); /* at once, without asking */
+	assert_int_equal(action_nr(lab, 2)->state, ACTION_APPLIED);
+	assert_int_equal(action_nr(lab, 2)->lease_end_ns, lease_end_ns);
+	while (lab->w.s.now_ns < lease_end_ns + 2 * SEC)
+		calm(lab);
+	assert_int_equal(action_nr(lab, 2)->state, ACTION_REVERTED);
+	assert_int_equal(harm(lab)->nr, 0); /* asked again */
+	assert_int_equal(action_nr(lab, 3)->state, ACTION_PROPOSED);
+}
+
+static void test_approval_is_for_one_step(void **state)
+{
+	struct lab *lab = *state;
+
+	decide_set_mode(lab->d, MODE_OBSERVE, 0, 0, 0);
+	harm(lab);
+	assert_int_equal(decide_approve(lab->d, 1, lab->w.s.now_ns), 0);
+	for (int i = 0; i < 10; i++)
+		harm(lab);
+	assert_int_equal(action_nr(lab, 1)->outcome, OUTCOME_NO_HELP);
+	assert_int_equal(action_nr(lab, 2)->state, ACTION_PROPOSED);
+	assert_int_equal(action_nr(lab, 2)->knob, KNOB_CPU_WEIGHT);
+}
+
+static void test_undo_ends_the_approval(void **state)
+{
+	struct lab *lab = *state;
+
+	decide_set_mode(lab->d, MODE_OBSERVE, 0, 0, 0);
+	harm(lab);
+	assert_int_equal(decide_approve(lab->d, 1, lab->w.s.now_ns), 0);
+	for (int i = 0; i < 40; i++)
+		calm(lab);
+	assert_int_equal(decide_undo(lab->d, 0, lab->d->now_ns), 0); /* nothing is held now */
+	assert_int_equal(harm(lab)->nr, 0);
+}
+
+/* What czd itself took counts from when it was allowed to act. */
+static void test_permission_is_kept(void **state)
+{
+	struct lab *lab = *state;
+	uint64_t allowed_ns;
+
+	decide_set_mode(lab->d, MODE_OBSERVE, 0, 0, 0);
+	for (int i = 0; i < 20; i++)
+		harm(lab);
+	allowed_ns = lab->w.s.now_ns + MSEC;
+	decide_set_mode(lab->d, MODE_ENFORCE, 0, 0, allowed_ns);
+	decide_set_mode(lab->d, MODE_ENFORCE, world_id(lab->lc), 0, allowed_ns + SEC / 2);
+	harm(lab);
+	assert_int_equal(action_nr(lab, 1)->state, ACTION_APPLIED);
+	assert_int_equal(action_nr(lab, 1)->permitted_ns, allowed_ns);
+}
+
+/* The harm of another does not count: a second hog joins an old finding. */
+static void test_onset_is_the_culprits_own(void **state)
+{
+	struct lab *lab = *state;
+	uint32_t other = world_add(&lab->w, 0, "other", CLASS_BE);
+
+	lab->since_ns = lab->w.s.now_ns + 1;
+	decide_set_mode(lab->d, MODE_OBSERVE, 0, 0, 0);
+	for (int i = 0; i < 20; i++)
+		harm(lab);
+	decide_set_mode(lab->d, MODE_ENFORCE, 0, 0, lab->w.s.now_ns);
+	second_by(lab, other, 240 * MSEC);
+	assert_int_equal(action_nr(lab, 1)->onset_ns, lab->since_ns);
+	assert_int_equal(action_nr(lab, 2)->target_id, world_id(other));
+	assert_int_equal(action_nr(lab, 2)->onset_ns, lab->w.s.now_ns - SEC);
+}
+
+static void test_root_is_explained(void **state)
+{
+	struct lab *lab = *state;
+
+	second_by(lab, 0, 240 * MSEC);
+	assert_non_null(strstr(decide_note(lab->d, world_id(lab->lc)), "czctl run --class be"));
 }
 
 static void test_never_but_best_effort(void **state)
@@ -209,7 +303,7 @@ static void test_nothing_within_one_tree(void **state)
 
 	assert_int_equal(second_by(lab, child, 240 * MSEC)->nr, 0);
 	assert_string_equal(decide_note(lab->d, world_id(lab->lc)),
-			    "redis/child: one of the two contains the other");
+			    "redis/child: it is part of the zone that is hurt");
 	assert_int_equal(event_by(lab, child)->nr, 0);
 }
 
@@ -554,8 +648,8 @@ static void test_try_ends_by_itself(void **state)
 	struct lab *lab = *state;
 	uint64_t until_ns = 0, end_ns = lab->w.s.now_ns + 10 * SEC;
 
-	decide_set_mode(lab->d, MODE_OBSERVE, 0, 0);
-	decide_set_mode(lab->d, MODE_ENFORCE, world_id(lab->lc), end_ns);
+	decide_set_mode(lab->d, MODE_OBSERVE, 0, 0, 0);
+	decide_set_mode(lab->d, MODE_ENFORCE, world_id(lab->lc), end_ns, 0);
 	assert_int_equal(decide_mode(lab->d, 0, lab->w.s.now_ns, NULL), MODE_OBSERVE);
 	assert_int_equal(decide_mode(lab->d, world_id(lab->lc), lab->w.s.now_ns, &until_ns),
 			 MODE_ENFORCE);
@@ -576,10 +670,10 @@ static void test_trials_are_listed_and_end(void **state)
 	uint64_t now_ns = lab->w.s.now_ns, id = world_id(lab->lc);
 	struct mode_trial t[3];
 
-	decide_set_mode(lab->d, MODE_OBSERVE, 0, 0);
+	decide_set_mode(lab->d, MODE_OBSERVE, 0, 0, 0);
 	assert_int_equal(decide_trials(lab->d, now_ns, t, 3), 0);
-	decide_set_mode(lab->d, MODE_ENFORCE, 0, now_ns + 5 * SEC);
-	decide_set_mode(lab->d, MODE_ENFORCE, id, now_ns + 9 * SEC);
+	decide_set_mode(lab->d, MODE_ENFORCE, 0, now_ns + 5 * SEC, 0);
+	decide_set_mode(lab->d, MODE_ENFORCE, id, now_ns + 9 * SEC, 0);
 	assert_int_equal(decide_trials(lab->d, now_ns, t, 3), 2);
 	assert_int_equal(t[0].victim_id, 0);
 	assert_int_equal(t[0].until_ns, now_ns + 5 * SEC);
@@ -588,7 +682,7 @@ static void test_trials_are_listed_and_end(void **state)
 	assert_int_equal(decide_trials(lab->d, now_ns, t, 1), 1);
 	assert_int_equal(decide_trials(lab->d, now_ns + 5 * SEC, t, 3), 1);
 	assert_int_equal(decide_trials(lab->d, now_ns + 9 * SEC, t, 3), 0);
-	decide_set_mode(lab->d, MODE_ENFORCE, 77, 0);
+	decide_set_mode(lab->d, MODE_ENFORCE, 77, 0, 0);
 	decide_observe(lab->d);
 	assert_int_equal(decide_trials(lab->d, now_ns, t, 3), 0);
 	assert_int_equal(decide_mode(lab->d, id, now_ns, NULL), MODE_OBSERVE);
@@ -600,11 +694,11 @@ static void test_own_mode_wins(void **state)
 {
 	struct lab *lab = *state;
 
-	decide_set_mode(lab->d, MODE_OBSERVE, world_id(lab->lc), 0);
+	decide_set_mode(lab->d, MODE_OBSERVE, world_id(lab->lc), 0, 0);
 	assert_int_equal(decide_mode(lab->d, world_id(lab->lc), 1, NULL), MODE_OBSERVE);
 	assert_int_equal(decide_mode(lab->d, 77, 1, NULL), MODE_ENFORCE);
 	assert_int_equal(harm(lab)->nr, 0);
-	decide_set_mode(lab->d, MODE_ENFORCE, world_id(lab->lc), 0);
+	decide_set_mode(lab->d, MODE_ENFORCE, world_id(lab->lc), 0, 0);
 	assert_int_equal(harm(lab)->nr, 1);
 }
 
@@ -761,7 +855,7 @@ static void test_tables_are_bounded(void **state)
 	}
 	assert_int_equal(last, 2000);
 	for (uint64_t id = 1; id < 1000; id++)
-		decide_set_mode(lab->d, MODE_ENFORCE, id, 0);
+		decide_set_mode(lab->d, MODE_ENFORCE, id, 0, 0);
 	assert_int_equal(lab->d->nr_victims, VICTIMS_MAX);
 }
 
@@ -820,6 +914,12 @@ int main(void)
 	    LAB(test_fast_path_idles_at_once),
 	    LAB(test_observe_only_remembers),
 	    LAB(test_approve),
+	    LAB(test_approved_comes_back),
+	    LAB(test_approval_is_for_one_step),
+	    LAB(test_undo_ends_the_approval),
+	    LAB(test_permission_is_kept),
+	    LAB(test_onset_is_the_culprits_own),
+	    LAB(test_root_is_explained),
 	    LAB(test_never_but_best_effort),
 	    LAB(test_nothing_within_one_tree),
 	    LAB(test_contender_is_the_target),
