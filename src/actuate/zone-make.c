@@ -109,6 +109,9 @@ static int set_up_cpuset(int parent, int dirfd, bool v2, const char *cpus, struc
 	if (r < 0)
 		return error_errno(reterr, r, "set up the cpuset");
 	r = cpus ? write_file_at(dirfd, "cpuset.cpus", cpus) : 0;
+	if (r == -ERANGE || r == -EINVAL || r == -EACCES)
+		return error_set(reterr, -EINVAL, "not all of the CPUs %s are there for this zone",
+				 cpus);
 	return r < 0 ? error_errno(reterr, r, "CPUs \"%s\"", cpus) : 0;
 }
 

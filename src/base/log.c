@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,7 +40,7 @@ void log_msg(enum log_level level, const char *fmt, ...)
 
 	if (level > max_level)
 		return;
-	if (!isatty(STDERR_FILENO))
+	if (getenv("JOURNAL_STREAM")) /* the journal takes the level off again */
 		n = snprintf(line, sizeof(line), "<%d>", level);
 	va_start(ap, fmt);
 	vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);

@@ -173,8 +173,8 @@ void enforce_announce(struct daemon *d)
 		if (hash_put(&d->action_states, a->seq, (void *)((uintptr_t)a->state + 1)) < 0)
 			continue;
 		events_add(&d->events, clock_real_ns(), EVENT_ACTION, a->target_name, a->seq,
-			   "%s %s -> %s on %s for %s: %s%s%s%s", knob_name(a->knob),
-			   a->from[0] ? a->from : "?", a->to, a->target_name, a->victim_name,
+			   "%s %s%s%s on %s for %s: %s%s%s%s", knob_name(a->knob), a->from,
+			   a->from[0] ? " -> " : "", a->to, a->target_name, a->victim_name,
 			   state_texts[a->state], outcome_texts[a->outcome],
 			   a->ended[0] ? ": " : "", a->ended);
 	}

@@ -85,6 +85,15 @@ static int usage_error(const char *text)
 	return EXIT_USAGE;
 }
 
+static int bad_option(const char *word)
+{
+	char text[200], shown[120];
+
+	snprintf(text, sizeof(text), "'%s' is not an option, or lacks its value",
+		 str_escape(shown, sizeof(shown), word));
+	return usage_error(text);
+}
+
 int main(int argc, char **argv)
 {
 	struct options opt = {.root = "/",
@@ -98,6 +107,7 @@ int main(int argc, char **argv)
 	enum log_level level;
 	int c;
 
+	opterr = 0; /* one sentence of our own */
 	while ((c = getopt_long(argc, argv, "c:hV", long_options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
@@ -143,7 +153,7 @@ int main(int argc, char **argv)
 			puts("czd " CZ_VERSION);
 			return EXIT_SUCCESS;
 		default:
-			return usage_error("unknown option");
+			return bad_option(argv[optind - 1]);
 		}
 	}
 	if (optind < argc)

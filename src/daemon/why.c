@@ -247,19 +247,43 @@ static json_t *notes(const struct why *y)
 	return list;
 }
 
+/* As a word for the shell: quoted where it would be cut or read as something else. */
+static void add_word(struct strbuf *b, const char *s)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789/._-:@+,";
+
+	if (s[0] && !s[strspn(s, plain)]) {
+		strbuf_puts(b, s);
+		return;
+	}
+	strbuf_puts(b, "'");
+	for (; *s; s++) {
+		if (*s == '\'')
+			strbuf_puts(b, "'\\''");
+		else
+			strbuf_add(b, s, 1);
+	}
+	strbuf_puts(b, "'");
+}
+
 static json_t *next_command(const struct why *y, const char *what, bool proposal, bool acted)
 {
-	char text[ZONE_NAME_MAX + 64];
+	bool unprotected = strcmp(what, "unprotected") == 0;
+	struct strbuf b = {0};
+	json_t *j;
 
-	if (strcmp(what, "unprotected") == 0)
-		snprintf(text, sizeof(text), "czctl protect %s --slo wait.p99=500us", y->v->name);
-	else if (proposal)
-		snprintf(text, sizeof(text), "czctl try --for 10m %s", y->v->name);
-	else if (acted)
-		snprintf(text, sizeof(text), "czctl actions");
-	else
-		snprintf(text, sizeof(text), "czctl inspect %s", y->v->name);
-	return shape_string(text);
+	if (!unprotected && !proposal && acted)
+		return json_string("czctl actions");
+	strbuf_puts(&b, unprotected ? "czctl protect "
+			: proposal  ? "czctl try --for 10m "
+				    : "czctl inspect ");
+	add_word(&b, y->v->name);
+	if (unprotected)
+		strbuf_puts(&b, " --slo wait.p99=500us");
+	j = shape_string(b.data ? b.data : "");
+	strbuf_done(&b);
+	return j;
 }
 
 static const struct zone_view *view_of(const struct daemon *d, const char *path)

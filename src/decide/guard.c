@@ -7,6 +7,7 @@
  *       |          \-> reverted (no help)           lost: the zone is gone, or the knob is not ours
  *       \-> expired
  */
+#include <string.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/str.h"
@@ -400,7 +401,7 @@ static void not_applied(struct decide *d, size_t i, int err)
 	struct pair *p = pair_find(d, a->victim_id, t->base_id);
 	char why[64];
 
-	snprintf(why, sizeof(why), "could not be written: %s", error_name(err));
+	snprintf(why, sizeof(why), "could not be written: %s", strerror(-err));
 	if (err == -ENOENT || err == -ESTALE) {
 		action_settle(d, i, ACTION_LOST, "the zone is gone");
 		return;

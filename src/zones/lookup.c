@@ -110,9 +110,9 @@ static int not_found(const struct zones *zs, const char *name, struct error *ret
 					c.zones[i]->name);
 	error_set(reterr, -ENOENT, "zone '%s' not found", str_escape(text, sizeof(text), name));
 	if (c.nr)
-		error_hint(reterr, "Did you mean %s? (czctl list shows all)", list);
+		error_hint(reterr, "Did you mean %s? (czctl list --all shows all)", list);
 	else
-		error_hint(reterr, "czctl list shows all zones");
+		error_hint(reterr, "czctl list --all shows all zones");
 	return -ENOENT;
 }
 

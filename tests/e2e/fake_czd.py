@@ -170,7 +170,7 @@ def find_zone(args):
     if name == "forbidden":
         raise Refusal("EPERM", "only root and group 'cz-admin' may change this", "Use sudo.")
     raise Refusal("ENOENT", f"zone '{name}' not found",
-                  "Did you mean 'redis.service'? (czctl list shows all)")
+                  "Did you mean 'redis.service'? (czctl list --all shows all)")
 
 
 def answer_why(args):

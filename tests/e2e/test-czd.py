@@ -203,6 +203,8 @@ def run_makes_a_zone_and_removes_it():
         czd.request("unprotect", zone=f"/cz-job{os.getpid()}")
         job.wait(10)
         live.wait_for(lambda: f"/cz-job{os.getpid()}" not in paths(czd), 10, "a zone of no class any more is removed as well")
+        done = czd.czctl("run", "--cpus", "0,1000", "true")
+        check(done.returncode == 2 and "CPUs 0,1000" in done.stderr, done.stderr)
         check(czd.czctl("run", "--name", "../evil", "--", "true").returncode == 2, "a bad name was accepted")
 
 
@@ -351,6 +353,8 @@ def wrong_configuration_is_explained():
             check(done.returncode == 2 and want in done.stderr, f"{text!r}: {done.returncode} {done.stderr}")
         finally:
             czd.remove()
+    odd = subprocess.run([live.program("czd"), "--foo"], capture_output=True, text=True, timeout=20, check=False)
+    check(odd.returncode == 2 and odd.stderr == "czd: '--foo' is not an option, or lacks its value\nTry: czd --help\n", odd.stderr)
     missing = subprocess.run([live.program("czd"), "--config", "/nonexistent/czd.yaml"], capture_output=True, text=True, timeout=20, check=False)
     check(missing.returncode == 2 and "nonexistent" in missing.stderr, f"{missing.stderr}")
 
@@ -392,6 +396,7 @@ def odd_names():
         check("\x1b" not in rows[0]["name"] and "\t" not in rows[0]["name"], f"raw: {rows[0]['name']!r}")
         out = czd.czctl("list", "--all").stdout
         check("\x1b" not in out, "an escape sequence reaches the terminal")
+        check(f" '{rows[0]['name']}'" in czd.request("why", zone=rows[0]["name"])["next"], "the next command has to be quoted")
         check(czd.request("protect", zone=rows[0]["name"])["protected"], "an odd zone is not protected")
         czd.stop()
         czd.start()

@@ -583,7 +583,8 @@ static void test_busy_knob_takes_the_next(void **state)
 	lab->err[KNOB_CPU_IDLE] = -EBUSY;
 	harm(lab);
 	assert_int_equal(action_nr(lab, 1)->state, ACTION_FAILED);
-	assert_string_equal(action_nr(lab, 1)->ended, "could not be written: EBUSY");
+	assert_string_equal(action_nr(lab, 1)->ended,
+			    "could not be written: Device or resource busy");
 	harm(lab);
 	assert_int_equal(action_nr(lab, 2)->knob, KNOB_CPU_WEIGHT);
 }

@@ -181,10 +181,10 @@ static void test_by_name(void **state)
 
 	assert_int_equal(zones_by_name(w.zs, "reids", &z, &err), -ENOENT);
 	assert_string_equal(err.msg, "zone 'reids' not found");
-	assert_string_equal(err.hint, "Did you mean 'redis.service'? (czctl list shows all)");
+	assert_string_equal(err.hint, "Did you mean 'redis.service'? (czctl list --all shows all)");
 	assert_int_equal(zones_by_name(w.zs, "nothing\nlike it", &z, &err), -ENOENT);
 	assert_string_equal(err.msg, "zone 'nothing\\x0alike it' not found");
-	assert_string_equal(err.hint, "czctl list shows all zones");
+	assert_string_equal(err.hint, "czctl list --all shows all zones");
 	assert_int_equal(zones_by_name(w.zs, "", &z, &err), -ENOENT);
 	assert_int_equal(zones_by_name(w.zs, "/none", &z, NULL), -ENOENT);
 	assert_null(z);
