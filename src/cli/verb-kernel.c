@@ -26,16 +26,16 @@ static const char *kernels_dir(const struct args *args)
 	return set && set[0] ? set : DEFAULT_DIR;
 }
 
-/* One word, and what it means: the sentence is for those who cannot use it. */
-static const char *verdict(const struct kimage *k)
+/* Why no scheduler can be loaded; "" where one can. */
+static const char *why_not(const struct kimage *k)
 {
 	if (kimage_sched_ext(k))
-		return "usable";
+		return "";
 	if (!k->has_btf)
-		return "no: it has no BTF";
+		return "no schedulers: it has no type information (BTF)";
 	if (!k->btf.sched_ext_ops)
-		return "no: it was built without";
-	return "no: its BTF lacks what schedulers call";
+		return "no schedulers: it was built without sched_ext";
+	return "no schedulers: its BTF lacks functions that they call; another build may have them";
 }
 
 static json_t *kernel_json(int dirfd, const char *name)
@@ -52,7 +52,7 @@ static json_t *kernel_json(int dirfd, const char *name)
 	str_escape(why, sizeof(why), e.msg);
 	o = json_pack("{s:s, s:s, s:b, s:s, s:b, s:b, s:s}", "name", name, "path", path, "ok",
 		      r == 0, "version", k.version, "btf", k.has_btf, "sched_ext",
-		      kimage_sched_ext(&k), "sched_ext_why", r < 0 ? why : verdict(&k));
+		      kimage_sched_ext(&k), "why_not", r < 0 ? why : why_not(&k));
 	if (!o)
 		return NULL;
 	json_object_set_new(o, "hz", k.hz ? json_integer(k.hz) : json_null());
@@ -90,7 +90,7 @@ static void print_kernels(const struct cli *cli, const json_t *list)
 {
 	static const struct column columns[] = {
 	    {"NAME", COLUMN_TEXT}, {"VERSION", COLUMN_TEXT},	{"BTF", COLUMN_TEXT},
-	    {"HZ", COLUMN_NUMBER}, {"PREEMPTION", COLUMN_TEXT}, {"SCHED_EXT", COLUMN_PROSE},
+	    {"HZ", COLUMN_NUMBER}, {"PREEMPTION", COLUMN_TEXT}, {"SCHED_EXT", COLUMN_TEXT},
 	};
 	_cleanup_(table_done) struct table t = {.columns = columns,
 						.nr_columns = ARRAY_SIZE(columns)};
@@ -107,7 +107,9 @@ static void print_kernels(const struct cli *cli, const json_t *list)
 		table_add(&t, STYLE_PLAIN, "%s", get_bool(k, "btf") ? "yes" : "no");
 		table_add(&t, STYLE_PLAIN, "%s", show_id(k, "hz", hz));
 		table_add(&t, STYLE_PLAIN, "%s", text_or_dash(k, "preempt"));
-		table_add(&t, good ? STYLE_GOOD : STYLE_WARN, "%s", get_text(k, "sched_ext_why"));
+		table_add(&t, good ? STYLE_GOOD : STYLE_WARN, "%s", good ? "yes" : "no");
+		if (!good)
+			table_note(&t, get_text(k, "why_not"));
 	}
 	table_print(&t, &cli->out, 0);
 }
