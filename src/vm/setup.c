@@ -176,6 +176,11 @@ static int choose_accel(const struct launch *l, struct setup *s, struct error *r
 	else
 		s->start.kvm = kvm_works(&q, &s->plan.kvm_fd, s->accel_why, sizeof(s->accel_why));
 	s->plan.kvm = s->start.kvm;
+	if (l->spec.os.machine == MACHINE_MICROVM && !s->start.kvm)
+		return error_set(reterr, -EOPNOTSUPP,
+				 "a microvm needs KVM: emulated it has no clock that a kernel can "
+				 "calibrate by, and hangs (%s)",
+				 s->accel_why);
 	if (l->spec.os.accel == ACCEL_KVM && !s->start.kvm)
 		return error_set(reterr, -EOPNOTSUPP, "the spec wants KVM, but %s", s->accel_why);
 	return 0;

@@ -173,7 +173,8 @@ class Zones(unittest.TestCase):
         """What can't be had is said in a sentence, and leaves nothing behind."""
         for spec, why in (
                 ({"os": {"rootfs": {"image": "/etc/hostname/none"}}}, "open the image"),
-                ({"os": {"accel": "tcg", "machine": "microvm"}, "resource": {"vcpus": 1, "vcpusMax": 2}}, "microvm"),
+                ({"os": {"accel": "tcg", "machine": "microvm"}, "resource": {"vcpus": 1, "vcpusMax": 2}}, "bring up more vCPUs"),
+                ({"os": {"accel": "tcg", "machine": "microvm"}}, "a microvm needs KVM"),
                 ({"os": {"accel": "tcg"}, "resource": {"net": {"mode": "bridge", "bridge": "cz-none"}}}, "bridge")):
             zone = self.zone(spec=spec)
             zone.start()
