@@ -262,7 +262,7 @@ json_t *shape_action(const struct daemon *d, const struct action *a)
 	uint64_t begin_ns = a->onset_ns > a->permitted_ns ? a->onset_ns : a->permitted_ns;
 
 	return json_pack(
-	    "{s:o,s:I,s:I,s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,"
+	    "{s:I,s:I,s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,"
 	    "s:o,"
 	    "s:o,s:I,s:o,s:I,s:I,s:o,s:o}",
 	    "seq", (json_int_t)a->seq, "finding", (json_int_t)a->finding_seq, "victim",
