@@ -90,6 +90,21 @@ void cli_print_json(const json_t *data)
 	putchar('\n');
 }
 
+int cli_show(struct cli *cli, const char *verb, json_t *args,
+	     void (*print)(const struct cli *cli, const json_t *data))
+{
+	_cleanup_json_ json_t *data = NULL;
+	int r = cli_call(cli, verb, args, &data);
+
+	if (r != EXIT_OK)
+		return r;
+	if (cli->json)
+		cli_print_json(data);
+	else
+		print(cli, data);
+	return EXIT_OK;
+}
+
 static unsigned int terminal_width(void)
 {
 	const char *columns = getenv("COLUMNS");

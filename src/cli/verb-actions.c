@@ -38,18 +38,8 @@ static void print_actions(const struct cli *cli, const json_t *data)
 
 static int actions_run(struct cli *cli, const struct args *args)
 {
-	_cleanup_json_ json_t *data = NULL;
-	int r;
-
-	r = cli_call(cli, "actions", json_pack("{s:b}", "all", args->option[OPT_ALL] != NULL),
-		     &data);
-	if (r != EXIT_OK)
-		return r;
-	if (cli->json)
-		cli_print_json(data);
-	else
-		print_actions(cli, data);
-	return EXIT_OK;
+	return cli_show(cli, "actions", json_pack("{s:b}", "all", args->option[OPT_ALL] != NULL),
+			print_actions);
 }
 
 const struct verb verb_actions = {

@@ -69,17 +69,7 @@ static void print_doctor(const struct cli *cli, const json_t *data)
 
 static int doctor_run(struct cli *cli, const struct args *args)
 {
-	_cleanup_json_ json_t *data = NULL;
-	int r;
-
-	r = cli_call(cli, "doctor", json_object(), &data);
-	if (r != EXIT_OK)
-		return r;
-	if (cli->json)
-		cli_print_json(data);
-	else
-		print_doctor(cli, data);
-	return EXIT_OK;
+	return cli_show(cli, "doctor", json_object(), print_doctor);
 }
 
 const struct verb verb_doctor = {

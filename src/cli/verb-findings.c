@@ -74,18 +74,8 @@ static void print_findings(const struct cli *cli, const json_t *data)
 
 static int findings_run(struct cli *cli, const struct args *args)
 {
-	_cleanup_json_ json_t *data = NULL;
-	int r;
-
-	r = cli_call(cli, "findings", json_pack("{s:b}", "all", args->option[OPT_ALL] != NULL),
-		     &data);
-	if (r != EXIT_OK)
-		return r;
-	if (cli->json)
-		cli_print_json(data);
-	else
-		print_findings(cli, data);
-	return EXIT_OK;
+	return cli_show(cli, "findings", json_pack("{s:b}", "all", args->option[OPT_ALL] != NULL),
+			print_findings);
 }
 
 const struct verb verb_findings = {

@@ -73,17 +73,7 @@ static void print_all(const struct cli *cli, const json_t *data)
 
 static int probes_run(struct cli *cli, const struct args *args)
 {
-	_cleanup_json_ json_t *data = NULL;
-	int r;
-
-	r = cli_call(cli, "probes", json_object(), &data);
-	if (r != EXIT_OK)
-		return r;
-	if (cli->json)
-		cli_print_json(data);
-	else
-		print_all(cli, data);
-	return EXIT_OK;
+	return cli_show(cli, "probes", json_object(), print_all);
 }
 
 const struct verb verb_probes = {

@@ -4,20 +4,16 @@
 #include "cli/show.h"
 #include "cli/verbs.h"
 
+static void print_unprotected(const struct cli *cli, const json_t *zone)
+{
+	out_paragraph(&cli->out, 0, STYLE_PLAIN, "%s is no longer protected (class: %s).",
+		      text_or_dash(zone, "name"), text_or_dash(zone, "class"));
+}
+
 static int unprotect_run(struct cli *cli, const struct args *args)
 {
-	_cleanup_json_ json_t *zone = NULL;
-	int r;
-
-	r = cli_call(cli, "unprotect", json_pack("{s:s}", "zone", args->words[0]), &zone);
-	if (r != EXIT_OK)
-		return r;
-	if (cli->json)
-		cli_print_json(zone);
-	else
-		out_paragraph(&cli->out, 0, STYLE_PLAIN, "%s is no longer protected (class: %s).",
-			      text_or_dash(zone, "name"), text_or_dash(zone, "class"));
-	return EXIT_OK;
+	return cli_show(cli, "unprotect", json_pack("{s:s}", "zone", args->words[0]),
+			print_unprotected);
 }
 
 const struct verb verb_unprotect = {

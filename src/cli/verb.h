@@ -62,6 +62,9 @@ must_check int cli_fail(const struct cli *cli, const struct error *e);
 int cli_usage(const struct verb *verb, const char *fmt, ...) printf_like(2, 3);
 /* Ask czd; args is consumed. EXIT_OK and *ret, or the printed failure's exit code. */
 must_check int cli_call(struct cli *cli, const char *verb, json_t *args, json_t **ret);
+/* Ask, and print the answer: as JSON when that is wanted, else by `print`. args is consumed. */
+must_check int cli_show(struct cli *cli, const char *verb, json_t *args,
+			void (*print)(const struct cli *cli, const json_t *data));
 /* The whole data as JSON on one line, ASCII only. */
 void cli_print_json(const json_t *data);
 #define _cleanup_json_ __attribute__((cleanup(json_decrefp))) /* jansson has the function */
