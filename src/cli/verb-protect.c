@@ -13,7 +13,7 @@ static const struct verb_option options[] = {
     {0},
 };
 
-static void print_protected(const struct cli *cli, const json_t *zone)
+static void print_protected(struct cli *cli, const json_t *zone)
 {
 	const char *class = text_or_dash(zone, "class"), *slo = get_text(zone, "slo");
 	const char *name = text_or_dash(zone, "name");
@@ -33,9 +33,11 @@ static void print_protected(const struct cli *cli, const json_t *zone)
 static int protect_run(struct cli *cli, const struct args *args)
 {
 	const char *slo = args->option[OPT_SLO], *class = args->option[OPT_CLASS];
+	_cleanup_json_ json_t *zone = NULL;
 	enum zone_class parsed = CLASS_LC;
 	struct error e = {0};
 	struct slo goals;
+	int r;
 
 	if (class && zone_class_parse(class, &parsed) < 0)
 		return cli_usage(&verb_protect, "'%s' is not a class (lc, be, normal)", class);
@@ -43,10 +45,17 @@ static int protect_run(struct cli *cli, const struct args *args)
 		return cli_usage(&verb_protect, "--slo: %s", e.msg);
 	if (slo && parsed != CLASS_LC)
 		return cli_usage(&verb_protect, "--slo is for class lc");
-	return cli_show(
+	r = cli_call(
 	    cli, "protect",
 	    json_pack("{s:s, s:s*, s:s*}", "zone", args->words[0], "slo", slo, "class", class),
-	    print_protected);
+	    &zone);
+	if (r != EXIT_OK)
+		return r;
+	if (cli->json)
+		cli_print_json(zone);
+	else
+		print_protected(cli, zone);
+	return EXIT_OK;
 }
 
 const struct verb verb_protect = {
