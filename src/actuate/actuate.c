@@ -226,6 +226,11 @@ int actuator_apply(struct actuator *act, struct action *a, const char *path, uin
 	return write_parts(act, TAKE_PTR(e), &t, reterr);
 }
 
+uint32_t actuator_unread_lines(const struct actuator *act)
+{
+	return act->journal.bad_lines + act->journal.torn;
+}
+
 uint64_t actuator_last_seq(const struct actuator *act)
 {
 	return act->journal.last_seq;

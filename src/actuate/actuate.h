@@ -49,6 +49,10 @@ must_check int actuator_apply(struct actuator *act, struct action *a, const char
  */
 must_check int actuator_undo(struct actuator *act, uint64_t action_seq, struct error *reterr);
 
+/* Does an open action still hold what it wrote? -ECANCELED: somebody else changed it; 0 also when
+ * that can't be told now. */
+must_check int actuator_check(const struct actuator *act, uint64_t action_seq);
+
 struct undo_report {
 	uint32_t restored, gone, hands_off, failed;
 };
@@ -56,6 +60,8 @@ struct undo_report {
  */
 must_check int actuator_undo_all(struct actuator *act, struct undo_report *ret,
 				 struct error *reterr);
+/* Lines of the journal of this boot that could not be read: what they say is not undone. */
+uint32_t actuator_unread_lines(const struct actuator *act);
 /* Highest action seq the journal knows: decide numbers on from there. */
 uint64_t actuator_last_seq(const struct actuator *act);
 size_t actuator_open_count(const struct actuator *act);

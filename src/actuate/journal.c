@@ -11,11 +11,13 @@
 #include <sys/stat.h>
 #include "actuate/journal.h"
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/log.h"
 
 #define FILE_NAME     "journal"
 #define FILE_NEW      "journal.new"
 #define FILE_OLD_BOOT "journal.old-boot"
+#define FILE_BAD      "journal.bad"
 #define READ_MAX      (16u << 20)
 #define REWRITE_ABOVE (1u << 20)
 #define PENDING_MAX   (1u << 20)
@@ -219,6 +221,7 @@ static int load(struct journal *j, char ret_boot[37])
 	_cleanup_free_ char *text = NULL;
 	struct stat st;
 	size_t len = 0;
+	int r;
 
 	if (fstat(j->fd, &st) < 0)
 		return -errno;
@@ -239,7 +242,13 @@ static int load(struct journal *j, char ret_boot[37])
 			break;
 		len += (size_t)n;
 	}
-	return journal_parse(j, text, len, ret_boot);
+	r = journal_parse(j, text, len, ret_boot);
+	j->torn = r == 0 && j->size < len;
+	/* What cannot be read may name a knob that is still changed: it is kept for a person. */
+	if (r == 0 && (j->bad_lines || j->torn) && (!ret_boot[0] || !strcmp(ret_boot, j->boot)) &&
+	    write_file_atomic(j->dirfd, FILE_BAD, text, len, 0600) < 0)
+		log_debug("%s could not be kept", FILE_BAD);
+	return r;
 }
 
 static void forget(struct journal *j)
@@ -249,6 +258,7 @@ static void forget(struct journal *j)
 	strbuf_reset(&j->pending);
 	j->size = j->last_seq = 0;
 	j->bad_lines = j->unknown_lines = 0;
+	j->torn = false;
 }
 
 /* Knobs die with the boot: what another boot's journal says is void here. */
@@ -272,8 +282,11 @@ static int mend(struct journal *j, const char *boot)
 {
 	int r = 0;
 
-	if (j->bad_lines)
-		log_warn("the journal has %u lines that can't be read: skipped", j->bad_lines);
+	if (j->bad_lines || j->torn)
+		log_warn(
+		    "the journal has %u lines that can't be read: skipped, and kept in %s; what "
+		    "they name may still be changed",
+		    j->bad_lines + j->torn, FILE_BAD);
 	if (!j->writable)
 		return 0;
 	if (!boot[0])

@@ -33,6 +33,7 @@ struct journal {
 	size_t nr;
 	struct strbuf pending; /* "end" lines that could not be written yet */
 	uint32_t bad_lines, unknown_lines;
+	bool torn; /* the last line has no end */
 };
 
 /* 0 also when the journal can't be written (writable false): what it holds can still be undone.

@@ -201,6 +201,37 @@ int actuator_undo(struct actuator *act, uint64_t action_seq, struct error *reter
 	return undo_entry(act, e, reterr);
 }
 
+static bool is_foreign(const struct actuator *act, const struct entry *e, const struct part *p)
+{
+	_cleanup_close_ int dirfd = -1;
+	char now[KNOB_TEXT_MAX];
+	struct rebase above;
+
+	if (p->side || !strcmp(p->old, p->new) || part_above(act, e, p, &above))
+		return false;
+	dirfd = part_open(act, e, p);
+	return dirfd >= 0 &&
+	       knob_file_read(dirfd, p->file, cgroup_is_v2(act->fs, knob_file_controller(p->file)),
+			      now, sizeof(now)) >= 0 &&
+	       strcmp(now, p->new);
+}
+
+int actuator_check(const struct actuator *act, uint64_t action_seq)
+{
+	const struct entry *e = journal_find(&act->journal, action_seq);
+
+	for (size_t i = e ? e->nr : 0; i-- > 0;) {
+		size_t later = i + 1;
+
+		/* A file that is written twice on the way: the last text counts. */
+		while (later < e->nr && !same_file(&e->parts[i], &e->parts[later]))
+			later++;
+		if (later == e->nr && is_foreign(act, e, &e->parts[i]))
+			return -ECANCELED;
+	}
+	return 0;
+}
+
 int actuator_undo_all(struct actuator *act, struct undo_report *ret, struct error *reterr)
 {
 	struct undo_report report = {0};

@@ -35,10 +35,8 @@ static int make_dir(const char *path, mode_t mode, int *ret_fd, struct error *re
 
 static int lock_run_dir(struct daemon *d, struct error *reterr)
 {
-	int r = make_dir(d->opt->run_dir, 0755, &d->run_dirfd, reterr);
+	int r;
 
-	if (r < 0)
-		return r;
 	/* The directory itself is locked: that works on a full or read-only tmpfs as well. */
 	if (flock(d->run_dirfd, LOCK_EX | LOCK_NB) < 0) {
 		r = -errno;
@@ -65,9 +63,14 @@ static int open_host(struct daemon *d, struct error *reterr)
 	return r;
 }
 
+static bool has_undone(const struct undo_report *u)
+{
+	return u->restored || u->gone || u->hands_off || u->failed;
+}
+
 static void report_undo(const char *when, const struct undo_report *u)
 {
-	if (u->restored || u->gone || u->hands_off || u->failed)
+	if (has_undone(u))
 		log_notice("%s: %u knobs put back, %u zones gone, %u changed by somebody else and "
 			   "left alone, %u failed",
 			   when, u->restored, u->gone, u->hands_off, u->failed);
@@ -284,7 +287,9 @@ int daemon_run(const struct options *opt)
 		free(d);
 		return EXIT_USAGE;
 	}
-	r = lock_run_dir(d, &e);
+	r = make_dir(opt->run_dir, 0755, &d->run_dirfd, &e);
+	if (r == 0)
+		r = lock_run_dir(d, &e);
 	if (r < 0) {
 		log_error("%s%s%s", e.msg, e.hint[0] ? ". " : "", e.hint);
 		config_done(&d->cfg);
@@ -314,13 +319,37 @@ int daemon_run(const struct options *opt)
 	return r < 0 ? EXIT_FAILURE : r;
 }
 
+/* The run directory of a czd that has been here: -ENOENT if none has, -EBUSY while one is. */
+static int open_run_dir(struct daemon *d, struct error *reterr)
+{
+	int r;
+
+	d->run_dirfd = open(d->opt->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d->run_dirfd < 0)
+		return error_errno(reterr, -errno, "open %s", d->opt->run_dir);
+	r = lock_run_dir(d, reterr);
+	if (r == -EBUSY)
+		error_hint(reterr, "Ask it: czctl undo");
+	return r;
+}
+
 int daemon_undo(const struct options *opt)
 {
 	struct daemon d = {.opt = opt, .run_dirfd = -1, .turn_fd = -1};
 	struct undo_report u = {0};
 	struct error e = {0};
-	int r = lock_run_dir(&d, &e);
+	uint32_t unread = 0;
+	int r = open_run_dir(&d, &e);
 
+	if (r == -ENOENT) {
+		log_notice("nothing to undo: there is no %s", opt->run_dir);
+		return EXIT_SUCCESS;
+	}
+	if (r == -EBUSY) {
+		log_error("undo: %s. %s", e.msg, e.hint);
+		close_fd(&d.run_dirfd);
+		return EXIT_CANNOT_RUN;
+	}
 	if (r == 0)
 		r = open_host(&d, &e);
 	if (r == 0)
@@ -330,6 +359,10 @@ int daemon_undo(const struct options *opt)
 	if (r < 0)
 		log_error("undo: %s", e.msg);
 	report_undo("undo", &u);
+	if (d.actuator)
+		unread = actuator_unread_lines(d.actuator);
+	if (r == 0 && !unread && !has_undone(&u))
+		log_notice("nothing to undo");
 	if (d.actuator && turn_take(&d, NULL) == 0) /* a killed czd has left it */
 		turn_give_back(&d);
 	actuator_close(d.actuator);
@@ -337,5 +370,5 @@ int daemon_undo(const struct options *opt)
 	cgroup_fs_close(&d.fs);
 	kernel_close(&d.kernel);
 	close_fd(&d.run_dirfd);
-	return r < 0 || u.failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return r < 0 || u.failed || unread ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -126,14 +126,15 @@ struct daemon {
 	int turn_fd;		   /* the lock of turn.c, -1 not held */
 	struct error turn_why;	   /* why it cannot be had; code 0: no such reason */
 	uint64_t last_stray;	   /* see enforce_strays() */
+	uint64_t last_looked;	   /* see enforce_look() */
 	uint64_t slice_end_ns, slice_due_ns;
 	bool tick_running;
 };
 
 /* daemon.c */
 int daemon_run(const struct options *opt); /* exit code */
-int daemon_undo(
-    const struct options *opt); /* exit code: 0 all put back, 1 something could not be */
+int daemon_undo(const struct options
+		    *opt); /* exit code: 0 all put back, 1 something could not be, 3 a czd runs */
 /* Open the sockets that are not open yet; a full or read-only run directory may allow it later. */
 must_check int daemon_listen(struct daemon *d, struct error *reterr);
 
@@ -175,6 +176,9 @@ void enforce_plan(struct daemon *d, const struct plan *p);
 void enforce_announce(struct daemon *d);
 /* The journal's entries of a zone that is gone are closed: it holds what is open, not history. */
 void enforce_zone_gone(struct daemon *d, uint64_t zone_id);
+
+/* Actions whose knob somebody else has changed meanwhile end. Before each decision. */
+void enforce_look(struct daemon *d);
 
 /* Knobs that are changed although no action in force says so (rolling back failed, or undoing what
  * a dead czd left): try to put some of them back. Once a tick. */

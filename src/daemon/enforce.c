@@ -7,6 +7,7 @@
 #include "base/log.h"
 
 #define STRAYS_A_TICK 8
+#define LOOKS_A_TICK  16 /* some 10 us each */
 
 static void apply(struct daemon *d, const struct action *planned)
 {
@@ -80,6 +81,32 @@ void enforce_zone_gone(struct daemon *d, uint64_t zone_id)
 			return;
 		}
 	}
+}
+
+struct look {
+	struct daemon *d;
+	uint64_t after, seq; /* seq: the last one looked at */
+	int left;
+};
+
+static int look_at(const struct journal_entry *e, void *arg)
+{
+	struct look *l = arg;
+
+	if (e->seq <= l->after)
+		return 0;
+	l->seq = e->seq;
+	if (actuator_check(l->d->actuator, e->seq) == -ECANCELED)
+		decide_foreign(l->d->decide, e->seq);
+	return --l->left == 0;
+}
+
+void enforce_look(struct daemon *d)
+{
+	struct look l = {.d = d, .after = d->last_looked, .left = LOOKS_A_TICK};
+	bool more = d->actuator && actuator_each(d->actuator, look_at, &l);
+
+	d->last_looked = more ? l.seq : 0;
 }
 
 struct stray {

@@ -231,6 +231,7 @@ static void look_and_decide(struct daemon *d)
 	detect_run(d->detect, &d->snap, &d->findings);
 	name_the_gone(d);
 	announce_findings(d, &before);
+	enforce_look(d);
 	decide_tick(d->decide, &d->snap, &d->findings, &d->plan);
 	enforce_plan(d, &d->plan);
 	watch_ledger_arm(d); /* a trial may have ended */

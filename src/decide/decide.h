@@ -70,6 +70,8 @@ must_check int decide_approve(struct decide *d, uint64_t seq, uint64_t now_ns);
 /* Undo by hand, all (seq 0) or one: the steps come with the next plan; for one lease nothing new is
  * tried on those pairs. -ENOENT no such action, -EALREADY it holds no knob (any more). */
 must_check int decide_undo(struct decide *d, uint64_t seq, uint64_t now_ns);
+/* Somebody else changed a knob that this action holds: it ends, and the knob is theirs. */
+void decide_foreign(struct decide *d, uint64_t seq);
 void decide_zone_gone(struct decide *d, uint64_t zone_id);
 
 /* The actuator can (again) or cannot apply. A result of -EROFS says `false` by itself; after

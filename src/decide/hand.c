@@ -55,6 +55,16 @@ int decide_undo(struct decide *d, uint64_t seq, uint64_t now_ns)
 	return 0;
 }
 
+void decide_foreign(struct decide *d, uint64_t seq)
+{
+	int i = action_find(d, seq);
+
+	if (i < 0 || !action_in_force(&d->actions[i]))
+		return;
+	hands_off_add(d, d->actions[i].target_id, d->actions[i].knob);
+	action_want_undo(d, (size_t)i, "somebody else changed the knob: hands off");
+}
+
 void decide_zone_gone(struct decide *d, uint64_t zone_id)
 {
 	for (size_t i = 0; i < d->nr_actions; i++) {

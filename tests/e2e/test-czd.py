@@ -157,6 +157,34 @@ def too_few_waits_to_judge():
         check("it takes 20" in text or "0.2 %" in text or "two of three" in text, text)
 
 
+def undo_without_a_daemon():
+    """czd --undo: beside a running one, with nothing there, and with a journal that cannot be read."""
+    with scene() as (czd, victim, be):
+        beside = czd.undo()
+        check(beside.returncode == 3 and "czctl undo" in beside.stderr, f"{beside}")
+        czd.request("mode", mode="enforce")
+        live.wait_for(lambda: idle_of(be) == "1", 10, "an action")
+        worker = czd.worker_pid()
+        czd.keeper.kill()
+        os.kill(worker, signal.SIGKILL)
+        czd.keeper.wait()
+        journal = os.path.join(czd.run_dir, "journal")
+        text = live.wait_for(lambda: live.read(journal), 5, "the journal")
+        live.write(journal, text[:-20])  # cut in its last line
+        undo = live.wait_for(lambda: u if (u := czd.undo()).returncode != 3 else None, 5, "the worker is gone")
+        check(undo.returncode == 1 and "journal.bad" in undo.stderr, f"{undo}")
+        bad = os.path.join(czd.run_dir, "journal.bad")
+        check(live.read(bad) == text[:-20].strip(), "the bad journal is not kept")
+        live.write(journal, text + "\n")
+        undo = czd.undo()
+        check(undo.returncode == 0 and idle_of(be) == "0", f"{undo}")
+        undo = czd.undo()
+        check(undo.returncode == 0 and "nothing to undo" in undo.stderr, f"{undo}")
+        shutil.rmtree(czd.run_dir)
+        undo = czd.undo()
+        check(undo.returncode == 0 and "nothing to undo" in undo.stderr and not os.path.exists(czd.run_dir), f"{undo}")
+
+
 def stop_puts_back():
     with scene() as (czd, victim, be):
         before = be.knobs()
@@ -173,9 +201,11 @@ def knob_changed_by_somebody_else():
         live.write(be.file("cpu.idle"), "0")
         weight = be.file("cpu.shares" if "cpuacct" in live.controllers() else "cpu.weight")
         live.write(weight, "345")
-        undone = czd.request("undo")
-        check(undone["hands_off"] + undone["restored"] == 1, f"{undone}")
-        check(live.read(weight) == "345", "somebody else's weight was overwritten")
+        action = live.wait_for(lambda: next((a for a in czd.request("actions", all=True)["actions"] if a["ended"]), None), 5, "czd sees it")
+        check(action["state"] in ("lost", "reverted") and "somebody else" in action["ended"], f"{action}")
+        time.sleep(2)
+        check(live.read(weight) == "345" and idle_of(be) == "0", "somebody else's knobs were changed again")
+        check(not any(a["knob"] in ("cpu.idle", "cpu.weight") for a in open_actions(czd)), "an action on top of it")
 
 
 def only_best_effort_is_touched():
@@ -818,7 +848,7 @@ def command_lines_are_left_to_czctl():
         check(any("cz-work" in frame for s in stacks for frame in s["frames"]) or stacks[0]["why_not"], f"stack: {stacks}")
 
 
-TESTS = (from_harm_to_unchanged, approve_one_proposal, try_ends_by_itself, what_is_gone_keeps_its_name, nothing_is_known_at_first, too_few_waits_to_judge,
+TESTS = (from_harm_to_unchanged, approve_one_proposal, try_ends_by_itself, undo_without_a_daemon, what_is_gone_keeps_its_name, nothing_is_known_at_first, too_few_waits_to_judge,
          stop_puts_back, knob_changed_by_somebody_else,
          only_best_effort_is_touched, run_makes_a_zone_and_removes_it, run_moves_only_who_asked, protect_survives_a_restart, recreated_is_another_zone,
          a_second_daemon_is_refused, two_with_different_run_directories, one_enforces_though_run_is_read_only,

@@ -27,7 +27,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const names[] = {"journal", "journal.old-boot", "journal.new"};
+	static const char *const names[] = {"journal", "journal.old-boot", "journal.new",
+					    "journal.bad"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		unlinkat(dirfd_, names[i], 0);
@@ -213,6 +214,7 @@ static void test_damaged_lines(void **state)
 		open_journal(&j);
 		if (j.bad_lines != 1 || j.nr != 2)
 			fail_msg("%zu bad lines %u, open %zu", i, j.bad_lines, j.nr);
+		assert_true(j.torn);
 		assert_int_equal(j.last_seq, 7);
 		/* The torn line is gone when the next one comes. */
 		begin(&j, 20);
