@@ -14,6 +14,7 @@
 #include "vm/privs.h"
 
 #define TICK_USEC	 1000000
+#define LOG_BUDGET_MAX	 50  /* one more each second */
 #define GUEST_LINES_MAX	 100 /* a second */
 #define GRACE_DEFAULT_MS 10000
 #define GRACE_MAX_MS	 600000
@@ -79,7 +80,12 @@ void zone_notice(struct zone *z, const char *kind, const char *text)
 {
 	char shown[512];
 
-	log_notice("%s: %s", kind, str_escape(shown, sizeof(shown), text));
+	str_escape(shown, sizeof(shown), text);
+	/* The guest may send notices without end; the host's log is not for it to fill. */
+	if (z->log_budget) {
+		z->log_budget--;
+		log_notice("%s: %s", kind, shown);
+	}
 	link_event(z->link,
 		   json_pack("{s:s,s:s,s:s}", "event", "notice", "kind", kind, "text", shown));
 }
@@ -188,6 +194,7 @@ static void on_ended(void *arg, enum vm_end how, const char *text)
 	snprintf(line, sizeof(line), "%s (%s)%s", words[how], text, wanted ? ", as asked" : "");
 	z->exit_code = wanted || how == VM_END_OFF ? 0 : 1;
 	z->state = VM_STOPPING;
+	z->log_budget++; /* the last word is always heard */
 	zone_notice(z, "guest", line);
 	sd_event_exit(z->loop, z->exit_code);
 }
@@ -304,6 +311,7 @@ static int on_tick(sd_event_source *s, uint64_t now_usec, void *arg)
 	struct zone *z = arg;
 
 	z->said = 0;
+	z->log_budget += z->log_budget < LOG_BUDGET_MAX;
 	ports_tick(z->ports);
 	z->backend->poll(z->machine);
 	zone_expire(z);
@@ -337,7 +345,7 @@ static int add_sources(struct zone *z)
 }
 
 /* The machine's ends go to the plan, ours to the zone. */
-static int open_channels(struct zone *z, const struct zone_start *start)
+static int open_channels(struct zone *z, struct zone_start *start)
 {
 	const struct ports_events events = {z, on_session, on_frame, on_room};
 	int ours[CHANNEL_NR + 1], *theirs[CHANNEL_NR + 1], r = 0;
@@ -357,12 +365,16 @@ static int open_channels(struct zone *z, const struct zone_start *start)
 		r = logs_new(z->loop, start->log_dir, ours[CHANNEL_NR], &z->logs);
 	if (r == 0)
 		r = terms_new(z->loop, start->term_listener, z->ports, &z->terms);
-	if (r == 0)
+	if (r == 0) {
+		start->term_listener = -1;
 		r = link_new(z->loop, start->link_listener, zone_request, z, &z->link);
+	}
+	if (r == 0)
+		start->link_listener = -1;
 	return r;
 }
 
-static int zone_open(struct zone *z, const struct zone_start *start, struct error *reterr)
+static int zone_open(struct zone *z, struct zone_start *start, struct error *reterr)
 {
 	const struct vm_events events = {z, on_ready, on_memory, on_port, on_ended};
 	int r = sd_event_new(&z->loop);
@@ -397,12 +409,13 @@ static void zone_close(struct zone *z)
 	json_decref(z->apply);
 }
 
-int zone_run(const struct launch *l, const struct zone_start *start, struct error *reterr)
+int zone_run(const struct launch *l, struct zone_start *start, struct error *reterr)
 {
 	struct zone z = {.launch = l, .backend = &vm_backend_qemu, .kvm = start->kvm};
 	int r;
 
 	z.online = vm_vcpus(&l->spec);
+	z.log_budget = LOG_BUDGET_MAX;
 	z.guest = json_null();
 	z.stats = json_object();
 	str_copy(z.accel_why, sizeof(z.accel_why), start->accel_why);

@@ -49,7 +49,8 @@ struct zone {
 		json_int_t link_id;
 		uint64_t generation, bytes, deadline_ns;
 	} want_memory;
-	unsigned int said; /* control messages of the guest this second */
+	unsigned int said;	 /* control messages of the guest this second */
+	unsigned int log_budget; /* lines that notices may still take in our own log */
 	uint64_t dropped_total;
 
 	unsigned int step; /* of the way down */
@@ -72,11 +73,11 @@ void zone_expire(struct zone *z);
 int zone_apply_again(struct zone *z); /* what the guest is to run, after a new session */
 
 struct zone_start {
-	int log_dir, link_listener, term_listener, program; /* taken */
-	struct qemu_plan *plan;				    /* its fds are taken */
+	int link_listener, term_listener; /* taken */
+	int log_dir, program;		  /* borrowed */
+	struct qemu_plan *plan;		  /* its fds are taken */
 	bool kvm;
 	const char *accel_why;
 };
 /* Runs the zone until its machine is gone. The process's exit code, or -Exxx: it did not start. */
-must_check int zone_run(const struct launch *l, const struct zone_start *start,
-			struct error *reterr);
+must_check int zone_run(const struct launch *l, struct zone_start *start, struct error *reterr);
