@@ -27,7 +27,7 @@ static __always_inline s32 take_idle(struct task_struct *p, s32 prev_cpu, bool w
 {
 	if (whole_core)
 		return scx_bpf_pick_idle_cpu(p->cpus_ptr, SCX_PICK_IDLE_CORE);
-	if (scx_bpf_test_and_clear_cpu_idle(prev_cpu))
+	if (allowed_on(p, prev_cpu) && scx_bpf_test_and_clear_cpu_idle(prev_cpu))
 		return prev_cpu;
 	return scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
 }
@@ -77,12 +77,12 @@ static __noinline s32 take_victim(struct task_struct *p, s32 prev_cpu, u32 rank)
 		if (cpu >= host.nr_cpus)
 			cpu -= host.nr_cpus;
 		running = cpus[CPU(cpu)].running;
-		if (running <= rank || running == RANK_IDLE || !allowed_on(p, cpu))
+		if (running <= rank || !allowed_on(p, cpu))
 			continue;
-		if (running != RANK_BE)
-			normal = normal < 0 ? (s32)cpu : normal;
-		else if (claim(cpu, RANK_BE, rank))
+		if (running == RANK_BE && claim(cpu, RANK_BE, rank))
 			return cpu;
+		if (running == RANK_NORMAL && normal < 0)
+			normal = cpu;
 	}
 	return normal >= 0 && claim(normal, RANK_NORMAL, rank) ? normal : -1;
 }

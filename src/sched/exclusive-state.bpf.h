@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* State of the exclusive policies: what a CPU and a task are to them. See scx-exclusive.bpf.c. */
 #pragma once
+#define OWN_HOTPLUG
 #include "sched/types.bpf.h"
 #include "sched/counters.h"
 #include "sched/exclusive.h"
@@ -61,6 +62,7 @@ struct cpu_state {
 	u32 running; /* enum rank of what runs here, or was sent here to preempt it */
 	u32 has_lc;  /* counted in core_lc and in nr_lc */
 	u32 taken;   /* by a higher scheduling class */
+	u32 leaving; /* on its way offline: it does not dispatch any more */
 	u32 core_lc; /* threads that run lc, of the core whose first thread this is */
 	struct purse normal, be;
 } __attribute__((aligned(64)));

@@ -196,6 +196,8 @@ void STRUCT_OPS(exclusive_update_idle, s32 cpu, bool idle)
 	cpus[CPU(cpu)].running = RANK_IDLE;
 	if (cpus[CPU(cpu)].has_lc)
 		lc_ends(cpu, &cpus[CPU(cpu)]);
+	if (cpus[CPU(cpu)].leaving)
+		return;
 	/* Queued after this CPU looked, and before it could be seen to be idle. */
 	if (scx_bpf_dsq_nr_queued(lc_queue(cpu)) > 0 || scx_bpf_dsq_nr_queued(RANK_NORMAL) > 0 ||
 	    (scx_bpf_dsq_nr_queued(RANK_BE) > 0 && be_may_run(cpu)))
@@ -226,6 +228,17 @@ void STRUCT_OPS(exclusive_cpu_acquire, s32 cpu, struct scx_cpu_acquire_args *arg
 	weigh_threshold();
 }
 
+void STRUCT_OPS(exclusive_cpu_online, s32 cpu)
+{
+	cpus[CPU(cpu)].leaving = 0;
+}
+
+void STRUCT_OPS(exclusive_cpu_offline, s32 cpu)
+{
+	cpus[CPU(cpu)].leaving = 1;
+	cpus[CPU(cpu)].running = RANK_SYSTEM; /* nobody is sent there */
+}
+
 s32 STRUCT_OPS_SLEEPABLE(exclusive_init_task, struct task_struct *p,
 			 struct scx_init_task_args *args)
 {
@@ -253,7 +266,7 @@ s32 STRUCT_OPS_SLEEPABLE(exclusive_init)
 		struct cpu_state *c = &cpus[CPU(cpu)];
 
 		c->running = RANK_IDLE;
-		c->has_lc = c->taken = c->core_lc = 0;
+		c->has_lc = c->taken = c->leaving = c->core_lc = 0;
 		if (lc_per_cpu && !r)
 			r = scx_bpf_create_dsq(QUEUE_LC_CPU + CPU(cpu), -1);
 	}
@@ -269,5 +282,6 @@ s32 STRUCT_OPS_SLEEPABLE(exclusive_init)
 	.update_idle = (void *)exclusive_update_idle,                                              \
 	.cpu_release = (void *)exclusive_cpu_release,                                              \
 	.cpu_acquire = (void *)exclusive_cpu_acquire, .init_task = (void *)exclusive_init_task,    \
+	.cpu_online = (void *)exclusive_cpu_online, .cpu_offline = (void *)exclusive_cpu_offline,  \
 	.enable = (void *)exclusive_enable, .init = (void *)exclusive_init, COMMON_OPS,            \
 	.flags = SCX_OPS_KEEP_BUILTIN_IDLE | SCX_OPS_ENQ_LAST | SCX_OPS_ENQ_EXITING
