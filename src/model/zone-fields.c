@@ -189,6 +189,9 @@ static const struct zone_field os_fields[] = {
      .help = "none: the initramfs is all there is; host: parts of the host's own tree, read only; "
 	     "image: a disk image (raw, qcow2), written to a layer of the zone's own; dir: a "
 	     "directory, read only; oci: an OCI image layout, read only."},
+    {"share", FIELD_WORDS, 0, REBOOT, AT(os.share), .max = 16, .fallback = "none",
+     .help = "More directories of the host, read only and at the same paths; with rootfs host. Not "
+	     "/, nor any in /etc, /root, /home, /boot, /run, /proc, /sys, /dev or /tmp."},
     {"cmdline", FIELD_TEXT, 0, REBOOT, AT(os.cmdline), .min = 1, .max = 1024, .fits = is_line,
      .allowed = "one line of text", .fallback = "none",
      .help = "Kernel parameters, added to czd's own."},

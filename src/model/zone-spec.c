@@ -88,6 +88,7 @@ void zone_spec_done(struct zone_spec *s)
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		free(texts[i]);
+	free_words(s->os.share);
 	free_pairs(s->labels, s->nr_labels);
 	sched_done(&s->sched);
 	for (size_t i = 0; i < s->nr_apps; i++)

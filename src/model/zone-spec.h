@@ -75,6 +75,7 @@ struct zone_os {	 /* vm only */
 	char *initramfs; /* a path; NULL: made by czd, with cz-guest as init */
 	enum rootfs_kind rootfs_kind;
 	char *rootfs;  /* path; NULL for host and none */
+	char **share;  /* more directories of the host, at the same paths, read only; rootfs host */
 	char *cmdline; /* appended to ours */
 	enum zone_machine machine;
 	enum zone_accel accel;

@@ -148,9 +148,44 @@ static void check_net(struct check *c)
 		WRONG(c, "resource.net.forward", "needs mode user");
 }
 
+/* What a zone is never given, whoever asks: secrets, other people's files, kernel interfaces, and
+ * places where the guest mounts its own. */
+static bool share_allowed(const char *path)
+{
+	static const char *const never[] = {"/etc",  "/root", "/home", "/boot", "/run",
+					    "/proc", "/sys",  "/dev",  "/tmp"};
+	size_t n;
+
+	if (path[0] != '/' || !path[1] || strstr(path, "//") || strstr(path, "/.") ||
+	    path[strlen(path) - 1] == '/' || strlen(path) > 250)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(never); i++) {
+		n = strlen(never[i]);
+		if (!strncmp(path, never[i], n) && (!path[n] || path[n] == '/'))
+			return false;
+	}
+	return true;
+}
+
+static void check_share(struct check *c)
+{
+	const struct zone_os *os = &c->spec->os;
+
+	if (os->share && os->rootfs_kind != ROOTFS_HOST)
+		WRONG(c, "os.share", "needs rootfs host");
+	for (size_t i = 0; os->share && os->share[i]; i++) {
+		if (!share_allowed(os->share[i]))
+			WRONG(c, "os.share",
+			      "'%s' can't be shared (czctl spec explain os.share says what can)",
+			      os->share[i]);
+	}
+}
+
 static void check_os(struct check *c)
 {
 	const struct zone_os *os = &c->spec->os;
+
+	check_share(c);
 
 	if (os->backend == BACKEND_LIBVIRT && os->machine == MACHINE_MICROVM)
 		WRONG(c, "os.machine", "microvm needs backend qemu");

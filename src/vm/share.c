@@ -195,17 +195,36 @@ static int put_entry(int root, const struct share_entry *e)
 	return r == -EINVAL ? put_tree(root, e->path) : r;
 }
 
-static int put_host(int root, struct error *reterr)
+/* Directories that the user named. A link in the place of one is not followed. */
+static int put_shares(int root, char **share, struct error *reterr)
 {
+	for (; share && *share; share++) {
+		const char *path = *share + 1;
+		int r = make_parents(root, path);
+
+		if (r == 0)
+			r = put_tree(root, path);
+		if (r < 0)
+			return error_errno(reterr, r, "share %s", *share);
+	}
+	return 0;
+}
+
+static int put_host(int root, char **share, struct error *reterr)
+{
+	int r = put_shares(root, share, reterr);
+
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < share_host_nr; i++) {
-		int r = put_entry(root, &share_host[i]);
+		r = put_entry(root, &share_host[i]);
 
 		/* Not every host has everything, and a strange file is no reason to fail. */
 		if (r < 0 && r != -ENOENT && r != -E2BIG && r != -ENOTDIR)
 			return error_errno(reterr, r, "share /%s", share_host[i].path);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(mount_points); i++) {
-		if (mkdirat(root, mount_points[i], 0755) < 0)
+		if (mkdirat(root, mount_points[i], 0755) < 0 && errno != EEXIST)
 			return error_errno(reterr, -errno, "make /%s of the shared tree",
 					   mount_points[i]);
 	}
@@ -213,7 +232,7 @@ static int put_host(int root, struct error *reterr)
 }
 
 /* The tree, at `place` in a mount namespace of this process alone. */
-static int build_tree(const char *place, const char *dir, struct error *reterr)
+static int build_tree(const char *place, const char *dir, char **share, struct error *reterr)
 {
 	_cleanup_close_ int from = dir ? open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 	_cleanup_close_ int root = -1;
@@ -232,7 +251,7 @@ static int build_tree(const char *place, const char *dir, struct error *reterr)
 	root = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return error_errno(reterr, -errno, "open the shared tree");
-	r = put_host(root, reterr);
+	r = put_host(root, share, reterr);
 	if (r < 0)
 		return r;
 	if (mount(NULL, place, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV,
@@ -272,7 +291,7 @@ static void child_main(const struct launch *l, const char *place, const char *di
 	privs_die_with(parent);
 	snprintf(fd, sizeof(fd), "--fd=%d", listener);
 	snprintf(source, sizeof(source), "source=%s", place);
-	if (build_tree(place, dir, &e) < 0) {
+	if (build_tree(place, dir, l->spec.os.share, &e) < 0) {
 		dprintf(STDERR_FILENO, "<3>the shared root file system: %s\n", e.msg);
 		_exit(125);
 	}

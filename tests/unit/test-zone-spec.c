@@ -327,6 +327,13 @@ static void test_values(void **state)
 	EXPECT(HEAD "os: {rootfs: {image: a, dir: b}}\n",
 	       "4: os.rootfs: expected none, host, or one of {image: PATH}, {dir: PATH}, {oci: "
 	       "PATH}");
+	EXPECT(HEAD "os: {share: [/opt]}\n", "4: os.share: needs rootfs host");
+	EXPECT(HEAD "os: {rootfs: host, share: [/home/x]}\n",
+	       "4: os.share: '/home/x' can't be shared (czctl "
+	       "spec explain os.share says what can)");
+	EXPECT(HEAD "os: {rootfs: host, share: [/opt/../etc]}\n",
+	       "4: os.share: '/opt/../etc' can't be shared (czctl spec explain os.share says what "
+	       "can)");
 	EXPECT(HEAD "os: {rootfs: {dir: etc}}\n", "4: os.rootfs: dir: expected an absolute path");
 }
 
