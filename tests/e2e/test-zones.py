@@ -254,6 +254,32 @@ def czd_dies_at_any_moment(czd, zone):
     check(not left, f"orphans: {left}")
 
 
+def disk_full():
+    """STATE_DIR on a tmpfs of 64 KiB, seen by czd alone."""
+    czd = live.Czd(CONFIG)
+    state = os.path.join(czd.folder, "state")
+    os.mkdir(state)
+    czd.arguments = ["unshare", "-m", "sh", "-c", f"mount -t tmpfs -o size=64k cz {state} && exec \"$@\"", "sh", *czd.arguments,
+                     "--libexec", live.BIN, "--no-bpf", "--state-dir", state]
+    with czd:
+        seen = f"/proc/{czd.worker_pid()}/root{state}"
+        zone = Zone(czd)
+        try:
+            with open(f"{seen}/ballast", "wb", buffering=0) as ballast:
+                try:
+                    while True:
+                        ballast.write(bytes(1024))
+                except OSError:
+                    pass
+            check("No space" in zone.czctl("create", code=1, file=True), "created on a full disk")
+            check(os.listdir(f"{seen}/zones") == [], f"left behind: {os.listdir(seen + '/zones')}")
+            check(not czd.request("zone-list")["applied"], "a zone that is not on disk")
+            os.unlink(f"{seen}/ballast")
+            zone.czctl("create", file=True)
+        finally:
+            zone.cleanup()
+
+
 @scene
 def class_and_goals_protect_it(czd, zone):
     zone.spec |= {"class": "lc", "slo": "wait.p99=500us"}
@@ -274,7 +300,7 @@ def main():
     live.need_root()
     live.raise_on_signals()
     return live.run_cases([whole_life, limits_are_the_kernels, apps_come_and_go, bad_input_is_refused, supervisor_killed,
-                           edited_behind_its_back, czd_dies_at_any_moment, class_and_goals_protect_it],
+                           edited_behind_its_back, czd_dies_at_any_moment, disk_full, class_and_goals_protect_it],
                           (AssertionError, TimeoutError, live.RequestError, OSError, RuntimeError))
 
 

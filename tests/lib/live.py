@@ -244,7 +244,7 @@ class Czd:
         os.mkdir(self.run_dir, 0o755)
         self.config = os.path.join(self.folder, "czd.yaml")
         write(self.config, config)
-        self.arguments = [program("czd"), "--run-dir", self.run_dir, "--config", self.config, *arguments]
+        self.arguments = [program("czd"), "--run-dir", self.run_dir, "--config", self.config, "--libexec", BIN, *arguments]
         self.socket_path = os.path.join(self.run_dir, "czd.sock")
         self.log = log or os.path.join(self.folder, "log")
         self.keeper = None
