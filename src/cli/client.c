@@ -211,7 +211,12 @@ static int read_answer(struct client *c, uint64_t deadline_ns, json_t **ret, str
 	if (!answer)
 		return no_sense(c, reterr, "not JSON");
 	data = json_object_get(answer, "data");
-	if (!json_is_object(answer) || json_integer_value(json_object_get(answer, "id")) != c->id)
+	/* A refusal of the connection itself answers no question. */
+	if (!json_integer_value(json_object_get(answer, "id")) &&
+	    json_is_false(json_object_get(answer, "ok")))
+		r = error_from_answer(answer, reterr);
+	else if (!json_is_object(answer) ||
+		 json_integer_value(json_object_get(answer, "id")) != c->id)
 		r = no_sense(c, reterr, "an answer to another question");
 	else if (json_is_false(json_object_get(answer, "ok")))
 		r = error_from_answer(answer, reterr);
@@ -245,8 +250,10 @@ int client_call(struct client *c, const char *verb, json_t *args, json_t **ret,
 	r = send_all(c, line, strlen(line), reterr);
 	if (r == 0)
 		r = send_all(c, "\n", 1, reterr);
-	if (r < 0)
+	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
 		return r;
+	if (r < 0) /* closed already; why, it may have said before */
+		c->no_answer = false;
 	return read_answer(c, clock_mono_ns() + CLIENT_TIMEOUT_MS * MS_NS, ret, reterr);
 }
 

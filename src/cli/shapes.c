@@ -17,6 +17,16 @@ const char *class_words(const char *class)
 	return class;
 }
 
+int say_not_kept(const struct cli *cli, const json_t *data)
+{
+	const char *why = get_text(data, "not_kept");
+
+	if (!why[0])
+		return EXIT_OK;
+	fprintf(stderr, "czctl: it holds until czd restarts only: %s\n", why);
+	return EXIT_FAILED;
+}
+
 static enum style state_style(const char *state)
 {
 	static const struct {

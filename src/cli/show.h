@@ -36,6 +36,8 @@ char *format_count(uint64_t n, char *buf, size_t size); /* 1204 -> "1,204" */
 /* "1 zone", "2 zones". */
 char *show_plural(uint64_t n, const char *noun, char *buf);
 
+/* Exit code: what a change of class lacks is that it would survive a restart. */
+int say_not_kept(const struct cli *cli, const json_t *data);
 void show_zones(const struct cli *cli, const json_t *zones, size_t limit);
 void show_actions(const struct cli *cli, const json_t *actions);
 /* "observe; enforcing for redis, 9 min left": the mode of all and the trials beside it; free() it.

@@ -55,7 +55,7 @@ static int protect_run(struct cli *cli, const struct args *args)
 		cli_print_json(zone);
 	else
 		print_protected(cli, zone);
-	return EXIT_OK;
+	return say_not_kept(cli, zone);
 }
 
 const struct verb verb_protect = {

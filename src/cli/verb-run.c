@@ -48,7 +48,7 @@ static void default_name(const char *command, char *buf, size_t size)
 static int check_options(const struct args *args)
 {
 	struct error e = {0};
-	enum zone_class class;
+	enum zone_class class = CLASS_LC;
 	struct cpuset cpus;
 	struct slo slo;
 
@@ -60,6 +60,8 @@ static int check_options(const struct args *args)
 				 args->option[OPT_CLASS]);
 	if (args->option[OPT_SLO] && slo_parse(args->option[OPT_SLO], &slo, &e) < 0)
 		return cli_usage(&verb_run, "--slo: %s", e.msg);
+	if (args->option[OPT_SLO] && class != CLASS_LC)
+		return cli_usage(&verb_run, "--slo is for class lc");
 	if (args->option[OPT_CPUS] &&
 	    (cpuset_parse(args->option[OPT_CPUS], &cpus) < 0 || !cpuset_count(&cpus)))
 		return cli_usage(&verb_run, "--cpus: '%s' is not a list of CPUs (0-3,8)",
@@ -89,6 +91,7 @@ static int run_run(struct cli *cli, const struct args *args)
 		     &data);
 	if (r != EXIT_OK)
 		return r;
+	(void)say_not_kept(cli, data); /* the command runs all the same */
 	/* This process is in the zone now; the command takes its place. words ends with argv's NULL
 	 * only when nothing was moved to the front. */
 	args->words[args->nr] = NULL;

@@ -12,8 +12,16 @@ static void print_unprotected(const struct cli *cli, const json_t *zone)
 
 static int unprotect_run(struct cli *cli, const struct args *args)
 {
-	return cli_show(cli, "unprotect", json_pack("{s:s}", "zone", args->words[0]),
-			print_unprotected);
+	_cleanup_json_ json_t *zone = NULL;
+	int r = cli_call(cli, "unprotect", json_pack("{s:s}", "zone", args->words[0]), &zone);
+
+	if (r != EXIT_OK)
+		return r;
+	if (cli->json)
+		cli_print_json(zone);
+	else
+		print_unprotected(cli, zone);
+	return say_not_kept(cli, zone);
 }
 
 const struct verb verb_unprotect = {

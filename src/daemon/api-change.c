@@ -11,10 +11,13 @@
 #define TRY_MIN_NS 1000000000ull
 #define TRY_MAX_NS (24ull * 3600 * 1000000000)
 
-/* Take the consequences of a class change in, and give the zone's new row back. */
-static json_t *row_again(const struct api_call *c, uint64_t id, struct error *reterr)
+/* Take the consequences of a class change in, and give the zone's new row back; kept: why the
+ * change is not on disk, code 0 if it is. */
+static json_t *row_again(const struct api_call *c, uint64_t id, const struct error *kept,
+			 struct error *reterr)
 {
 	const struct zone *z;
+	json_t *row;
 
 	if (publish_fresh(c->d) < 0)
 		return NULL;
@@ -23,7 +26,10 @@ static json_t *row_again(const struct api_call *c, uint64_t id, struct error *re
 		error_set(reterr, -ENOENT, "the zone is gone");
 		return NULL;
 	}
-	return shape_zone(c->d, &c->d->snap.zones[z->index]);
+	row = shape_zone(c->d, &c->d->snap.zones[z->index]);
+	if (kept->code)
+		json_object_set_new(row, "not_kept", shape_text(kept->msg));
+	return row;
 }
 
 static int class_args(const struct api_call *c, enum zone_class default_class,
@@ -43,6 +49,11 @@ static int class_args(const struct api_call *c, enum zone_class default_class,
 		error_hint(reterr, "lc, normal or be");
 		return -EINVAL;
 	}
+	if (*ret_has_slo && !class_text)
+		*ret_class = CLASS_LC;
+	if (*ret_has_slo && *ret_class != CLASS_LC)
+		return error_set(reterr, -EINVAL, "a goal is for class lc, not %s",
+				 zone_class_name(*ret_class));
 	return *ret_has_slo ? slo_parse(slo_text, ret_slo, reterr) : 0;
 }
 
@@ -58,6 +69,11 @@ json_t *api_protect(const struct api_call *c, struct error *reterr)
 
 	if (!v || class_args(c, CLASS_LC, &class, &slo, &has_slo, reterr) < 0)
 		return NULL;
+	if (!strcmp(v->path, "/")) {
+		error_set(reterr, -EPERM, "the root holds everything: it has no class of its own");
+		error_hint(reterr, "protect a zone in it: czctl list --all");
+		return NULL;
+	}
 	if (!has_slo)
 		slo = v->slo; /* protecting again without a goal keeps the goal */
 	if (class == CLASS_BE && v->off_limits) {
@@ -81,7 +97,7 @@ json_t *api_protect(const struct api_call *c, struct error *reterr)
 		log_warn("%s", kept.msg);
 	events_add(&d->events, clock_real_ns(), EVENT_ZONE, v->name, 0, "%s is now %s", v->name,
 		   zone_class_name(class));
-	return row_again(c, id, reterr);
+	return row_again(c, id, &kept, reterr);
 }
 
 json_t *api_unprotect(const struct api_call *c, struct error *reterr)
@@ -91,20 +107,25 @@ json_t *api_unprotect(const struct api_call *c, struct error *reterr)
 	const struct desired_zone *want = v ? desired_get(&d->desired, v->path) : NULL;
 	struct error kept = {0};
 	uint64_t id;
+	int r = 0;
 
 	if (!v)
 		return NULL;
 	id = v->id;
 	/* What czd made stays czd's to remove. */
 	if (!want || !want->made)
-		desired_remove(&d->desired, v->path);
+		r = desired_remove(&d->desired, v->path);
 	else if (desired_put(&d->desired, v->path, CLASS_NORMAL, NULL, true, &kept) < 0)
 		log_warn("%s", kept.msg);
+	if (r < 0 && r != -ENOENT) {
+		error_errno(&kept, r, "keep on disk that %s is not protected", v->path);
+		log_warn("%s", kept.msg);
+	}
 	if (zones_clear_class(d->zones, id) < 0) {
 		error_set(reterr, -ENOENT, "the zone is gone");
 		return NULL;
 	}
-	return row_again(c, id, reterr);
+	return row_again(c, id, &kept, reterr);
 }
 
 json_t *api_run(const struct api_call *c, struct error *reterr)
@@ -151,7 +172,8 @@ json_t *api_run(const struct api_call *c, struct error *reterr)
 			log_warn("zone %s could not be removed again", path);
 		return NULL;
 	}
-	return json_pack("{s:s,s:I,s:s}", "path", path, "id", (json_int_t)id, "name", name);
+	return json_pack("{s:s,s:I,s:s,s:o}", "path", path, "id", (json_int_t)id, "name", name,
+			 "not_kept", kept.code ? shape_text(kept.msg) : json_null());
 }
 
 /* The zone argument, when given: a protected one and its id, else NULL and 0 (all). */

@@ -324,8 +324,8 @@ static int client_new(struct server *s, int fd)
 static int on_accept(sd_event_source *src, int lfd, uint32_t revents, void *arg)
 {
 	static const char busy[] =
-	    "{\"id\":0,\"ok\":false,\"error\":{\"name\":\"EBUSY\",\"message\":\"too many "
-	    "clients\",\"hint\":\"close some or try again\"}}\n";
+	    "{\"id\":0,\"ok\":false,\"error\":{\"name\":\"EBUSY\",\"message\":\"czd has too "
+	    "many connections\",\"hint\":\"Close some, or try again in a moment.\"}}\n";
 	struct server *s = arg;
 	int fd = accept4(lfd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 

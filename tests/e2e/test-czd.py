@@ -618,6 +618,22 @@ def requests_that_make_no_sense():
             check(refused(czd, verb, **arguments), verb)
 
 
+def goals_and_classes_that_do_not_fit():
+    with live.Czd() as czd:
+        check("the root" in refused(czd, "protect", zone="/", slo="wait.p99=1ms"), "the root was protected")
+        done = czd.czctl("run", "--class", "be", "--slo", "wait.p99=1ms", "--", "true")
+        check(done.returncode == 2 and "class lc" in done.stderr, f"{done}")
+        check("class lc" in refused(czd, "run", name=f"no{os.getpid()}", slo="wait.p99=1ms", **{"class": "be"}), "a goal for class be")
+
+
+def too_many_connections():
+    with live.Czd() as czd, contextlib.ExitStack() as stack:
+        for _ in range(72):
+            stack.enter_context(socket.socket(socket.AF_UNIX)).connect(czd.socket_path)
+        done = czd.czctl("version")
+        check(done.returncode and "too many connections" in done.stderr and "does not answer like czd" not in done.stderr, f"{done}")
+
+
 def unprivileged_peers_only_read():
     with live.Czd(FAST) as czd:
         os.chmod(czd.folder, 0o755)
@@ -755,9 +771,11 @@ def a_full_run_directory():
             except OSError:
                 return False
         live.wait_for(ready, 15, f"czd on a full run directory: {czd.log_tail()}")
-        czd.request("protect", zone=f"/{NAME}-lc", slo="wait.p99=500us")
+        kept = czd.czctl("protect", f"/{NAME}-lc", "--slo", "wait.p99=500us")
+        check(kept.returncode == 1 and "until czd restarts only" in kept.stderr, f"{kept}")
         czd.request("protect", zone=f"/{NAME}-be", **{"class": "be"})
         czd.request("mode", mode="enforce")
+        check("but nothing can be enforced: the journal" in " ".join(czd.czctl("mode").stdout.split()), "mode does not say so")
         victim.start(work("sine", "--period", "4s", "--min", "40%", "--max", "70%"), cpu=CPU)
         be.start(work("hog", "--threads", "1"), cpu=CPU)
         why = live.wait_for(lambda: w if (w := czd.request("why", zone=f"/{NAME}-lc"))["finding"] else None, 20, "a finding")
@@ -855,7 +873,7 @@ TESTS = (from_harm_to_unchanged, approve_one_proposal, try_ends_by_itself, undo_
          the_mode_is_told, asked_at_once, wrong_configuration_is_explained, a_host_that_cannot_be_read, reload_keeps_the_old_when_wrong, odd_names, texts_that_are_cut,
          zones_that_come_and_go, clients_that_never_read, followers_that_never_read, refused_with_more_to_say,
          many_requests_in_one_write, verify_is_answered_later, real_time_priority_comes_back, a_restrained_zone_goes_away, what_could_not_be_put_back_is_tried_again,
-         requests_that_make_no_sense, unprivileged_peers_only_read,
+         requests_that_make_no_sense, unprivileged_peers_only_read, goals_and_classes_that_do_not_fit, too_many_connections,
          feeds_are_verified, a_flood_of_feeds, without_bpf, without_bpf_permission, without_file_descriptors, a_full_run_directory, a_read_only_run_directory,
          keeper_and_worker_watch_each_other, a_worker_that_hangs_is_replaced, events_are_followed, command_lines_are_left_to_czctl)
 
