@@ -175,7 +175,8 @@ static void out_frame(struct channel *c, enum channel_type type, unsigned int st
 		c->out_start = 0;
 	}
 	p = c->out + c->out_start + c->out_len;
-	memcpy(p, "CZ", 2);
+	p[0] = 'C';
+	p[1] = 'Z';
 	p[2] = (uint8_t)type;
 	p[3] = (uint8_t)stream;
 	put_u32(p + 4, (uint32_t)len);

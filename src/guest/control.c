@@ -125,27 +125,18 @@ static int do_sched_stats(struct guest *g, json_int_t id, json_t *req, struct er
 	return policy_ask_stats(g, id, reterr);
 }
 
-/* set: {"class": NAME, "priority": N} */
 static int do_sched_task(struct guest *g, json_int_t id, json_t *req, struct error *reterr)
 {
 	json_int_t pid = json_integer_value(json_object_get(req, "pid"));
-	json_t *set = json_object_get(req, "set");
-	const char *class;
-	int priority, r;
+	const char *set = json_string_value(json_object_get(req, "set")), *class;
+	int priority, r = 0;
 
 	if (pid < 1 || pid > INT32_MAX)
 		return error_set(reterr, -EINVAL, "pid: a number");
-	if (json_is_object(set)) {
-		json_int_t p = json_integer_value(json_object_get(set, "priority"));
-
-		class = json_string_value(json_object_get(set, "class"));
-		if (!class || p < 0 || p > 99)
-			return error_set(reterr, -EINVAL, "set: a class, and a priority to 99");
-		r = task_set((pid_t)pid, class, (int)p, reterr);
-		if (r < 0)
-			return r;
-	}
-	r = task_get((pid_t)pid, &class, &priority, reterr);
+	if (set)
+		r = task_set((pid_t)pid, set, reterr);
+	if (r == 0)
+		r = task_get((pid_t)pid, &class, &priority, reterr);
 	if (r == 0)
 		control_ok(g, id, json_pack("{s:s, s:i}", "class", class, "priority", priority));
 	return r;

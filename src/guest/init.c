@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/cleanup.h"
@@ -21,6 +22,7 @@
 #define MODULES	     "/lib/cz/modules"
 #define DISK	     "/dev/vda"
 #define DISK_WAIT_MS 5000
+#define END_WAIT_MS  1000
 #define FILES_MAX    65536
 
 static const struct {
@@ -205,6 +207,9 @@ void init_machine(struct guest *g)
 _Noreturn void init_power_off(struct guest *g)
 {
 	kill(-1, SIGKILL);
+	/* Their files stay busy until they are gone. */
+	for (int ms = 0; ms < END_WAIT_MS && waitpid(-1, NULL, WNOHANG) >= 0; ms += 10)
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 	sync();
 	mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);
 	for (;;) {

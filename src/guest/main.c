@@ -26,6 +26,7 @@
 #define SECOND_NS	 1000000000ULL
 #define NOTICES_A_SECOND 20
 #define NOTICES_EARLY	 16
+#define LAST_WORDS_NS	 100000000ULL /* what apps said at their end, to the host */
 #define SIGNAL_GRACE_MS	 10000
 
 static struct notices {
@@ -95,7 +96,7 @@ static void power_off(void *arg)
 void guest_apps_ended(struct guest *g)
 {
 	if (!apps_alive(g))
-		loop_timer(&g->loop, &g->tick, g->loop.now_ns, power_off, g);
+		loop_timer(&g->loop, &g->tick, g->loop.now_ns + LAST_WORDS_NS, power_off, g);
 }
 
 void guest_power_down(struct guest *g, uint64_t grace_ms)
@@ -226,6 +227,8 @@ static int set_up(struct guest *g)
 		return r;
 	if (wrong[0])
 		guest_notice(g, "guest", "%s", wrong);
+	else if (!g->boot.has_nonce)
+		guest_notice(g, "guest", "no cz.nonce= on the kernel command line");
 	if (g->init)
 		init_machine(g);
 	if (cgroups_init(&e) < 0 || bus_open(&e) < 0)

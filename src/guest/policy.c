@@ -26,7 +26,7 @@ struct policies {
 	uint64_t deaths_ns[SCHED_RESTARTS_MAX];
 
 	struct zone_sched spec;
-	bool by_hand; /* a request chose: rules rest */
+	bool by_hand; /* not what the spec says: rules rest until the next apply */
 	bool harmed;
 	struct rules_state rules;
 	struct timer rules_timer;
@@ -114,7 +114,7 @@ static void proc_loaded(struct policy_proc *p)
 {
 	p->state = PROC_READY;
 	/* A policy that starves its own process could not be detached. */
-	if (task_set(p->pid, "rr", 1, NULL) < 0)
+	if (task_set(p->pid, "rr", NULL) < 0)
 		guest_notice(p->guest, "sched", "policy %s may starve itself", p->choice.name);
 }
 
@@ -267,6 +267,7 @@ static void proc_died(struct guest *g, struct policy_proc *p)
 	guest_notice(g, "sched", "policy %s is not started again: it ended %d times in a minute",
 		     p->choice.name, SCHED_RESTARTS_MAX + 1);
 	s->target = s->before = (struct policy_choice){0};
+	s->by_hand = true; /* the next apply tries again */
 }
 
 bool policy_reaped(struct guest *g, pid_t pid, int exit)
@@ -320,8 +321,10 @@ int policy_ask_stats(struct guest *g, json_int_t id, struct error *reterr)
 {
 	struct policies *s = g->policies;
 
-	if (!s->current || s->current->state != PROC_ATTACHED)
-		return error_set(reterr, -ENODATA, "no policy is in force: the kernel's own is");
+	if (!s->current || s->current->state != PROC_ATTACHED) {
+		control_ok(g, id, json_pack("{s:s, s:{}}", "policy", "none", "stats"));
+		return 0;
+	}
 	if (s->nr_stats == STATS_ASKED_MAX)
 		return error_set(reterr, -EBUSY, "too many ask at once");
 	s->stats_ids[s->nr_stats++] = id;

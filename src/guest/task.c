@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "base/parse.h"
 
 enum { NORMAL = 0, FIFO = 1, RR = 2, BATCH = 3, IDLE = 5, DEADLINE = 6, EXT = 7 };
 
@@ -44,28 +45,41 @@ int task_get(pid_t pid, const char **ret_class, int *ret_priority, struct error 
 	return 0;
 }
 
-int task_set(pid_t pid, const char *class, int priority, struct error *reterr)
+static int parse(const char *text, struct attributes *ret, struct error *reterr)
 {
-	struct attributes a = {.size = sizeof(a)};
-	uint32_t policy = 0;
+	size_t len = strcspn(text, ":");
+	uint32_t policy = 0, priority = 0;
 	bool real_time;
 
-	while (policy < ARRAY_SIZE(names) && (!names[policy] || strcmp(names[policy], class) != 0))
+	while (policy < ARRAY_SIZE(names) && (!names[policy] || strlen(names[policy]) != len ||
+					      strncmp(names[policy], text, len)))
 		policy++;
 	if (policy == ARRAY_SIZE(names))
 		return error_set(reterr, -EINVAL, "no scheduling class of that name");
 	real_time = policy == FIFO || policy == RR;
-	if (real_time ? priority < 1 || priority > 99 : priority != 0)
+	if (text[len] && (!real_time || parse_u32(text + len + 1, &priority) < 0 || priority < 1 ||
+			  priority > 99))
 		return error_set(reterr, -EINVAL,
 				 "fifo and rr take a priority of 1 to 99, the others none");
-	a.policy = policy;
-	a.priority = (uint32_t)priority;
+	ret->policy = policy;
+	ret->priority = real_time && !priority ? 1 : priority;
 	if (policy == DEADLINE) {
-		a.runtime = 10000000;
-		a.deadline = a.period = 100000000;
+		ret->runtime = 10000000;
+		ret->deadline = ret->period = 100000000;
 	}
+	return 0;
+}
+
+int task_set(pid_t pid, const char *text, struct error *reterr)
+{
+	struct attributes a = {.size = sizeof(a)};
+	int r = parse(text, &a, reterr);
+
+	if (r < 0)
+		return r;
 	if (syscall(SYS_sched_setattr, pid, &a, 0) < 0)
-		return error_errno(reterr, -errno, "task %d to class %s", (int)pid, class);
+		return error_errno(reterr, -errno, "task %d to class %s", (int)pid,
+				   names[a.policy]);
 	return 0;
 }
 

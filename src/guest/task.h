@@ -9,8 +9,9 @@
 /* "normal", "fifo", "rr", "batch", "idle", "deadline", "ext"; NULL: no such number. */
 const char *task_class_name(uint32_t policy);
 must_check int task_get(pid_t pid, const char **ret_class, int *ret_priority, struct error *reterr);
-/* priority: 1 to 99 for fifo and rr, else 0. deadline takes 10 ms of every 100 ms. */
-must_check int task_set(pid_t pid, const char *class, int priority, struct error *reterr);
+/* "CLASS", or "CLASS:PRIORITY" with 1 to 99 for fifo and rr (without: 1). deadline takes 10 ms of
+ * every 100 ms. */
+must_check int task_set(pid_t pid, const char *text, struct error *reterr);
 /* This process is above every policy of sched_ext, or a bad one would lock it out. */
 void task_enter_real_time(void);
 /* This task as it would be without that, or of the class of sched_ext. */

@@ -201,10 +201,12 @@ static void test_task_names(void **state)
 	assert_null(task_class_name(4));
 	assert_null(task_class_name(99));
 	assert_int_equal(task_get(0, &class, &priority, &e), 0);
-	assert_int_equal(task_set(0, "no such", 0, &e), -EINVAL);
-	assert_int_equal(task_set(0, "fifo", 0, &e), -EINVAL);
-	assert_int_equal(task_set(0, "normal", 3, &e), -EINVAL);
-	assert_int_equal(task_set(0, "batch", 0, &e), 0);
+	static const char *const wrong[] = {"no such", "",  "fif",	"fifo:0", "fifo:100",
+					    "fifo:",   ":", "normal:3", "fifox",  "rr:1 "};
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_int_equal(task_set(0, wrong[i], &e), -EINVAL);
+	assert_int_equal(task_set(0, "batch", &e), 0);
 	assert_int_equal(task_get(0, &class, &priority, &e), 0);
 	assert_string_equal(class, "batch");
 }
