@@ -149,14 +149,15 @@ static int open_root(const struct launch *l, struct setup *s, struct error *rete
 	case ROOTFS_NONE:
 		return 0;
 	case ROOTFS_HOST:
-		return share_start(l, NULL, &s->plan.virtiofs, reterr);
+		return share_start(l, NULL, &s->plan.virtiofs, &s->start.share, reterr);
 	case ROOTFS_DIR:
-		return share_start(l, os->rootfs, &s->plan.virtiofs, reterr);
+		return share_start(l, os->rootfs, &s->plan.virtiofs, &s->start.share, reterr);
 	case ROOTFS_OCI:
 		r = str_printf(unpacked, sizeof(unpacked), "%s/rootfs", l->dir);
 		if (r == 0)
 			r = oci_unpack(os->rootfs, unpacked, reterr);
-		return r < 0 ? r : share_start(l, unpacked, &s->plan.virtiofs, reterr);
+		return r < 0 ? r
+			     : share_start(l, unpacked, &s->plan.virtiofs, &s->start.share, reterr);
 	case ROOTFS_IMAGE:
 		dir = open(l->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (dir < 0)

@@ -323,7 +323,8 @@ static int socket_pair_by_name(int *ret_listener, int *ret_client)
 	return 0;
 }
 
-int share_start(const struct launch *l, const char *dir, int *ret_fd, struct error *reterr)
+int share_start(const struct launch *l, const char *dir, int *ret_fd, pid_t *ret_pid,
+		struct error *reterr)
 {
 	_cleanup_close_ int listener = -1, client = -1;
 	char place[512];
@@ -349,6 +350,7 @@ int share_start(const struct launch *l, const char *dir, int *ret_fd, struct err
 		child_main(l, place, dir, listener, parent);
 	if (pid < 0)
 		return error_errno(reterr, -errno, "fork");
+	*ret_pid = pid;
 	*ret_fd = TAKE_FD(client);
 	return 0;
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 #include <stddef.h>
+#include <sys/types.h>
 #include "base/error.h"
 #include "vm/launch.h"
 
@@ -25,8 +26,9 @@ extern const size_t share_host_nr;
 must_check int share_accounts(const char *text, char *ret, size_t size);
 
 /*
- * Starts virtiofsd as a child that dies with us or with QEMU, and returns the connection for QEMU.
+ * Starts virtiofsd as a child that dies with us or with QEMU, and returns it and the connection for
+ * QEMU.
  * Root. The tree is `dir` (a folder), or with NULL the host's.
  */
-must_check int share_start(const struct launch *l, const char *dir, int *ret_fd,
+must_check int share_start(const struct launch *l, const char *dir, int *ret_fd, pid_t *ret_pid,
 			   struct error *reterr);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -199,6 +200,24 @@ static void on_ended(void *arg, enum vm_end how, const char *text)
 	sd_event_exit(z->loop, z->exit_code);
 }
 
+/* Without its root file system a guest hangs: better it ends, and whoever restarts zones can. */
+static int on_share_end(sd_event_source *s, const siginfo_t *si, void *arg)
+{
+	struct zone *z = arg;
+
+	zone_notice(z, "guest", "virtiofsd ended, and the shared root file system with it");
+	z->backend->kill(z->machine);
+	return 0;
+}
+
+static int watch_share(struct zone *z, pid_t pid)
+{
+	int r = pid ? sd_event_add_child(z->loop, &z->share, pid, WEXITED, on_share_end, z) : 0;
+
+	/* It ends with QEMU too: QEMU's own end is to be seen first. */
+	return pid && r >= 0 ? sd_event_source_set_priority(z->share, SD_EVENT_PRIORITY_IDLE) : r;
+}
+
 /* --- the guest ----------------------------------------------------------------------------- */
 
 static void on_guest_ready(struct zone *z, const json_t *message)
@@ -383,6 +402,8 @@ static int zone_open(struct zone *z, struct zone_start *start, struct error *ret
 		r = add_sources(z);
 	if (r >= 0)
 		r = open_channels(z, start);
+	if (r >= 0)
+		r = watch_share(z, start->share);
 	if (r < 0)
 		return error_errno(reterr, r, "set up the event loop");
 	z->start_ns = zone_now_ns(z);
@@ -403,6 +424,7 @@ static void zone_close(struct zone *z)
 	ports_free(z->ports);
 	sd_event_source_disable_unref(z->tick);
 	sd_event_source_disable_unref(z->escalation);
+	sd_event_source_disable_unref(z->share);
 	sd_event_unref(z->loop);
 	json_decref(z->guest);
 	json_decref(z->stats);

@@ -26,7 +26,7 @@ struct forward {	   /* a request of czd's that the guest has */
 struct zone {
 	const struct launch *launch;
 	sd_event *loop;
-	sd_event_source *tick, *escalation;
+	sd_event_source *tick, *escalation, *share;
 	const struct vm_backend *backend;
 	void *machine;
 	struct ports *ports;
@@ -75,6 +75,7 @@ int zone_apply_again(struct zone *z); /* what the guest is to run, after a new s
 struct zone_start {
 	int link_listener, term_listener; /* taken */
 	int log_dir, program;		  /* borrowed */
+	pid_t share;			  /* virtiofsd; 0: none */
 	struct qemu_plan *plan;		  /* its fds are taken */
 	bool kvm;
 	const char *accel_why;

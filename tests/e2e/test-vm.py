@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import tarfile
 import time
@@ -157,6 +158,35 @@ class Zones(unittest.TestCase):
         self.assertIn("QEMU was ended by signal 9", zone.stderr())
         with open(image, "rb") as file:
             self.assertNotIn(b"written", file.read())
+
+    def test_bridge_and_signal(self):
+        """On a bridge, in a network namespace of its own; TERM is a power-down like any other."""
+        zone = self.zone(spec={"os": {"accel": "tcg"}, "resource": {"net": {"mode": "bridge", "bridge": "cz-br",
+                                                                           "address": "192.0.2.2/24"}}})
+        zone.cz_vm = f"{zone.top}/wrapper"
+        with open(zone.cz_vm, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o755)) as file:
+            file.write(f'#!/bin/sh\nexec unshare -n sh -c "ip link add cz-br type bridge; exec {CZ_VM} $1"\n')
+        zone.start().connect()
+        zone.wait_state("running", BOOT_S)
+        ports = subprocess.run(["nsenter", "-t", str(zone.process.pid), "-n", "ip", "-o", "link", "show", "master", "cz-br"],
+                               capture_output=True, text=True, check=True).stdout
+        self.assertIn("cz-test:", ports)
+        self.assertIn("UP", ports)
+        zone.process.terminate()
+        self.assertEqual(zone.process.wait(10), 0, zone.stderr())
+
+    def test_killed_virtiofsd(self):
+        zone = self.zone(spec={"os": {"rootfs": "host", "accel": "tcg"}})
+        zone.start().connect()
+        zone.wait_state("booting", 20)
+        pids = zone.children()
+        for pid in pids:
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+                if file.read().strip() == "virtiofsd":
+                    os.kill(pid, signal.SIGKILL)
+        self.assertEqual(zone.process.wait(10), 1)
+        self.assertIn("virtiofsd ended", zone.stderr())
+        self.gone(pids)
 
     def test_deaf_guest(self):
         """A guest that does not listen is switched off all the same, in the time it was given."""
