@@ -88,8 +88,8 @@ def from_harm_to_unchanged():
         live.wait_for(lambda: idle_of(be) == "1", 10, "the hog in the idle class")
         action = live.wait_for(lambda: next((a for a in open_actions(czd) if a["outcome"] == "helped"), None), 15, "an outcome")
         check(action["victim"].endswith("-lc") and action["target"].endswith("-be"), f"{action}")
-        why = live.wait_for(lambda: w if (w := czd.request("why", zone=f"/{NAME}-lc"))["verdict"] != "hurt" else None, 5, "the past tense")
-        check(" was hurt by " in why["headline"] if why["finding"] else " is fine" in why["headline"], why["headline"])
+        live.wait_for(lambda: "-be: " not in (text := czd.request("why", zone=f"/{NAME}-lc")["headline"]) or " was hurt by " in text, 10,
+                      "the past tense: others may hurt it, the hog no longer does")
         verify = czd.request("verify")
         check(verify["differing"] == verify["held"] > 0, f"verify: {verify}")
         check(czd.request("undo")["restored"] == 1, "undo put nothing back")

@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: MIT
 # timeout: 300
 """Every command that README.md and docs/*.md show runs, page by page and in order, against a czd in a
-scratch directory: the lines that begin with "$ " or "# " in blocks marked ```console, each on its own,
-and blocks marked ```sh as a whole, for what stays in the background. A command has to end 0, or with
+scratch directory and in one shell with job control, as a person would paste them: the lines that begin with
+"$ " or "# " in blocks marked ```console, each on its own, and blocks marked ```sh as a whole. A command has to end 0, or with
 what a comment behind it says: "$ czctl inspect reids   # exit 4". Commands in EXCEPT are not run, each
 for the reason given there."""
 import contextlib
 import glob
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -28,6 +29,9 @@ EXCEPT = {
     r"(sudo )?systemctl .*": "needs systemd as the first process",
     r"(sudo )?apt(-get)? .*": "changes the machine",
     r"(sudo )?(meson|ninja) .*": "builds, or installs to the machine",
+    r"(sudo )?(groupadd|usermod) .*": "changes the machine's groups",
+    r"scx-\S+ --(?!help).*": "needs a kernel with sched_ext: the scheduler tests run them in a guest",
+    r"kill %\?czd": "its czd is not a job of this shell",
 }
 COMMENT = re.compile(r"\s+# (.*)$")
 SECONDS = 30
@@ -81,35 +85,49 @@ def commands_of(page):
 
 
 class Shell:
-    """Runs commands; what a block leaves in the background ends with it."""
+    """One bash that runs all commands; what they leave in the background ends with it."""
 
     def __init__(self, environment):
-        self.environment, self.sessions = environment, []
+        self.environment, self.folder, self.bash = environment, tempfile.TemporaryDirectory(prefix="cz-docs-"), None
+
+    def start(self):
+        self.bash = subprocess.Popen(["bash", "--norc"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                                     cwd=live.TOP, env=self.environment, start_new_session=True, preexec_fn=live.die_with_parent)
+        self.bash.stdin.write("set -m\n")
 
     def run(self, command):
         """None when it did what it should, else what went wrong."""
-        with tempfile.TemporaryFile("w+", errors="replace") as out:
-            child = subprocess.Popen(["bash", "-c", re.sub(r"^sudo ", "", command.text)], stdin=subprocess.DEVNULL,
-                                     stdout=out, stderr=subprocess.STDOUT, cwd=live.TOP, env=self.environment,
-                                     start_new_session=True)
-            self.sessions.append(child.pid)
-            try:
-                status = child.wait(SECONDS)
-            except subprocess.TimeoutExpired:
-                return f"no end after {SECONDS} s"
-            if command.block:
-                time.sleep(2)  # for what is started in it
-            if status == command.expected:
-                return None
-            out.seek(0)
-            return "\n      ".join([f"exit {status}, expected {command.expected}"] + out.read().splitlines()[-5:])
+        if not self.bash:
+            self.start()
+        script, out = os.path.join(self.folder.name, "script"), os.path.join(self.folder.name, "out")
+        live.write(script, re.sub(r"^sudo ", "", command.text) + "\n")
+        self.bash.stdin.write(f". {script} </dev/null >{out} 2>&1; echo $?\n")
+        self.bash.stdin.flush()
+        if not select.select([self.bash.stdout], [], [], SECONDS)[0]:
+            self.end()
+            return f"no end after {SECONDS} s"
+        if command.block:
+            time.sleep(2)  # for what is started in it
+        status = int(self.bash.stdout.readline() or 255)
+        if status == command.expected:
+            return None
+        return "\n      ".join([f"exit {status}, expected {command.expected}"] + live.read(out).splitlines()[-5:])
+
+    def members(self):
+        """The processes of its session: background jobs have groups of their own."""
+        for entry in os.listdir("/proc"):
+            with contextlib.suppress(ValueError, ProcessLookupError, PermissionError):
+                if os.getsid(int(entry)) == self.bash.pid:
+                    yield int(entry)
 
     def end(self):
-        for session in self.sessions:
-            try:
-                os.killpg(session, signal.SIGTERM)
-            except ProcessLookupError:
-                pass
+        for pid in list(self.members()) if self.bash else ():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        if self.bash:
+            self.bash.kill()
+            self.bash.wait()
+        self.bash = None
 
 
 def zones_made(czd):
