@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/zone-mgr.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -295,7 +294,7 @@ static int on_timer(sd_event_source *src, uint64_t usec, void *arg)
 	return 0;
 }
 
-static void look_at_spec(struct applied *z)
+void zone_look_at_spec(struct applied *z)
 {
 	uint64_t hash;
 	bool edited = zone_store_hash(z->m->dirfd, z->name, &hash) < 0 || hash != z->rec.spec_hash;
@@ -313,7 +312,7 @@ void zones_mgr_tick(struct zones_mgr *m)
 {
 	if (m && m->d->self.ticks_total % EDIT_LOOK_TICK == 0)
 		for (size_t i = 0; i < m->nr; i++)
-			look_at_spec(m->items[i]);
+			zone_look_at_spec(m->items[i]);
 }
 
 bool zones_mgr_has_groups(const struct zones_mgr *m)
@@ -382,7 +381,7 @@ static uint32_t free_slot(const struct zones_mgr *m)
 	}
 }
 
-static struct applied *add(struct zones_mgr *m, const char *name)
+struct applied *zone_add(struct zones_mgr *m, const char *name)
 {
 	struct applied *z = calloc(1, sizeof(*z));
 
@@ -417,7 +416,7 @@ int zone_create(struct zones_mgr *m, struct zone_spec *spec, struct applied **re
 	strbuf_done(&yaml);
 	if (r < 0)
 		return r;
-	z = add(m, spec->name);
+	z = zone_add(m, spec->name);
 	if (!z)
 		return error_errno(reterr, -ENOMEM, "zone %s", spec->name);
 	z->rec = rec;
@@ -448,8 +447,6 @@ int zone_stop(struct applied *z, uint64_t grace_ns, struct error *reterr)
 	return 0;
 }
 
-/* Start and end of czd */
-
 static int on_child(sd_event_source *src, const siginfo_t *si, void *arg)
 {
 	return on_gone(arg);
@@ -465,62 +462,6 @@ int zone_watch(struct applied *z)
 	return z->is_child
 		   ? sd_event_add_child(z->m->d->loop, &z->gone, z->rec.pid, WEXITED, on_child, z)
 		   : sd_event_add_io(z->m->d->loop, &z->gone, z->pidfd, EPOLLIN, on_pidfd, z);
-}
-
-static void take_over(struct applied *z)
-{
-	z->groups = z->rec.state == ZS_RUNNING;
-	if (z->rec.state != ZS_RUNNING)
-		return;
-	z->started_ns = clock_mono_ns();
-	z->cpus = z->spec.resource.cpus;
-	if (zone_adopt(z) == 0) {
-		zone_say(z, "taken over, still running");
-		return;
-	}
-	/* It ended while nobody looked (or the host has been booted anew): started again at once,
-	 * unless it never should be. */
-	z->rec.pid = 0;
-	zone_say(z, "was not running any more");
-}
-
-static void load_one(struct zones_mgr *m, const char *name)
-{
-	_cleanup_free_ struct error_list *errs = calloc(1, sizeof(*errs));
-	_cleanup_free_ char *yaml = NULL;
-	struct zone_record rec;
-	struct zone_spec spec;
-	struct applied *z;
-	uint64_t hash = 0;
-	int r = errs ? zone_store_load(m->dirfd, name, &yaml, &hash, &rec) : -ENOMEM;
-
-	if (r == 0)
-		r = zone_spec_load_text(name, yaml, strlen(yaml), &spec, errs);
-	if (r < 0) {
-		log_error("zone %s cannot be loaded and is left as it is: %s", name,
-			  errs && errs->nr ? errs->items[0].text : strerror(-r));
-		return;
-	}
-	z = strcmp(spec.name, name) ? NULL : add(m, name);
-	if (!z) {
-		log_error("zone %s: its spec.yaml is of another name", name);
-		zone_spec_done(&spec);
-		return;
-	}
-	z->spec = spec;
-	z->rec = rec;
-	look_at_spec(z);
-	take_over(z);
-}
-
-static void load_all(struct zones_mgr *m)
-{
-	int fd = openat(m->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-	for (struct dirent *d; dir && (d = readdir(dir)) && m->nr < ZONES_APPLIED_MAX;)
-		if (d->d_name[0] != '.' && d->d_type == DT_DIR)
-			load_one(m, d->d_name);
 }
 
 int zones_mgr_new(struct daemon *d, struct zones_mgr **ret)
@@ -542,7 +483,7 @@ int zones_mgr_new(struct daemon *d, struct zones_mgr **ret)
 		r = error_errno(&e, -errno, "make %s/zones", d->opt->run_dir);
 	if (r == 0) {
 		m->run_dirfd = openat(d->run_dirfd, "zones", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		load_all(m);
+		zones_load(m);
 	} else {
 		log_warn("zones cannot be created: %s", e.msg);
 		str_copy(m->why_off, sizeof(m->why_off), e.msg);

@@ -86,6 +86,12 @@ must_check int zone_create(struct zones_mgr *m, struct zone_spec *spec, struct a
 must_check int zone_stop(struct applied *z, uint64_t grace_ns, struct error *reterr);
 void zone_drop_link(struct applied *z);
 
+struct applied *zone_add(struct zones_mgr *m, const char *name); /* NULL: memory */
+void zone_look_at_spec(struct applied *z);			 /* is it what czd wrote? */
+
+/* zone-load.c */
+void zones_load(struct zones_mgr *m);
+
 /* zone-start.c */
 /* CPUs, files and other zones: can this spec run here, now? */
 must_check int zone_check(const struct zones_mgr *m, const struct zone_spec *spec,

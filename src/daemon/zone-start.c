@@ -259,7 +259,8 @@ static int open_log(const struct applied *z)
 	if (dir < 0 || (mkdirat(dir, "log", 0700) < 0 && errno != EEXIST))
 		return -1;
 	/* The folder is the zone's own: a link there is none of ours. */
-	unlinkat(dir, LOG_FILE, 0);
+	if (renameat(dir, LOG_FILE, dir, LOG_FILE ".1") < 0)
+		unlinkat(dir, LOG_FILE, 0);
 	return openat(dir, LOG_FILE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 }
 
