@@ -164,7 +164,7 @@ void STRUCT_OPS(exclusive_stopping, struct task_struct *p, bool runnable)
 	s32 cpu = scx_bpf_task_cpu(p);
 	struct cpu_state *c = &cpus[CPU(cpu)];
 	struct task_state *t = task_state(p);
-	u64 used;
+	u64 used, charged;
 
 	/* An lc task that something more urgent interrupts still has its CPU. */
 	if (c->has_lc && !runnable)
@@ -172,7 +172,9 @@ void STRUCT_OPS(exclusive_stopping, struct task_struct *p, bool runnable)
 	if (!t)
 		return;
 	used = now_ns() - t->started_at_ns;
-	task_set_vtime(p, p->scx.dsq_vtime + used * 100 / (p->scx.weight ?: 1));
+	/* More than that it got because nobody else wanted it, or because the tick was late. */
+	charged = used < 2 * slice_ns ? used : 2 * slice_ns;
+	task_set_vtime(p, p->scx.dsq_vtime + charged * 100 / (p->scx.weight ?: 1));
 	add(COUNT_system_cpu_ns + t->rank, used);
 	guarantee_pay(c, t, used);
 	t->forced = false;

@@ -78,13 +78,10 @@ static struct cpu *cpu_at(s32 cpu)
 	return bpf_map_lookup_elem(&cpus, &cpu);
 }
 
-/* True when that is news. */
-static bool set_idle(struct cpu *c, u32 idle)
+static void set_idle(struct cpu *c, u32 idle)
 {
-	if (__sync_lock_test_and_set(&c->idle, idle) == idle)
-		return false;
-	__sync_fetch_and_add(&nr_idle, idle ? 1 : -1);
-	return true;
+	if (__sync_lock_test_and_set(&c->idle, idle) != idle)
+		__sync_fetch_and_add(&nr_idle, idle ? 1 : -1);
 }
 
 /* Wake-ups are handled on the central CPU, so that the others are not interrupted. */
@@ -148,6 +145,17 @@ static bool turn_is_over(struct cpu *c)
 	return (s64)(now_ns() - c->started_ns) >= (s64)slice_ns;
 }
 
+static void ask(struct cpu *c)
+{
+	if (c->gone)
+		return;
+	set_idle(c, 1);
+	if (central >= 0 && scx_bpf_dsq_nr_queued(QUEUE)) {
+		count(COUNT_asked);
+		scx_bpf_kick_cpu(central, SCX_KICK_PREEMPT);
+	}
+}
+
 void STRUCT_OPS(central_dispatch, s32 cpu, struct task_struct *prev)
 {
 	bool runnable = prev && (prev->scx.flags & SCX_TASK_QUEUED);
@@ -169,19 +177,22 @@ void STRUCT_OPS(central_dispatch, s32 cpu, struct task_struct *prev)
 	}
 	if (runnable && (cpu == central || !scx_bpf_dsq_nr_queued(QUEUE)))
 		task_set_slice(prev, SCX_SLICE_INF);
+	else if (cpu != central)
+		ask(c);
 }
 
+/* A CPU that goes idle also comes by dispatch(): the kernel does not tell of one that does so while
+ * it attaches the policy. */
 void STRUCT_OPS(central_update_idle, s32 cpu, bool idle)
 {
 	struct cpu *c = cpu_at(cpu);
 
-	if (!c || cpu == central || c->gone)
+	if (!c || cpu == central)
 		return;
-	set_idle(c, idle);
-	if (idle && central >= 0 && scx_bpf_dsq_nr_queued(QUEUE)) {
-		count(COUNT_asked);
-		scx_bpf_kick_cpu(central, SCX_KICK_PREEMPT);
-	}
+	if (idle)
+		ask(c);
+	else
+		set_idle(c, 0);
 }
 
 void STRUCT_OPS(central_running, struct task_struct *p)
@@ -210,10 +221,14 @@ static int on_tick(void *map, int *key, struct ticker *t)
 		{
 			struct cpu *c = cpu_at(cpu);
 
-			if (!c || !c->started_ns || !turn_is_over(c))
+			if (!c)
 				continue;
-			count(COUNT_preempted);
-			scx_bpf_kick_cpu(cpu, SCX_KICK_PREEMPT);
+			if (!c->started_ns) { /* it may be idle and we don't know: then it asks */
+				scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+			} else if (turn_is_over(c)) {
+				count(COUNT_preempted);
+				scx_bpf_kick_cpu(cpu, SCX_KICK_PREEMPT);
+			}
 		}
 		/* what was not answered, because a CPU went away in between, is answered now */
 		if (central >= 0)

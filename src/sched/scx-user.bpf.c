@@ -101,7 +101,8 @@ void STRUCT_OPS(user_enqueue, struct task_struct *p, u64 enq_flags)
 		dsq_insert(p, SCX_DSQ_LOCAL, SYSTEM_NS, enq_flags);
 		return;
 	}
-	/* Parked before the request: the answer may come at once. */
+	/* The park takes it only after this callback: an answer may come too early, see scx-user.c.
+	 */
 	if (t && ask(p, t)) {
 		count(COUNT_asked);
 		dsq_insert(p, PARK, slice_ns, enq_flags);
@@ -189,7 +190,7 @@ static __always_inline bool move_from_park(struct task_struct *p, u64 dsq_id, u6
 	return moved;
 }
 
-static __noinline int decide_one(struct user_decision *d)
+static __noinline u32 decide_one(struct user_decision *d)
 {
 	bool any = d->cpu < 0 || (u32)d->cpu >= shared.nr_cpus;
 	u64 slice = d->slice_ns ?: slice_ns;
@@ -207,12 +208,13 @@ static __noinline int decide_one(struct user_decision *d)
 		count(COUNT_decided);
 		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
 	}
-	return 0;
+	return moved;
 }
 
 SEC("syscall")
 int user_decide(struct user_decisions *d)
 {
+	u32 moved = 0;
 	int i;
 
 	shared.decided_at_ns = bpf_ktime_get_ns();
@@ -224,8 +226,9 @@ int user_decide(struct user_decisions *d)
 		if ((u32)i >= d->nr)
 			break;
 		bpf_probe_read_kernel(&one, sizeof(one), &d->list[i]);
-		decide_one(&one);
+		moved += decide_one(&one);
 	}
+	d->moved = moved;
 	d->queued = scx_bpf_dsq_nr_queued(COMMON);
 	bpf_for(i, 0, (int)shared.nr_cpus)
 	{

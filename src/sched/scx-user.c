@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "base/cleanup.h"
 #include "sched/counters.h"
 #include "sched/loader.h"
 #include "sched/object.h"
@@ -48,17 +49,21 @@ static int user_open(struct policy_run *run, struct error *reterr)
 	return 0;
 }
 
-/* How many decided tasks wait for a CPU after that; also says that we are there. one may be NULL.
+/* How many decided tasks wait for a CPU after that; also says that we are there. task may be NULL.
  */
-static int decide(struct user *user, const struct user_decision *one)
+static int decide(struct user *user, const struct user_parked *task, bool *ret_moved)
 {
-	struct user_decisions d = {.nr = one ? 1 : 0};
+	struct user_decisions d = {.nr = task ? 1 : 0};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &d, .ctx_size_in = sizeof(d)); /* and out */
 	int r;
 
-	if (one)
-		d.list[0] = *one;
+	if (task)
+		d.list[0] = (struct user_decision){.pid = task->pid,
+						   .cpu = task->cpu,
+						   .slice_ns = user->pick.slice_ns,
+						   .vtime = task->vtime};
 	r = bpf_prog_test_run_opts(user->decide_fd, &opts);
+	*ret_moved = d.moved > 0;
 	return r < 0 ? r : d.queued;
 }
 
@@ -66,27 +71,36 @@ static int on_request(void *context, void *data, size_t size)
 {
 	const struct user_request *r = data;
 	struct user *user = context;
+	bool moved;
 
 	if (size < sizeof(*r) || r->pid == 0)
 		return 0; /* somebody wants work: fill() follows */
 	if (!user_pick_add(&user->pick, r)) {
-		struct user_decision at_once = {
+		struct user_parked at_once = {
 		    .pid = r->pid, .cpu = USER_CPU_ANY, .vtime = r->vtime};
 
-		decide(user, &at_once);
+		decide(user, &at_once, &moved);
 	}
 	return 0;
 }
 
-/* Decides until each CPU has one in advance. A task that went away meanwhile does not count. */
+/* Decides until each CPU has one in advance. Who was not parked yet is decided the next time: a CPU
+ * that idles beside a parked task asks at once. */
 static void fill(struct user *user)
 {
-	int ahead = decide(user, NULL);
-	struct user_decision one;
+	struct user_parked task, early[16];
+	size_t nr_early = 0;
+	bool moved;
+	int ahead = decide(user, NULL, &moved);
 
-	while (ahead >= 0 && ahead < (int)user->shared->nr_cpus &&
-	       user_pick_next(&user->pick, &one))
-		ahead = decide(user, &one);
+	while (ahead >= 0 && ahead < (int)user->shared->nr_cpus && nr_early < ARRAY_SIZE(early) &&
+	       user_pick_next(&user->pick, &task)) {
+		ahead = decide(user, &task, &moved);
+		if (!moved)
+			early[nr_early++] = task;
+	}
+	for (size_t i = 0; i < nr_early; i++)
+		user_pick_again(&user->pick, &early[i]);
 }
 
 static int user_loaded(struct policy_run *run, struct error *reterr)

@@ -25,6 +25,8 @@ struct user_decision {
 };
 struct user_decisions {
 	__u32 nr;
+	__u32 moved; /* out: how many of them were parked */
+	__u32 unused;
 	__s32 queued; /* out: decided tasks that no CPU has taken yet */
 	struct user_decision list[USER_DECISIONS_MAX];
 };

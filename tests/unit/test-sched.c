@@ -72,7 +72,7 @@ static void test_pick_fair(void **state)
 	static struct user_pick pick;
 	uint64_t vtime[3] = {0}, used[3] = {0}, total[3] = {0};
 	const uint32_t weights[3] = {100, 100, 200};
-	struct user_decision d;
+	struct user_parked d;
 
 	pick = (struct user_pick){.slice_ns = 4 * MS};
 	for (int round = 0; round < 4000; round++) {
@@ -99,14 +99,20 @@ static void test_pick_fair(void **state)
 static void test_pick_bounds(void **state)
 {
 	static struct user_pick pick;
-	struct user_decision d;
+	struct user_parked d;
 	struct user_request r = request(1, 0, 0, 0); /* a weight of 0 does not divide */
 
 	pick = (struct user_pick){.slice_ns = 4 * MS, .now = 1000 * MS};
 	assert_false(user_pick_next(&pick, &d));
 	assert_true(user_pick_add(&pick, &r));
 	assert_true(user_pick_next(&pick, &d));
-	assert_int_equal(d.vtime, 996 * MS); /* a sleeper keeps one slice */
+	assert_int_equal(d.vtime, 996 * MS);	   /* a sleeper keeps one slice */
+	for (int i = 0; i < USER_EARLY_MAX; i++) { /* not there yet, not there yet.. gone */
+		user_pick_again(&pick, &d);
+		assert_true(user_pick_next(&pick, &d));
+	}
+	user_pick_again(&pick, &d);
+	assert_false(user_pick_next(&pick, &d));
 	for (int i = 0; i < USER_PARKED_MAX; i++) {
 		r = request(10 + i, 0, 0, 100);
 		assert_true(user_pick_add(&pick, &r));
