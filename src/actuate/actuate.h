@@ -100,10 +100,15 @@ struct verify_report {
 	uint32_t differing; /* differ from what czd found */
 	uint32_t held;	    /* of these: held by an open action (expected) */
 };
-/* found, now: as the file of this host has them, to the letter. Nonzero stops it and is returned.
- */
-typedef int (*difference_fn)(uint64_t id, const char *path, enum knob knob, const char *found,
-			     const char *now, bool held, void *arg);
+/* found, now: as `file` of this host has them, to the letter. held_by: the oldest open action that
+ * touches it, maybe by turning another knob (cpu.idle takes the weight along); 0 none. Nonzero
+ * stops it and is returned. */
+struct difference {
+	uint64_t id, held_by;
+	const char *path, *file, *found, *now;
+	enum knob knob;
+};
+typedef int (*difference_fn)(const struct difference *d, void *arg);
 must_check int baseline_verify(struct baseline *b, const struct actuator *act, difference_fn cb,
 			       void *arg, struct verify_report *ret);
 struct verify_walk;

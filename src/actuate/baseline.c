@@ -217,6 +217,7 @@ int baseline_step(struct baseline *b, const struct actuator *act, uint32_t max_z
 }
 
 struct verifying {
+	const struct cgroup_fs *fs;
 	const struct actuator *act;
 	difference_fn cb;
 	void *arg;
@@ -227,18 +228,24 @@ static int verify_file(struct zone_base *z, enum knob_file f, uint64_t dir_id, c
 		       void *arg)
 {
 	struct verifying *v = arg;
-	bool held;
+	struct difference d;
 
 	if (!z->texts[f])
 		return 0; /* it came later */
 	v->report->checked++;
 	if (!strcmp(z->texts[f]->s, text))
 		return 0;
-	held = actuator_original(v->act, f, dir_id);
+	d = (struct difference){.id = z->id,
+				.held_by = actuator_holder(v->act, f, dir_id),
+				.path = z->path,
+				.file =
+				    knob_file_name(f, cgroup_is_v2(v->fs, knob_file_controller(f))),
+				.found = z->texts[f]->s,
+				.now = text,
+				.knob = knob_file_knob(f)};
 	v->report->differing++;
-	v->report->held += held;
-	return v->cb ? v->cb(z->id, z->path, knob_file_knob(f), z->texts[f]->s, text, held, v->arg)
-		     : 0;
+	v->report->held += d.held_by != 0;
+	return v->cb ? v->cb(&d, v->arg) : 0;
 }
 
 /* By id: between two steps zones come and go. */
@@ -269,7 +276,7 @@ void verify_walk_free(struct verify_walk *w)
 int verify_walk_step(struct verify_walk *w, const struct actuator *act, uint32_t max_zones,
 		     difference_fn cb, void *arg, struct verify_report *report)
 {
-	struct verifying v = {.act = act, .cb = cb, .arg = arg, .report = report};
+	struct verifying v = {.fs = w->b->fs, .act = act, .cb = cb, .arg = arg, .report = report};
 	int r = baseline_step(w->b, act, max_zones);
 
 	if (r)

@@ -255,13 +255,32 @@ int actuator_undo_all(struct actuator *act, struct undo_report *ret, struct erro
 	return err;
 }
 
-const char *actuator_original(const struct actuator *act, enum knob_file f, uint64_t dir_id)
+/* The oldest open entry that touches the file, and its part. */
+static const struct entry *holder(const struct actuator *act, enum knob_file f, uint64_t dir_id,
+				  const struct part **ret)
 {
 	struct part key = {.file = f, .id = dir_id};
 
 	for (size_t i = 0; act && i < act->journal.nr; i++)
 		for (size_t n = 0; n < act->journal.open[i]->nr; n++)
-			if (same_file(&key, &act->journal.open[i]->parts[n]))
-				return act->journal.open[i]->parts[n].old;
+			if (same_file(&key, &act->journal.open[i]->parts[n])) {
+				*ret = &act->journal.open[i]->parts[n];
+				return act->journal.open[i];
+			}
 	return NULL;
+}
+
+uint64_t actuator_holder(const struct actuator *act, enum knob_file f, uint64_t dir_id)
+{
+	const struct part *p;
+	const struct entry *e = holder(act, f, dir_id, &p);
+
+	return e ? e->seq : 0;
+}
+
+const char *actuator_original(const struct actuator *act, enum knob_file f, uint64_t dir_id)
+{
+	const struct part *p;
+
+	return holder(act, f, dir_id, &p) ? p->old : NULL;
 }

@@ -4,23 +4,38 @@
 #include "cli/show.h"
 #include "cli/verbs.h"
 
+static const char *held_words(const json_t *item, char buf[static 64])
+{
+	char seq[SHOW_MAX];
+
+	if (!get_bool(item, "held"))
+		return "";
+	if (!get_count(item, "held_by"))
+		return "held by czd";
+	snprintf(buf, 64, "held by czd (action %s)", show_id(item, "held_by", seq));
+	return buf;
+}
+
 static void print_items(const struct cli *cli, const json_t *items)
 {
 	static const struct column columns[] = {
-	    {"zone", COLUMN_NAME}, {"knob", COLUMN_TEXT}, {"czd found", COLUMN_NAME},
+	    {"zone", COLUMN_NAME}, {"file", COLUMN_TEXT}, {"czd found", COLUMN_NAME},
 	    {"now", COLUMN_NAME},  {"", COLUMN_TEXT},
 	};
 	struct table t = {.columns = columns, .nr_columns = sizeof(columns) / sizeof(columns[0])};
+	char buf[64];
 	json_t *item;
 	size_t i;
 
 	json_array_foreach(items, i, item)
 	{
 		table_add(&t, STYLE_PLAIN, "%s", text_or_dash(item, "zone"));
-		table_add(&t, STYLE_PLAIN, "%s", text_or_dash(item, "knob"));
+		table_add(&t, STYLE_PLAIN, "%s",
+			  get_text(item, "file")[0] ? get_text(item, "file")
+						    : text_or_dash(item, "knob"));
 		table_add(&t, STYLE_PLAIN, "%s", text_or_dash(item, "found"));
 		table_add(&t, STYLE_PLAIN, "%s", text_or_dash(item, "now"));
-		table_add(&t, STYLE_PLAIN, "%s", get_bool(item, "held") ? "held by czd" : "");
+		table_add(&t, STYLE_PLAIN, "%s", held_words(item, buf));
 	}
 	if (i) {
 		putchar('\n');

@@ -10,18 +10,19 @@
 
 #define ITEMS_MAX 100
 
-static int on_difference(uint64_t id, const char *path, enum knob knob, const char *found,
-			 const char *now, bool held, void *arg)
+static int on_difference(const struct difference *it, void *arg)
 {
 	struct daemon *d = arg;
-	const struct zone *z = zones_by_id(d->zones, id);
+	const struct zone *z = zones_by_id(d->zones, it->id);
 
 	if (json_array_size(d->verify.items) < ITEMS_MAX)
 		json_array_append_new(
 		    d->verify.items,
-		    json_pack("{s:o,s:o,s:s,s:o,s:o,s:b}", "zone", shape_text(z ? z->name : path),
-			      "path", shape_text(path), "knob", knob_name(knob), "found",
-			      shape_text(found), "now", shape_text(now), "held", held));
+		    json_pack("{s:o,s:o,s:s,s:s,s:o,s:o,s:b,s:o}", "zone",
+			      shape_text(z ? z->name : it->path), "path", shape_text(it->path),
+			      "knob", knob_name(it->knob), "file", it->file, "found",
+			      shape_text(it->found), "now", shape_text(it->now), "held",
+			      it->held_by != 0, "held_by", shape_known(it->held_by, it->held_by)));
 	return 0;
 }
 

@@ -190,6 +190,8 @@ def stop_puts_back():
         before = be.knobs()
         czd.request("mode", mode="enforce")
         live.wait_for(lambda: idle_of(be) == "1", 10, "an action")
+        items, held = czd.request("verify")["items"], {a["seq"] for a in open_actions(czd)}
+        check(items and all(i["held_by"] in held and live.read(be.file(i["file"])) == i["now"] for i in items), f"{items} {held}")
         check(czd.stop() == 0, "czd did not end well")
         check(live.differences(before, be.knobs()) == [], "knobs differ after stop")
 

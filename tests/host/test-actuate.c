@@ -306,15 +306,15 @@ struct differences {
 	char last[512];
 };
 
-static int on_difference(uint64_t id, const char *path, enum knob knob, const char *found,
-			 const char *now, bool held, void *arg)
+static int on_difference(const struct difference *it, void *arg)
 {
 	struct differences *d = arg;
 
 	d->nr++;
-	d->held += held;
-	snprintf(d->last, sizeof(d->last), "%s %s: %s -> %s", path + strlen(env.base),
-		 knob_name(knob), found, now);
+	d->held += it->held_by != 0;
+	assert_non_null(it->file);
+	snprintf(d->last, sizeof(d->last), "%s %s: %s -> %s", it->path + strlen(env.base),
+		 knob_name(it->knob), it->found, it->now);
 	return 0;
 }
 
