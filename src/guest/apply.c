@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "guest/apply.h"
 
+#include <unistd.h>
 #include "base/cleanup.h"
 #include "guest/apps.h"
 #include "guest/policy.h"
@@ -11,9 +12,11 @@ static int read_spec(const struct guest *g, const json_t *req, struct zone_spec 
 {
 	struct error_list errs = {0};
 	json_t *apps = json_object_get(req, "apps"), *sched = json_object_get(req, "sched");
-	json_t *spec = json_pack("{s:s, s:s, s:{s:s}, s:s, s:O*, s:O*}", "apiVersion", "cz/v1",
-				 "kind", "Zone", "metadata", "name", g->boot.name, "runtime", "vm",
-				 "apps", apps, "scheduler", sched);
+	long cpus = sysconf(_SC_NPROCESSORS_CONF); /* what the apps' cpusets are checked against */
+	json_t *spec =
+	    json_pack("{s:s, s:s, s:{s:s}, s:s, s:{s:I}, s:O*, s:O*}", "apiVersion", "cz/v1",
+		      "kind", "Zone", "metadata", "name", g->boot.name, "runtime", "vm", "resource",
+		      "vcpus", (json_int_t)(cpus > 0 ? cpus : 1), "apps", apps, "scheduler", sched);
 	int r = spec ? zone_spec_from_json("apply", spec, ret, &errs) : -ENOMEM;
 
 	json_decref(spec);

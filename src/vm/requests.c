@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What czd asks for, and how the guest's answers find their way back. */
+#include <stdio.h>
 #include <string.h>
 #include "base/cleanup.h"
 #include "spec/zone-spec-io.h"
@@ -61,6 +62,19 @@ static void forward_request(struct zone *z, json_int_t id, const json_t *request
 		refuse_forward(z, id, r);
 }
 
+/* Nobody on the link asked for it: it is news. */
+static void notice_refusal(struct zone *z, const json_t *answer)
+{
+	const json_t *error = json_object_get(answer, "error");
+	const char *why = json_string_value(json_object_get(error, "message"));
+	char text[512];
+
+	if (snprintf(text, sizeof(text), "the guest refused what it is to run: %s",
+		     why ? why : "it did not answer") < 0)
+		return;
+	zone_notice(z, "guest", text);
+}
+
 static void end_forward(struct zone *z, struct forward *slot, const json_t *answer, int code)
 {
 	struct forward f = *slot;
@@ -73,7 +87,7 @@ static void end_forward(struct zone *z, struct forward *slot, const json_t *answ
 		zone_state_changed(z);
 	}
 	if (f.silent && !ok)
-		zone_notice(z, "guest", "the guest refused what it is to run");
+		notice_refusal(z, answer);
 	if (f.silent || f.generation != link_generation(z->link)) {
 		json_decref(fields);
 	} else if (ok) {
