@@ -275,6 +275,8 @@ static json_t *next_command(const struct why *y, const char *what, bool proposal
 
 	if (!unprotected && !proposal && acted)
 		return json_string("czctl actions");
+	if (unprotected && !strcmp(y->v->path, "/")) /* it cannot be */
+		return json_string("czctl list --all");
 	strbuf_puts(&b, unprotected ? "czctl protect "
 			: proposal  ? "czctl try --for 10m "
 				    : "czctl inspect ");

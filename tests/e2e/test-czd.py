@@ -623,6 +623,7 @@ def requests_that_make_no_sense():
 def goals_and_classes_that_do_not_fit():
     with live.Czd() as czd:
         check("the root" in refused(czd, "protect", zone="/", slo="wait.p99=1ms"), "the root was protected")
+        check(czd.request("why", zone="/")["next"] == "czctl list --all", "protecting it is suggested")
         done = czd.czctl("run", "--class", "be", "--slo", "wait.p99=1ms", "--", "true")
         check(done.returncode == 2 and "class lc" in done.stderr, f"{done}")
         check("class lc" in refused(czd, "run", name=f"no{os.getpid()}", slo="wait.p99=1ms", **{"class": "be"}), "a goal for class be")
