@@ -6,7 +6,7 @@
 
 enum { OPT_FILE, OPT_WAIT, OPT_REBOOT, OPT_DRY_RUN };
 static const struct verb_option options[] = {
-    [OPT_FILE] = {"file", "FILE", "the zone's description (-: standard input)", 'f'},
+    [OPT_FILE] = {"file", "FILE", "the zone's description (-: standard input)"},
     [OPT_WAIT] = {"wait", NULL, "until it runs (at most a minute)"},
     [OPT_REBOOT] = {"reboot", NULL, "boot it anew when a change needs it"},
     [OPT_DRY_RUN] = {"dry-run", NULL, "only show what would be done"},
@@ -48,13 +48,14 @@ const struct verb verb_apply = {
     .name = "apply",
     .summary = "make a zone be as a file says: create, update, start",
     .usage = "-f FILE [--wait] [--reboot] [--dry-run]",
-    .help = "Whatever it takes: a new zone is created and started, one that exists is updated,\n"
-	    "one that is stopped is started. The same file twice changes nothing.\n"
+    .help = "Whatever it takes: a new zone is created and started, one that exists is\n"
+	    "updated, one that is stopped is started. The same file twice changes nothing.\n"
 	    "\n"
 	    "Examples:\n"
 	    "  sudo czctl apply -f web.yaml --wait\n"
 	    "  sudo czctl apply -f web.yaml --dry-run\n",
     .options = options,
+    .letters = "f",
     .changes = true,
     .run = apply_run,
 };

@@ -6,7 +6,7 @@
 
 enum { OPT_FILE };
 static const struct verb_option options[] = {
-    [OPT_FILE] = {"file", "FILE", "the zone's description, YAML or JSON (-: standard input)", 'f'},
+    [OPT_FILE] = {"file", "FILE", "the zone's description, YAML or JSON (-: standard input)"},
     {0},
 };
 
@@ -40,6 +40,7 @@ const struct verb verb_create = {
 	    "  sudo czctl create -f web.yaml && sudo czctl start web\n"
 	    "  sudo czctl apply -f web.yaml     # both, and updates too\n",
     .options = options,
+    .letters = "f",
     .changes = true,
     .run = create_run,
 };

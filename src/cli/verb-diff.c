@@ -7,7 +7,7 @@
 
 enum { OPT_FILE };
 static const struct verb_option options[] = {
-    [OPT_FILE] = {"file", "FILE", "what the zone might become (-: standard input)", 'f'},
+    [OPT_FILE] = {"file", "FILE", "what the zone might become (-: standard input)"},
     {0},
 };
 
@@ -36,5 +36,6 @@ const struct verb verb_diff = {
 	    "Examples:\n"
 	    "  czctl diff -f web.yaml\n",
     .options = options,
+    .letters = "f",
     .run = diff_run,
 };

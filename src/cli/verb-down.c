@@ -6,7 +6,7 @@
 
 enum { OPT_FILE };
 static const struct verb_option options[] = {
-    [OPT_FILE] = {"file", "FILE", "the file that was applied", 'f'},
+    [OPT_FILE] = {"file", "FILE", "the file that was applied"},
     {0},
 };
 
@@ -39,6 +39,7 @@ const struct verb verb_down = {
 	    "Examples:\n"
 	    "  sudo czctl down -f web.yaml\n",
     .options = options,
+    .letters = "f",
     .changes = true,
     .run = down_run,
 };

@@ -9,7 +9,7 @@
 enum { OPT_APP, OPT_TTY };
 static const struct verb_option options[] = {
     [OPT_APP] = {"app", "APP", "in the group of that app"},
-    [OPT_TTY] = {"tty", NULL, "give it a terminal", 't'},
+    [OPT_TTY] = {"tty", NULL, "give it a terminal"},
     {0},
 };
 
@@ -38,6 +38,7 @@ const struct verb verb_exec = {
 	    "  sudo czctl exec web -- ps\n"
 	    "  sudo czctl exec --tty web -- sh\n",
     .options = options,
+    .letters = "t",
     .min_words = 2,
     .max_words = -1,
     .stops_at_word = true,

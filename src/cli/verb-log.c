@@ -8,7 +8,7 @@
 
 enum { OPT_FOLLOW, OPT_APP, OPT_SUPERVISOR };
 static const struct verb_option options[] = {
-    [OPT_FOLLOW] = {"follow", NULL, "go on with what comes", 'f'},
+    [OPT_FOLLOW] = {"follow", NULL, "go on with what comes"},
     [OPT_APP] = {"app", "APP", "the output of one app"},
     [OPT_SUPERVISOR] = {"supervisor", NULL, "what the process that holds the zone has to say"},
     {0},
@@ -68,6 +68,7 @@ const struct verb verb_log = {
 	    "  czctl log --app redis web\n"
 	    "  czctl log -f --app redis web\n",
     .options = options,
+    .letters = "f",
     .min_words = 1,
     .max_words = 1,
     .run = log_run,

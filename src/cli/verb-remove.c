@@ -6,7 +6,7 @@
 
 enum { OPT_FORCE, OPT_WAIT };
 static const struct verb_option options[] = {
-    [OPT_FORCE] = {"force", NULL, "kill what runs in it at once", 'f'},
+    [OPT_FORCE] = {"force", NULL, "kill what runs in it at once"},
     [OPT_WAIT] = {"wait", NULL, "until it is gone"},
     {0},
 };
@@ -41,6 +41,7 @@ const struct verb verb_remove = {
 	    "  sudo czctl remove web\n"
 	    "  sudo czctl remove -f --wait web\n",
     .options = options,
+    .letters = "f",
     .min_words = 1,
     .max_words = 1,
     .changes = true,

@@ -6,7 +6,7 @@
 
 enum { OPT_FILE, OPT_REBOOT, OPT_DRY_RUN };
 static const struct verb_option options[] = {
-    [OPT_FILE] = {"file", "FILE", "what it is to be (-: standard input)", 'f'},
+    [OPT_FILE] = {"file", "FILE", "what it is to be (-: standard input)"},
     [OPT_REBOOT] = {"reboot", NULL, "boot it anew when the change needs it"},
     [OPT_DRY_RUN] = {"dry-run", NULL, "only show what would change"},
     {0},
@@ -43,6 +43,7 @@ const struct verb verb_update = {
 	    "  sudo czctl update -f web.yaml --dry-run\n"
 	    "  sudo czctl update -f web.yaml\n",
     .options = options,
+    .letters = "f",
     .changes = true,
     .run = update_run,
 };

@@ -33,7 +33,6 @@ struct verb_option {
 	const char *name; /* without "--" */
 	const char *arg;  /* what the value is called in help; NULL: a flag */
 	const char *help;
-	char letter; /* as in "-f"; 0: none */
 };
 
 #define VERB_OPTIONS_MAX 8
@@ -50,9 +49,10 @@ struct verb {
 	const char *usage;		   /* what follows the name */
 	const char *help;		   /* teaches: what the answer means, examples */
 	const struct verb_option *options; /* ends with a NULL name; may be NULL */
-	int min_words, max_words;	   /* max -1: any */
-	bool stops_at_word;		   /* what follows the first word is not parsed (run) */
-	bool changes;			   /* czd lets only root and cz-admin do it */
+	const char *letters;	  /* "f": the option that begins with f is -f too; or NULL */
+	int min_words, max_words; /* max -1: any */
+	bool stops_at_word;	  /* what follows the first word is not parsed (run) */
+	bool changes;		  /* czd lets only root and cz-admin do it */
 	int (*run)(struct cli *cli, const struct args *args); /* an enum exit_code */
 };
 

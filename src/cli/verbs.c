@@ -61,6 +61,11 @@ void verbs_print_help(const struct out *o)
 	printf("\n%s\nHelp with examples: czctl help VERB. Exit codes: man czctl.\n", global_help);
 }
 
+static bool has_letter(const struct verb *verb, const struct verb_option *v)
+{
+	return verb->letters && strchr(verb->letters, v->name[0]);
+}
+
 void verb_print_help(const struct out *o, const struct verb *verb)
 {
 	char left[64];
@@ -74,8 +79,10 @@ void verb_print_help(const struct out *o, const struct verb *verb)
 	out_styled(o, STYLE_TITLE, "Options");
 	putchar('\n');
 	for (const struct verb_option *v = verb->options; v->name; v++) {
-		snprintf(left, sizeof(left), "%s%.1s%s--%s%s%s", v->letter ? "-" : "", &v->letter,
-			 v->letter ? ", " : "", v->name, v->arg ? " " : "", v->arg ? v->arg : "");
+		bool letter = has_letter(verb, v);
+
+		snprintf(left, sizeof(left), "%s%.*s%s--%s%s%s", letter ? "-" : "", letter, v->name,
+			 letter ? ", " : "", v->name, v->arg ? " " : "", v->arg ? v->arg : "");
 		printf("  %-16s  %s\n", left, v->help);
 	}
 }
@@ -179,9 +186,10 @@ static int verb_option(const struct verb *verb, int argc, char **argv, int *i, s
 	const struct verb_option *v = verb->options;
 
 	for (; v && v->name; v++) {
-		const char letter[] = {'-', v->letter, 0};
+		const char letter[] = {'-', v->name[0], 0};
 
-		if (!is_option(argv[*i], v->name) && (!v->letter || strcmp(argv[*i], letter)))
+		if (!is_option(argv[*i], v->name) &&
+		    (!has_letter(verb, v) || strcmp(argv[*i], letter)))
 			continue;
 		ret->option[v - verb->options] =
 		    option_value(verb, v->name, v->arg != NULL, argc, argv, i);
