@@ -28,7 +28,7 @@ class Port:
 
     def __init__(self, sock):
         self.sock, self.data, self.frames = sock, b"", []
-        self.epoch, self.peer, self.up, self.silent = 77, 0, False, False
+        self.epoch, self.peer, self.up, self.silent, self.held = 77, 0, False, False, {}
         sock.setblocking(True)
         self.hello()
 
@@ -61,8 +61,16 @@ class Port:
             self.up = echo == self.epoch
         elif kind != CREDIT:
             self.frames.append((kind, stream, payload))
-            if payload and not self.silent:
-                self.write(CREDIT, stream, struct.pack("<I", len(payload)))
+            self.held[stream] = self.held.get(stream, 0) + len(payload)
+            if not self.silent:
+                self.give()
+
+    def give(self):
+        """Credits for all that was taken."""
+        for stream, count in self.held.items():
+            if count:
+                self.write(CREDIT, stream, struct.pack("<I", count))
+        self.held.clear()
 
 
 class Machine:
@@ -72,6 +80,8 @@ class Machine:
         self.folder = tempfile.TemporaryDirectory(prefix="cz-zone-")
         self.console = os.path.join(self.folder.name, "console")
         self.next_id, self.events, self.answers, self.qemu = 1, [], {}, None
+        # QEMU's emulation of a kernel that patches itself on one CPU while another runs it
+        self.emulator_fault = False
         image = os.path.join(self.folder.name, "initramfs")
         with open(image, "wb") as file:
             file.write(self.initramfs(guest, files or {}, modules))
@@ -113,6 +123,8 @@ class Machine:
 
     def __exit__(self, kind, *_):
         if kind:
+            with open(self.console, encoding="utf-8", errors="replace") as file:
+                self.emulator_fault = "Oops: int3" in file.read()
             self.explain()
         self.qemu.kill()
         self.qemu.wait()
