@@ -12,6 +12,7 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/cleanup.h"
 #include "base/io.h"
 #include "guest/apps.h"
 #include "guest/bus.h"
@@ -238,12 +239,25 @@ static int set_up(struct guest *g)
 	return stats_init(g);
 }
 
+/* A kernel without a console starts its first process with nothing open: what is said on standard
+ * error would go to the next file that is. */
+static void keep_standard_fds(void)
+{
+	int fd;
+
+	do {
+		fd = open("/", O_RDONLY | O_DIRECTORY);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	close_fd(&fd);
+}
+
 int main(void)
 {
 	static struct guest guest = {.initramfs_fd = -1};
 	struct guest *g = &guest;
 	int r;
 
+	keep_standard_fds();
 	g->init = getpid() == 1;
 	if (!g->init)
 		g->initramfs_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
