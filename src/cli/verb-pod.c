@@ -111,8 +111,8 @@ const struct verb verb_pod = {
     .name = "pod",
     .summary = "apps of a zone: add one, delete one, show them",
     .usage = "add ZONE [--] COMMAND... | delete ZONE APP | show ZONE",
-    .help = "Apps come and go while the zone runs; the others are not disturbed. What is added\n"
-	    "belongs to the zone's description from then on.\n"
+    .help = "Apps come and go while the zone runs; the others are not disturbed. What is\n"
+	    "added belongs to the zone's description from then on.\n"
 	    "\n"
 	    "Examples:\n"
 	    "  sudo czctl pod add --name batch --class be web -- stress-ng --cpu 1\n"

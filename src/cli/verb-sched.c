@@ -120,11 +120,15 @@ static int sched_run(struct cli *cli, const struct args *args)
 const struct verb verb_sched = {
     .name = "sched",
     .summary = "the scheduler inside a VM zone: show, set, reset",
-    .usage = "list | show ZONE | stats ZONE | set ZONE POLICY [OPTIONS] | reset ZONE | "
-	     "task ZONE PID",
+    .usage = "list | show|stats|reset ZONE | set ZONE POLICY | task ZONE N",
     .help = "A virtual machine zone has a scheduler of its own, changed while it runs. `set`\n"
-	    "holds until the next start; scheduler.policy in the zone's description is for good.\n"
+	    "holds until the next start; scheduler.policy in its description is for good.\n"
 	    "docs/schedulers.md tells of the policies.\n"
+	    "\n"
+	    "  show, stats ZONE              the policy in force, and its figures\n"
+	    "  set ZONE POLICY [OPTIONS]     another policy, now\n"
+	    "  reset ZONE                    the kernel's own\n"
+	    "  task ZONE PID [--set CLASS]   one task, as the guest counts\n"
 	    "\n"
 	    "Examples:\n"
 	    "  czctl sched list\n"
