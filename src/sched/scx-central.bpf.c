@@ -43,7 +43,8 @@ static s32
 static s32 nr_idle; /* of the others */
 
 struct cpu {
-	u64 started_ns; /* of the task that runs; 0: none of ours */
+	u64 started_ns; /* of the turn of the task that runs; 0: none of ours */
+	s32 pid;	/* whose turn it is, also while a higher class interrupts */
 	u32 idle;	/* 1: it may be handed a task */
 	bool gone;	/* offline, or on its way */
 };
@@ -90,6 +91,14 @@ s32 STRUCT_OPS(central_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake
 	return central >= 0 ? central : prev_cpu;
 }
 
+static void end_turn(struct task_struct *p)
+{
+	struct cpu *c = cpu_at(scx_bpf_task_cpu(p));
+
+	if (c && c->pid == p->pid)
+		c->started_ns = 0;
+}
+
 void STRUCT_OPS(central_enqueue, struct task_struct *p, u64 enq_flags)
 {
 	if (is_cpu_kthread(p)) {
@@ -97,6 +106,7 @@ void STRUCT_OPS(central_enqueue, struct task_struct *p, u64 enq_flags)
 		return;
 	}
 	count(COUNT_queued);
+	end_turn(p);
 	dsq_insert(p, QUEUE, SCX_SLICE_INF, enq_flags);
 	/* busy all around: the timer will see to it */
 	scx_bpf_kick_cpu(central >= 0 ? central : scx_bpf_task_cpu(p),
@@ -145,9 +155,10 @@ static bool turn_is_over(struct cpu *c)
 	return (s64)(now_ns() - c->started_ns) >= (s64)slice_ns;
 }
 
-static void ask(struct cpu *c)
+static void ask(struct cpu *c, s32 cpu)
 {
-	if (c->gone)
+	/* it may have been handed one already, on its way to idle */
+	if (c->gone || scx_bpf_dsq_nr_queued(SCX_DSQ_LOCAL_ON | cpu) > 0)
 		return;
 	set_idle(c, 1);
 	if (central >= 0 && scx_bpf_dsq_nr_queued(QUEUE)) {
@@ -178,7 +189,7 @@ void STRUCT_OPS(central_dispatch, s32 cpu, struct task_struct *prev)
 	if (runnable && (cpu == central || !scx_bpf_dsq_nr_queued(QUEUE)))
 		task_set_slice(prev, SCX_SLICE_INF);
 	else if (cpu != central)
-		ask(c);
+		ask(c, cpu);
 }
 
 /* A CPU that goes idle also comes by dispatch(): the kernel does not tell of one that does so while
@@ -190,7 +201,7 @@ void STRUCT_OPS(central_update_idle, s32 cpu, bool idle)
 	if (!c || cpu == central)
 		return;
 	if (idle)
-		ask(c);
+		ask(c, cpu);
 	else
 		set_idle(c, 0);
 }
@@ -199,16 +210,19 @@ void STRUCT_OPS(central_running, struct task_struct *p)
 {
 	struct cpu *c = cpu_at(scx_bpf_task_cpu(p));
 
-	if (c)
+	if (!c)
+		return;
+	if (!c->started_ns || c->pid != p->pid)
 		c->started_ns = now_ns();
+	c->pid = p->pid;
+	set_idle(c, 0);
 }
 
+/* Interrupted by a higher class it is runnable, and goes on without being queued. */
 void STRUCT_OPS(central_stopping, struct task_struct *p, bool runnable)
 {
-	struct cpu *c = cpu_at(scx_bpf_task_cpu(p));
-
-	if (c)
-		c->started_ns = 0;
+	if (!runnable)
+		end_turn(p);
 }
 
 static int on_tick(void *map, int *key, struct ticker *t)
@@ -216,24 +230,23 @@ static int on_tick(void *map, int *key, struct ticker *t)
 	s32 nr = scx_bpf_nr_cpu_ids(), cpu;
 
 	count(COUNT_ticks);
-	if (scx_bpf_dsq_nr_queued(QUEUE) > 0) {
-		bpf_for(cpu, 0, nr)
-		{
-			struct cpu *c = cpu_at(cpu);
+	bpf_for(cpu, 0, nr)
+	{
+		struct cpu *c = cpu_at(cpu);
 
-			if (!c)
-				continue;
-			if (!c->started_ns) { /* it may be idle and we don't know: then it asks */
-				scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
-			} else if (turn_is_over(c)) {
-				count(COUNT_preempted);
-				scx_bpf_kick_cpu(cpu, SCX_KICK_PREEMPT);
-			}
+		if (!c || (scx_bpf_dsq_nr_queued(QUEUE) <= 0 &&
+			   scx_bpf_dsq_nr_queued(SCX_DSQ_LOCAL_ON | cpu) <= 0))
+			continue;
+		if (!c->started_ns) { /* it may be idle and we don't know: then it asks */
+			scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+		} else if (turn_is_over(c)) {
+			count(COUNT_preempted);
+			scx_bpf_kick_cpu(cpu, SCX_KICK_PREEMPT);
 		}
-		/* what was not answered, because a CPU went away in between, is answered now */
-		if (central >= 0)
-			scx_bpf_kick_cpu(central, nr_idle > 0 ? SCX_KICK_PREEMPT : SCX_KICK_IDLE);
 	}
+	/* what was not answered, because a CPU went away in between, is answered now */
+	if (central >= 0 && scx_bpf_dsq_nr_queued(QUEUE) > 0)
+		scx_bpf_kick_cpu(central, nr_idle > 0 ? SCX_KICK_PREEMPT : SCX_KICK_IDLE);
 	bpf_timer_start(&t->timer, tick_ns, TIMER_CPU_PIN);
 	return 0;
 }
