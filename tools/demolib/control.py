@@ -90,7 +90,7 @@ class Control:
         with open(config, "w", encoding="utf-8") as file:
             file.write("mode: observe\n")
         self.czd = self.processes.start("czd", [self.program("czd"), "--run-dir", self.run_dir,
-                                                "--config", config])
+                                                "--config", config, *self.czd_arguments()])
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             if self.czd.poll() is not None:
@@ -99,6 +99,9 @@ class Control:
                 return
             time.sleep(0.1)
         raise Failed("czd did not come up; " + self.processes.log_hint(self.czd))
+
+    def czd_arguments(self):
+        return []
 
     def alive(self):
         return self.czd is not None and self.czd.poll() is None
