@@ -82,6 +82,11 @@ static int set_cpu_weight(const struct cgroup_fs *fs, const char *path, const st
 	return put(fs, CG_CPU, path, v2 ? "cpu.weight" : "cpu.shares", l->cpu_weight, text);
 }
 
+int zone_idle_set(const struct cgroup_fs *fs, const char *path, bool idle)
+{
+	return put(fs, CG_CPU, path, "cpu.idle", false, idle ? "1" : "0");
+}
+
 static int set_memory(const struct cgroup_fs *fs, const char *path, const struct zone_limits *l)
 {
 	bool v2 = cgroup_has(fs, CG_MEMORY) && cgroup_is_v2(fs, CG_MEMORY);

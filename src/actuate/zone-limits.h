@@ -19,6 +19,12 @@ struct zone_limits { /* 0 everywhere: no limit, or the kernel's default */
 must_check int zone_limits_set(const struct cgroup_fs *fs, const char *path,
 			       const struct zone_limits *l, struct error *reterr);
 /*
+ * The idle class of the CPU controller, which counts among siblings only: everything beside the
+ * zone goes first. While it is on no weight may be written, and it resets the weight. Where a
+ * kernel has none: 0.
+ */
+must_check int zone_idle_set(const struct cgroup_fs *fs, const char *path, bool idle);
+/*
  * The CPUs of a zone; empty: those of its parent. Children that would stick out get them too: on v1
  * a group's CPUs must be among its parent's, so the parent is widened first and narrowed last.
  */

@@ -118,9 +118,9 @@ static void send_signal(pid_t pid, int signal)
 	kill(pid, signal);
 }
 
-static void join_ext(pid_t pid, int unused)
+static void set_ext(pid_t pid, int ext)
 {
-	task_join_ext(pid);
+	task_set_ext(pid, ext);
 }
 
 void app_cgroup_signal(int fd, int signal)
@@ -128,9 +128,11 @@ void app_cgroup_signal(int fd, int signal)
 	each_pid(fd, "cgroup.procs", send_signal, signal);
 }
 
-void app_cgroup_join_ext(int fd)
+void app_cgroup_set_ext(int fd, bool ext)
 {
-	each_pid(fd, "cgroup.threads", join_ext, 0);
+	/* Twice: what was born meanwhile of one not yet changed is in the list by then. */
+	for (int i = 0; i < 2; i++)
+		each_pid(fd, "cgroup.threads", set_ext, ext);
 }
 
 int app_cgroup_remove(const char *name)

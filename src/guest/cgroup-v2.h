@@ -20,5 +20,5 @@ void app_cgroup_kill(int fd);
 void app_cgroup_signal(int fd, int signal);
 /* -EBUSY: something is still ending in it. */
 must_check int app_cgroup_remove(const char *name);
-/* All tasks of it into the class of sched_ext. */
-void app_cgroup_join_ext(int fd);
+/* All tasks of it into the class of sched_ext, or back into the fair one. */
+void app_cgroup_set_ext(int fd, bool ext);

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "guest/app-spec.h"
+#include "guest/policy.h"
 #include "guest/spawn.h"
 
 #define USERS_FILE_MAX 65536
@@ -44,7 +45,7 @@ int launch_beside(struct app *a, char *const *argv, const int stdio[3], bool ter
 	    .cgroup_fd = a->cgroup_fd,
 	    .stdio = {stdio[0], stdio[1], stdio[2]},
 	    .exec_fd = -1,
-	    .ext = true,
+	    .ext = policy_takes(a->guest, a->spec.class),
 	    .terminal = terminal,
 	    .workdir = a->spec.workdir,
 	};

@@ -6,6 +6,8 @@
 #include <string.h>
 #include "base/cleanup.h"
 #include "base/str.h"
+#include "guest/apps.h"
+#include "guest/cgroup-v2.h"
 #include "guest/control.h"
 #include "guest/rules.h"
 #include "guest/policy-proc.h"
@@ -110,9 +112,12 @@ static void target_failed(struct guest *g, const char *why)
 	drive(g);
 }
 
-static void proc_loaded(struct policy_proc *p)
+static void proc_loaded(struct policy_proc *p, const json_t *line)
 {
+	const char *partial = json_string_value(json_object_get(line, "partial"));
+
 	p->state = PROC_READY;
+	p->only_be = !p->choice.full && partial && !strcmp(partial, "be");
 	/* A policy that starves its own process could not be detached. */
 	if (task_set(p->pid, "rr", NULL) < 0)
 		guest_notice(p->guest, "sched", "policy %s may starve itself", p->choice.name);
@@ -133,7 +138,7 @@ static void proc_event(struct policy_proc *p, const char *event, const json_t *l
 		return;
 	}
 	if (!strcmp(event, "ready") && p->state == PROC_LOADING)
-		proc_loaded(p);
+		proc_loaded(p, line);
 	else if (!strcmp(event, "attached") && p->state == PROC_ATTACHING)
 		p->state = PROC_ATTACHED;
 	else if (!strcmp(event, "detached") && p->state == PROC_DETACHING)
@@ -198,6 +203,23 @@ static void tell(struct guest *g, struct policy_proc *p, const char *word, enum 
 	policy_proc_tell(p, word, state);
 }
 
+bool policy_takes(const struct guest *g, enum zone_class class)
+{
+	const struct policy_proc *p = g->policies->current;
+
+	return class == CLASS_BE || !p || !p->only_be;
+}
+
+/* Which apps the policy that comes next is for. */
+static void divide_apps(struct guest *g)
+{
+	apps_each(g, a)
+	{
+		if (a->cgroup_fd >= 0)
+			app_cgroup_set_ext(a->cgroup_fd, policy_takes(g, a->spec.class));
+	}
+}
+
 static void drive(struct guest *g)
 {
 	struct policies *s = g->policies;
@@ -218,6 +240,7 @@ static void drive(struct guest *g)
 			tell(g, s->current, "detach", PROC_DETACHING);
 	} else if (p && p->state == PROC_READY) {
 		s->current = p;
+		divide_apps(g);
 		tell(g, p, "attach", PROC_ATTACHING);
 	}
 }

@@ -22,6 +22,9 @@ must_check int policy_ask(struct guest *g, json_int_t id, const char *policy, co
 must_check int policy_ask_stats(struct guest *g, json_int_t id, struct error *reterr);
 /* "none", or the NAME of scx-NAME that is attached. */
 const char *policy_name(const struct guest *g);
+/* Do tasks of apps of that class belong to the policy? Some policies take be only in partial mode:
+ * lc then has the kernel's fair class, which goes first, at no cost. */
+bool policy_takes(const struct guest *g, enum zone_class class);
 /* be apps ran while lc apps waited: so much of the last second. */
 void policy_harm(struct guest *g, uint64_t harm_ppm);
 bool policy_reaped(struct guest *g, pid_t pid, int exit);

@@ -102,12 +102,12 @@ void task_leave_real_time(bool ext)
 		set_own(EXT, 0); /* a kernel without that class refuses */
 }
 
-void task_join_ext(pid_t pid)
+void task_set_ext(pid_t pid, bool ext)
 {
 	struct attributes a = {.size = sizeof(a)};
 
-	if (get(pid, &a) < 0 || a.policy != NORMAL)
+	if (get(pid, &a) < 0 || a.policy != (ext ? NORMAL : EXT))
 		return;
-	a = (struct attributes){.size = sizeof(a), .policy = EXT, .nice = a.nice};
+	a = (struct attributes){.size = sizeof(a), .policy = ext ? EXT : NORMAL, .nice = a.nice};
 	syscall(SYS_sched_setattr, pid, &a, 0);
 }

@@ -16,6 +16,6 @@ must_check int task_set(pid_t pid, const char *text, struct error *reterr);
 void task_enter_real_time(void);
 /* This task as it would be without that, or of the class of sched_ext. */
 void task_leave_real_time(bool ext);
-/* A task into the class of sched_ext, unless it left class normal. Errors do not
- * matter: the kernel may have none. */
-void task_join_ext(pid_t pid);
+/* A task between class normal and that of sched_ext; one of another class stays there. Errors do
+ * not matter: the kernel may have none. */
+void task_set_ext(pid_t pid, bool ext);

@@ -224,7 +224,8 @@ static const struct zone_field scheduler_fields[] = {
      .allowed = "one line of text", .fallback = "none",
      .help = "For the policy, as on its command line (scx-NAME --help)."},
     {"mode", FIELD_EITHER, 0, HOT, AT(sched.full), .names = extents, .fallback = "partial",
-     .help = "partial: it schedules the tasks of apps and those set to ext; full: every task."},
+     .help = "partial: it schedules the tasks of apps and those set to ext (exclusive and net: of "
+	     "be apps only, which the others then always precede); full: every task."},
     {"onHarm", FIELD_BOOL, 0, HOT, AT(sched.on_harm), .fallback = "false",
      .help = "Start with the kernel's own scheduler, and switch to policy when apps of the zone "
 	     "hurt one another."},

@@ -281,7 +281,7 @@ static int load_policy(struct loader *l, struct error *reterr)
 	r = hooks->loaded ? hooks->loaded(&l->run, reterr) : 0;
 	if (r < 0)
 		return r;
-	report_ready(l->run.policy->name, clock_mono_ns() - start, object_insns(l->obj));
+	report_ready(l->run.policy, clock_mono_ns() - start, object_insns(l->obj));
 	return 0;
 }
 

@@ -80,6 +80,9 @@ struct policy {
 	const void *(*elf)(size_t *size);
 	const struct option_desc *options; /* OPTIONS_END; NULL: none */
 	const char *const *counters;	   /* names, NULL-terminated, of the map "counters" */
+	/* With --partial it is for be tasks only: the others go first because they are in the
+	 * kernel's fair class, at no cost. Told by `ready`. */
+	bool partial_is_be;
 	struct policy_hooks hooks;
 };
 

@@ -29,11 +29,11 @@ void report_ms(const char *event, const char *key, uint64_t ns)
 	printf("{\"event\": \"%s\", \"%s\": %.3f}\n", event, key, (double)ns / 1e6);
 }
 
-void report_ready(const char *policy, uint64_t verify_ns, uint64_t insns)
+void report_ready(const struct policy *policy, uint64_t verify_ns, uint64_t insns)
 {
 	printf("{\"event\": \"ready\", \"policy\": \"%s\", \"verify_ms\": %.3f, \"insns\": %" PRIu64
-	       "}\n",
-	       policy, (double)verify_ns / 1e6, insns);
+	       ", \"partial\": \"%s\"}\n",
+	       policy->name, (double)verify_ns / 1e6, insns, policy->partial_is_be ? "be" : "apps");
 }
 
 void report_error(const struct error *error)

@@ -14,6 +14,7 @@ static const struct policy policy = {
     .elf = scx_exclusive_bpf__elf_bytes,
     .options = options,
     .counters = counters,
+    .partial_is_be = true,
     .hooks.open = exclusive_open,
 };
 

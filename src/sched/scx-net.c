@@ -110,6 +110,7 @@ static const struct policy policy = {
     .elf = scx_net_bpf__elf_bytes,
     .options = options,
     .counters = counters,
+    .partial_is_be = true,
     .hooks = {.open = net_open,
 	      .loaded = net_loaded,
 	      .fd = net_fd,
