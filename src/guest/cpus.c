@@ -6,7 +6,9 @@
 #include "base/cpuset.h"
 #include "base/io.h"
 
-#define CPU_DIR "/sys/devices/system/cpu/"
+#define CPU_DIR		"/sys/devices/system/cpu/"
+#define EXT_SERVER	"/sys/kernel/debug/sched/ext_server/"
+#define EXT_SERVER_TIME "10000000" /* ns of each second */
 
 static int read_set(const char *path, struct cpuset *ret)
 {
@@ -66,4 +68,19 @@ int cpus_set_online(unsigned int n, struct error *reterr)
 			return r;
 	}
 	return 0;
+}
+
+void cpus_limit_ext_server(void)
+{
+	struct cpuset present;
+	char path[96];
+
+	if (read_set(CPU_DIR "present", &present) < 0)
+		return;
+	for (int cpu = cpuset_next(&present, 0); cpu >= 0;
+	     cpu = cpuset_next(&present, (unsigned int)cpu + 1)) {
+		snprintf(path, sizeof(path), EXT_SERVER "cpu%d/runtime", cpu);
+		if (write_file_at(AT_FDCWD, path, EXT_SERVER_TIME) < 0)
+			return; /* an older kernel has none */
+	}
 }

@@ -7,3 +7,6 @@ int cpus_present(void);
 int cpus_online(void);
 /* CPUs 0 to n - 1 online, the others offline. -ERANGE: more than there are. */
 must_check int cpus_set_online(unsigned int n, struct error *reterr);
+/* The kernel (7.0 on) has a server that gives tasks of sched_ext 5 % of a CPU when other classes
+ * take it all. One percent is enough that none starves, and little enough not to be felt. */
+void cpus_limit_ext_server(void);

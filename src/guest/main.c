@@ -18,6 +18,7 @@
 #include "guest/bus.h"
 #include "guest/cgroup-v2.h"
 #include "guest/control.h"
+#include "guest/cpus.h"
 #include "guest/health.h"
 #include "guest/policy.h"
 #include "guest/stats.h"
@@ -219,8 +220,10 @@ static int set_up(struct guest *g)
 		r = policy_init(g);
 	if (r == 0)
 		r = watch_signals(g);
-	if (g->init)
+	if (g->init) {
 		init_mounts();
+		cpus_limit_ext_server();
+	}
 	read_boot_line(g, wrong, sizeof(wrong));
 	if (r == 0)
 		r = open_ports(g);

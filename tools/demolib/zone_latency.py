@@ -5,7 +5,7 @@ every class, so that what is measured is Redis' harm and not the load generator'
 import json
 import time
 
-from .stage import median
+from .stage import median, wait_for
 
 ZONE, HOG = "cz-demo", "hog"
 CONDITIONS = ("alone", "eevdf", "exclusive")
@@ -23,7 +23,8 @@ apps:
     cpuset: "{redis_cpu}"
     command: [redis-server, --port, "6379", --save, ""]
 """
-HOG_COMMAND = ("stress-ng", "--cpu", "2", "--temp-path", "/tmp")
+# Twice as many workers as CPUs, as a batch job has them.
+HOG_COMMAND = ("stress-ng", "--cpu", "4", "--temp-path", "/tmp")
 KNEE_RATES = (500, 1000, 2000, 3000, 4000, 6000, 8000, 12000, 16000, 24000, 32000)
 
 
@@ -61,11 +62,17 @@ class LoadedZone:
     def policy(self, policy):
         return self.control.ask("sched", "set", self.name, policy)["switch_ms"]
 
+    def redis(self):
+        return next(app for app in self.shown()["apps"] if app["name"] == "redis")
+
+    def wait_for_ledger(self):
+        """The guest loads it after its apps; without KVM that takes seconds."""
+        wait_for(lambda: self.redis()["wait_ns"] is not None, 90, f"the ledger of {self.name}")
+
     def be_ran_ns(self):
         """What the hog has run while Redis waited, by the ledger inside the guest."""
         time.sleep(1.1)  # the guest reports once a second
-        redis = next(app for app in self.shown()["apps"] if app["name"] == "redis")
-        return sum(part["ns"] for part in redis["parts"] if part.get("app") == HOG)
+        return sum(part["ns"] for part in self.redis()["parts"] if part.get("app") == HOG)
 
 
 class LatencyPart:
@@ -110,6 +117,7 @@ class LatencyPart:
                          + " ms at " + ", ".join(f"{s:.0%}" for s in self.shares))
 
     def run(self):
+        self.zone.wait_for_ledger()
         self.find_knee()
         for number in range(1, self.rounds + 1):
             self.measure(number, "alone")

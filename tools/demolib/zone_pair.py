@@ -21,6 +21,7 @@ class PairPart:
         for zone in self.zones:
             zone.boot()
             zone.start_hog()
+            zone.wait_for_ledger()
         for policies in (("exclusive", "none"), ("none", "exclusive")):
             self.phase(policies, rate)
         for zone in self.zones:
