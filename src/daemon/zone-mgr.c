@@ -7,19 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
-#include "actuate/zone-limits.h"
-#include "actuate/zone-make.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "spec/zone-spec-io.h"
 
-#define STEP_NS	       50000000ull   /* while something is under way */
-#define KILL_AFTER_NS  2000000000ull /* beyond the grace, which its supervisor keeps */
-#define ASK_NS	       5000000000ull
 #define EDIT_LOOK_TICK 5
 
 struct applied *zones_mgr_find(const struct zones_mgr *m, const char *name)
@@ -62,236 +56,10 @@ int zone_may(const struct applied *z, enum zone_state to, struct error *reterr)
 	return r < 0 ? error_wrap(reterr, r, "zone %s", z->name) : 0;
 }
 
-static int on_timer(sd_event_source *src, uint64_t usec, void *arg);
-
 void zone_soon(struct zones_mgr *m)
 {
 	sd_event_source_set_time(m->timer, clock_mono_ns() / 1000);
 	sd_event_source_set_enabled(m->timer, SD_EVENT_ONESHOT);
-}
-
-void zone_drop_link(struct applied *z)
-{
-	zone_link_free(z->link);
-	z->link = NULL;
-}
-
-/* What its supervisor says */
-
-static void take_state(struct applied *z, const struct zone_hello *h)
-{
-	bool news = h->phase != z->phase;
-	bool moved = memcmp(h->vcpus, z->hello.vcpus, sizeof(h->vcpus)) != 0;
-
-	z->hello = *h;
-	z->phase = h->phase;
-	if (h->phase == PHASE_STOPPING)
-		z->clean = true;
-	if (news && h->phase == PHASE_RUNNING) {
-		z->why[0] = 0;
-		zone_say(z, h->boot_ms >= 0 ? "running, booted in %lld ms" : "running",
-			 (long long)h->boot_ms);
-	}
-	if (moved)
-		z->vcpus_moved = false;
-	zone_place_vcpus(z);
-}
-
-static void on_event(const struct zone_msg *m, void *arg)
-{
-	struct applied *z = arg;
-
-	switch (m->kind) {
-	case ZONE_MSG_STATE:
-		take_state(z, &m->hello);
-		break;
-	case ZONE_MSG_STATS:
-		z->stats = m->stats;
-		z->stats_ns = clock_mono_ns();
-		zone_answer_harm(z, z->stats_ns);
-		break;
-	case ZONE_MSG_NOTICE:
-		zone_say(z, "%s", m->text);
-		break;
-	default:
-		break;
-	}
-}
-
-static void on_close(const char *why, void *arg)
-{
-	struct applied *z = arg;
-
-	log_debug("zone %s: link: %s", z->name, why);
-	zone_drop_link(z);
-	zone_soon(z->m);
-}
-
-static void on_hello(const struct zone_msg *m, int code, void *arg)
-{
-	struct applied *z = arg;
-
-	if (m && m->ok)
-		take_state(z, &m->hello);
-	else
-		log_warn("zone %s: no hello: %s", z->name, m ? m->error_message : strerror(-code));
-}
-
-static void send_power_down(struct applied *z)
-{
-	uint64_t now_ns = clock_mono_ns();
-	uint64_t left_ns = z->stop_ns > now_ns ? z->stop_ns - now_ns : 0;
-
-	if (z->link && zone_link_ask(z->link,
-				     json_pack("{s:s,s:I}", "do", "power-down", "grace_ms",
-					       (json_int_t)(left_ns / 1000000)),
-				     ASK_NS, NULL, NULL) < 0)
-		zone_drop_link(z);
-}
-
-static void connect_link(struct applied *z)
-{
-	struct zone_link_handler h = {.on_event = on_event, .on_close = on_close, .arg = z};
-	char path[4096];
-
-	if (str_printf(path, sizeof(path), "%s/zones/%s/link.sock", z->m->d->opt->run_dir,
-		       z->name) < 0 ||
-	    zone_link_open(z->m->d->loop, path, &h, &z->link) < 0)
-		return;
-	if (zone_link_ask(z->link, json_pack("{s:s}", "do", "hello"), ASK_NS, on_hello, z) < 0)
-		zone_drop_link(z);
-	else if (z->stopping)
-		send_power_down(z);
-}
-
-/* From state to state */
-
-static void remove_zone(struct applied *z)
-{
-	struct zones_mgr *m = z->m;
-	int r;
-
-	zone_set_state(z, ZS_ZOMBIED);
-	r = zone_store_remove(m->dirfd, z->name);
-	if (r < 0)
-		log_warn("zone %s: its folder cannot be removed: %s", z->name, strerror(-r));
-	if (m->run_dirfd >= 0 && remove_all_at(m->run_dirfd, z->name) < 0)
-		log_debug("zone %s: its run directory stays", z->name);
-	zone_say(z, "removed");
-	for (size_t i = 0; i < m->nr; i++)
-		if (m->items[i] == z)
-			m->items[i] = m->items[--m->nr];
-	zone_spec_done(&z->spec);
-	free(z);
-}
-
-static bool may_restart(const struct applied *z)
-{
-	return z->spec.restart != RESTART_NEVER && !z->remove;
-}
-
-/* Its process and its groups are gone. */
-static void settle(struct applied *z)
-{
-	uint64_t now_ns = clock_mono_ns();
-	bool crashed = !z->stopping && !z->clean;
-
-	zone_clear_run_dir(z);
-	z->phase = PHASE_NONE;
-	z->stats_ns = 0;
-	z->rec.pid = 0;
-	z->rec.start_ticks = 0;
-	if (!crashed) {
-		z->crashes = 0;
-		z->backoff_ns = 0;
-		z->retry_ns = !z->stopping && z->spec.restart == RESTART_ALWAYS
-				  ? now_ns + ZONE_BACKOFF_NS
-				  : 0;
-		zone_set_state(z, ZS_STOPPED);
-		zone_say(z, "stopped");
-	} else {
-		if (now_ns - z->started_ns > ZONE_WELL_NS || !z->backoff_ns)
-			z->backoff_ns = ZONE_BACKOFF_NS;
-		else
-			z->backoff_ns = z->backoff_ns * 2 > ZONE_BACKOFF_MAX_NS
-					    ? ZONE_BACKOFF_MAX_NS
-					    : z->backoff_ns * 2;
-		z->retry_ns = may_restart(z) ? now_ns + z->backoff_ns : 0;
-		z->crashes++;
-		zone_last_words(z, z->why, sizeof(z->why));
-		zone_set_state(z, ZS_ERROR);
-		zone_say(z, "ended unasked: %.100s", z->why);
-	}
-	z->stopping = z->clean = false;
-}
-
-static int on_gone(struct applied *z)
-{
-	z->gone = sd_event_source_disable_unref(z->gone);
-	close_fd(&z->pidfd);
-	zone_drop_link(z);
-	z->rec.pid = 0;
-	zone_soon(z->m);
-	return 0;
-}
-
-static void start_again(struct applied *z)
-{
-	struct error e = {0};
-
-	z->retry_ns = 0;
-	z->again = false;
-	if (zone_start(z, &e) == 0)
-		return;
-	str_copy(z->why, sizeof(z->why), e.msg);
-	zone_set_state(z, ZS_ERROR);
-	z->backoff_ns = z->backoff_ns ? z->backoff_ns * 2 : ZONE_BACKOFF_NS;
-	if (z->backoff_ns > ZONE_BACKOFF_MAX_NS)
-		z->backoff_ns = ZONE_BACKOFF_MAX_NS;
-	z->retry_ns = may_restart(z) ? clock_mono_ns() + z->backoff_ns : 0;
-	zone_say(z, "not started: %.120s", e.msg);
-}
-
-/* One look at one zone. Returns whether to look again soon; z may be gone afterwards. */
-static bool step(struct applied *z)
-{
-	uint64_t now_ns = clock_mono_ns();
-
-	if (z->rec.pid) {
-		if (!z->link)
-			connect_link(z);
-		if (z->stopping && now_ns > z->stop_ns + KILL_AFTER_NS)
-			zone_kill(&z->m->d->fs, z->path);
-		return !z->link || z->stopping;
-	}
-	if (z->groups) {
-		zone_kill(&z->m->d->fs, z->path);
-		if (zone_remove_groups(z) < 0)
-			return true;
-		if (z->rec.state == ZS_RUNNING)
-			settle(z);
-	}
-	if (z->remove) {
-		remove_zone(z);
-		return false;
-	}
-	if (z->again || (z->retry_ns && now_ns >= z->retry_ns))
-		start_again(z);
-	return z->retry_ns != 0;
-}
-
-static int on_timer(sd_event_source *src, uint64_t usec, void *arg)
-{
-	struct zones_mgr *m = arg;
-	bool more = false;
-
-	for (size_t i = m->nr; i-- > 0;)
-		more |= step(m->items[i]);
-	if (more) {
-		sd_event_source_set_time(src, (clock_mono_ns() + STEP_NS) / 1000);
-		sd_event_source_set_enabled(src, SD_EVENT_ONESHOT);
-	}
-	return 0;
 }
 
 void zone_look_at_spec(struct applied *z)
@@ -427,43 +195,6 @@ int zone_create(struct zones_mgr *m, struct zone_spec *spec, struct applied **re
 	return 0;
 }
 
-int zone_stop(struct applied *z, uint64_t grace_ns, struct error *reterr)
-{
-	int r = zone_may(z, ZS_STOPPED, reterr);
-
-	if (r < 0)
-		return r;
-	z->retry_ns = 0;
-	if (z->rec.state == ZS_ERROR)
-		zone_set_state(z, ZS_STOPPED);
-	if (z->rec.state != ZS_RUNNING)
-		return 0;
-	z->stopping = true;
-	z->stop_ns = clock_mono_ns() + grace_ns;
-	if (!grace_ns)
-		zone_kill(&z->m->d->fs, z->path);
-	send_power_down(z);
-	zone_soon(z->m);
-	return 0;
-}
-
-static int on_child(sd_event_source *src, const siginfo_t *si, void *arg)
-{
-	return on_gone(arg);
-}
-
-static int on_pidfd(sd_event_source *src, int fd, uint32_t revents, void *arg)
-{
-	return on_gone(arg);
-}
-
-int zone_watch(struct applied *z)
-{
-	return z->is_child
-		   ? sd_event_add_child(z->m->d->loop, &z->gone, z->rec.pid, WEXITED, on_child, z)
-		   : sd_event_add_io(z->m->d->loop, &z->gone, z->pidfd, EPOLLIN, on_pidfd, z);
-}
-
 int zones_mgr_new(struct daemon *d, struct zones_mgr **ret)
 {
 	struct zones_mgr *m = calloc(1, sizeof(*m));
@@ -473,7 +204,7 @@ int zones_mgr_new(struct daemon *d, struct zones_mgr **ret)
 	if (!m)
 		return -ENOMEM;
 	*m = (struct zones_mgr){.d = d, .dirfd = -1, .run_dirfd = -1};
-	r = sd_event_add_time(d->loop, &m->timer, CLOCK_MONOTONIC, UINT64_MAX, 1000, on_timer, m);
+	r = sd_event_add_time(d->loop, &m->timer, CLOCK_MONOTONIC, UINT64_MAX, 1000, zones_step, m);
 	if (r < 0) {
 		free(m);
 		return r;

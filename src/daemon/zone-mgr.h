@@ -2,8 +2,8 @@
 /*
  * Zones that users applied: what they are to be is on disk (zone-store.h), what they are is asked
  * of their supervisors (cz-vm, cz-run) over their links. The manager brings one to the other:
- * zone-mgr.c keeps the list and the states, zone-start.c makes groups, limits and processes,
- * zone-apply.c takes changes to what runs, zone-api.c is what clients ask for.
+ * zone-mgr.c keeps the list, zone-step.c goes from state to state, zone-start.c makes limits and
+ * processes, zone-apply.c takes changes to what runs, zone-api.c is what clients ask for.
  *
  * A zone's process belongs to nobody but its group: czd may die at any moment, and takes it over
  * again by pid, start time and group.
@@ -83,11 +83,14 @@ must_check int zone_may(const struct applied *z, enum zone_state to, struct erro
 /* A new zone, state created. Takes spec over on success. */
 must_check int zone_create(struct zones_mgr *m, struct zone_spec *spec, struct applied **ret,
 			   struct error *reterr);
-must_check int zone_stop(struct applied *z, uint64_t grace_ns, struct error *reterr);
-void zone_drop_link(struct applied *z);
-
 struct applied *zone_add(struct zones_mgr *m, const char *name); /* NULL: memory */
 void zone_look_at_spec(struct applied *z);			 /* is it what czd wrote? */
+
+/* zone-step.c */
+int zones_step(sd_event_source *src, uint64_t usec, void *arg); /* the manager's timer */
+must_check int zone_stop(struct applied *z, uint64_t grace_ns, struct error *reterr);
+must_check int zone_watch(struct applied *z); /* for its process's end */
+void zone_drop_link(struct applied *z);
 
 /* zone-load.c */
 void zones_load(struct zones_mgr *m);
@@ -98,7 +101,6 @@ must_check int zone_check(const struct zones_mgr *m, const struct zone_spec *spe
 			  struct error *reterr);
 must_check int zone_start(struct applied *z, struct error *reterr);
 /* Watches the process of z->rec. -ESRCH: it is gone, or another. */
-must_check int zone_watch(struct applied *z); /* for its end */
 must_check int zone_adopt(struct applied *z);
 void zone_last_words(const struct applied *z, char *buf, size_t size);
 void zone_clear_run_dir(struct applied *z);
@@ -128,7 +130,7 @@ const struct applied *zone_why_of(const struct zones_mgr *m, const char *name,
 void zone_why(const struct applied *z, const struct zone_app_stats *app,
 	      const struct ledger_view *w, json_t *o);
 
-/* zone-api.c */
+/* zone-shape.c */
 json_t *zones_mgr_rows(const struct zones_mgr *m);
 json_t *zone_shape(const struct applied *z, bool whole);
 json_t *zone_app_row(const struct applied *z, const struct zone_app_stats *a);
