@@ -7,7 +7,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 
-#define NAME (HOST_LOCK_PATH + 1)
+#define NAME (&HOST_LOCK_PATH[1])
 
 /* Is it still the group of that name? Its last holder may have removed it meanwhile. */
 static bool is_current(int root, int fd)
