@@ -232,6 +232,7 @@ int client_call(struct client *c, const char *verb, json_t *args, json_t **ret,
 		struct error *reterr)
 {
 	_cleanup_free_ char *line = NULL;
+	uint64_t patience_ns = (c->patience_ms ? c->patience_ms : CLIENT_TIMEOUT_MS) * MS_NS;
 	json_t *request;
 	int r = 0;
 
@@ -254,7 +255,7 @@ int client_call(struct client *c, const char *verb, json_t *args, json_t **ret,
 		return r;
 	if (r < 0) /* closed already; why, it may have said before */
 		c->no_answer = false;
-	return read_answer(c, clock_mono_ns() + CLIENT_TIMEOUT_MS * MS_NS, ret, reterr);
+	return read_answer(c, clock_mono_ns() + patience_ns, ret, reterr);
 }
 
 int client_next(struct client *c, json_t **ret, struct error *reterr)

@@ -15,8 +15,9 @@ struct client {
 	int fd;
 	int64_t id; /* of the latest request */
 	char *buf;
-	size_t start, len, cap; /* buf[start, len) is read, not yet used */
-	bool no_answer;		/* the failure is czd's: not there, hung, or nonsense */
+	size_t start, len, cap;	  /* buf[start, len) is read, not yet used */
+	bool no_answer;		  /* the failure is czd's: not there, hung, or nonsense */
+	unsigned int patience_ms; /* for one answer; 0: CLIENT_TIMEOUT_MS */
 };
 #define CLIENT_CLOSED(path_)                                                                       \
 	{                                                                                          \

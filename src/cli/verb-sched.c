@@ -6,6 +6,9 @@
 #include "cli/show.h"
 #include "cli/verbs.h"
 
+/* The guest may have to load and verify a policy first; czd gives it ten seconds. */
+#define PATIENCE_MS 12000
+
 enum { OPT_FULL, OPT_SET };
 static const struct verb_option options[] = {
     [OPT_FULL] = {"full", NULL, "set: for every task, not only those of apps"},
@@ -35,7 +38,10 @@ static void print_sched(const struct cli *cli, const json_t *data)
 static int ask(struct cli *cli, json_t *request)
 {
 	_cleanup_json_ json_t *data = NULL;
-	int r = cli_call(cli, "zone-sched", request, &data);
+	int r;
+
+	cli->client.patience_ms = PATIENCE_MS;
+	r = cli_call(cli, "zone-sched", request, &data);
 
 	if (r != EXIT_OK)
 		return r;
