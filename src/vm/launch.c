@@ -30,6 +30,7 @@ static const struct {
     {"virtiofsd", offsetof(struct launch, virtiofsd), true, true},
     {"kernel", offsetof(struct launch, kernel), false, true},
     {"guest", offsetof(struct launch, guest), false, true},
+    {"libvirt_uri", offsetof(struct launch, libvirt_uri), true, false},
     {"sched_dir", offsetof(struct launch, sched_dir), true, true},
 };
 

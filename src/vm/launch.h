@@ -10,7 +10,8 @@ struct launch {
 	struct zone_spec spec;
 	char *name, *dir, *run, *nonce;
 	char *qemu, *qemu_data, *virtiofsd, *kernel, *guest,
-	    *sched_dir; /* data, virtiofsd: or NULL */
+	    *sched_dir;	   /* data, virtiofsd: or NULL */
+	char *libvirt_uri; /* NULL: of the system, or where none listens one of the zone's own */
 	uid_t uid;
 	gid_t gid;
 };

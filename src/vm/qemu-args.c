@@ -46,6 +46,14 @@ bool vm_wants_virtiofs(const struct zone_spec *s)
 	       s->os.rootfs_kind == ROOTFS_OCI;
 }
 
+void vm_mac(const struct zone_spec *s, char ret[VM_MAC_SIZE])
+{
+	uint64_t h = hash_string(s->name);
+
+	snprintf(ret, VM_MAC_SIZE, "52:54:00:%02x:%02x:%02x", (unsigned int)(h & 0xff),
+		 (unsigned int)(h >> 8 & 0xff), (unsigned int)(h >> 16 & 0xff));
+}
+
 /* One word of a kernel command line: nothing that would end it or begin a quotation. */
 static bool plain_word(const char *s)
 {
@@ -110,15 +118,16 @@ void qemu_plan_init(struct qemu_plan *p, const struct zone_spec *spec, const cha
 				.virtiofs = -1,
 				.disk = -1,
 				.base = -1,
-				.tap = -1};
+				.tap = -1,
+				.helper = -1};
 	for (size_t i = 0; i < CHANNEL_NR; i++)
 		p->port[i] = -1;
 }
 
 void qemu_plan_each_fd(struct qemu_plan *p, void (*f)(int *fd))
 {
-	int *fds[] = {&p->kernel,  &p->initramfs, &p->data, &p->kvm_fd, &p->qmp,
-		      &p->console, &p->virtiofs,  &p->disk, &p->base,	&p->tap};
+	int *fds[] = {&p->kernel,   &p->initramfs, &p->data, &p->kvm_fd, &p->qmp,   &p->console,
+		      &p->virtiofs, &p->disk,	   &p->base, &p->tap,	 &p->helper};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
 		if (*fds[i] >= 0)
@@ -280,14 +289,12 @@ static void add_disk(const struct qemu_plan *p, struct qemu_args *a)
 	option(a, "-device", "virtio-blk-%s,drive=%s", bus(p), limited ? "disk" : "layer");
 }
 
-/* The same at every boot, so that the guest's own rules and neighbours' caches hold. */
 static void add_nic(const struct qemu_plan *p, struct qemu_args *a)
 {
-	uint64_t h = hash_string(p->spec->name);
+	char mac[VM_MAC_SIZE];
 
-	option(a, "-device", "virtio-net-%s,netdev=net,mac=52:54:00:%02x:%02x:%02x%s", bus(p),
-	       (unsigned int)(h & 0xff), (unsigned int)(h >> 8 & 0xff),
-	       (unsigned int)(h >> 16 & 0xff),
+	vm_mac(p->spec, mac);
+	option(a, "-device", "virtio-net-%s,netdev=net,mac=%s%s", bus(p), mac,
 	       /* no boot from the network: QEMU need not find that firmware */
 	       p->spec->os.machine == MACHINE_MICROVM ? "" : ",romfile=");
 }

@@ -21,6 +21,7 @@ struct qemu_plan {
 	/* -1: not there. They are QEMU's after the start, under these numbers. */
 	int kernel, initramfs, data, kvm_fd, qmp, console, port[CHANNEL_NR], virtiofs, disk, base,
 	    tap;
+	int helper; /* cz-libvirt, which has the order to run it all; never QEMU's */
 	enum disk_format base_format;
 };
 void qemu_plan_init(struct qemu_plan *p, const struct zone_spec *spec, const char *nonce);
@@ -44,6 +45,9 @@ uint32_t vm_vcpus(const struct zone_spec *s);
 uint64_t vm_memory_bytes(const struct zone_spec *s);
 uint64_t vm_memory_max_bytes(const struct zone_spec *s);
 bool vm_wants_virtiofs(const struct zone_spec *s);
+/* The same at every boot, so that the guest's own rules and neighbours' caches hold. */
+#define VM_MAC_SIZE 18
+void vm_mac(const struct zone_spec *s, char ret[VM_MAC_SIZE]);
 /* The zone's own words and the user's, for the kernel. -EINVAL, -E2BIG. */
 must_check int vm_kernel_cmdline(const struct zone_spec *s, const char *nonce, char *buf,
 				 size_t size, struct error *reterr);

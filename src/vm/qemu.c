@@ -128,7 +128,7 @@ static void on_hello(struct qemu *m)
 	    NULL);
 }
 
-static void on_shutdown(struct qemu *m, const json_t *data)
+enum vm_end vm_end_of(const char *reason)
 {
 	static const struct {
 		const char *reason;
@@ -138,12 +138,18 @@ static void on_shutdown(struct qemu *m, const json_t *data)
 	    {"guest-panic", VM_END_PANIC},	     {"host-qmp-quit", VM_END_QUIT},
 	    {"host-qmp-system-reset", VM_END_RESET},
 	};
-	const char *reason = json_string_value(json_object_get(data, "reason"));
 
 	for (size_t i = 0; reason && i < ARRAY_SIZE(ends); i++) {
 		if (strcmp(reason, ends[i].reason) == 0)
-			m->how = m->panicked ? VM_END_PANIC : ends[i].how;
+			return ends[i].how;
 	}
+	return VM_END_DIED;
+}
+
+static void on_shutdown(struct qemu *m, const json_t *data)
+{
+	m->how = m->panicked ? VM_END_PANIC
+			     : vm_end_of(json_string_value(json_object_get(data, "reason")));
 }
 
 static void on_port(struct qemu *m, const json_t *data)
@@ -274,14 +280,32 @@ static void qemu_free(void *machine)
 }
 DEFINE_CLEANUP(struct qemu *, qemu_free)
 
+/* QEMU's ends go to the plan. */
+static int make_streams(struct qemu_plan *plan, int ret_ours[VM_STREAMS])
+{
+	for (size_t i = 0; i < VM_STREAMS; i++) {
+		int pair[2];
+
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+			return -errno;
+		ret_ours[i] = pair[0];
+		*(i < CHANNEL_NR ? &plan->port[i] : &plan->console) = pair[1];
+	}
+	return 0;
+}
+
 static int qemu_start(sd_event *loop, struct qemu_plan *plan, int program,
-		      const struct vm_events *events, void **ret, struct error *reterr)
+		      const struct vm_events *events, int ret_ours[VM_STREAMS], void **ret,
+		      struct error *reterr)
 {
 	_cleanup_(qemu_freep) struct qemu *m = calloc(1, sizeof(*m));
 	int pair[2], r;
 
 	if (!m)
 		return -ENOMEM;
+	r = make_streams(plan, ret_ours);
+	if (r < 0)
+		return error_errno(reterr, r, "the guest's channels");
 	m->loop = loop;
 	m->events = *events;
 	m->how = VM_END_DIED;
@@ -300,13 +324,6 @@ static int qemu_start(sd_event *loop, struct qemu_plan *plan, int program,
 		return r;
 	*ret = TAKE_PTR(m);
 	return 0;
-}
-
-static int qemu_adopt(sd_event *loop, const char *name, const struct vm_events *events, void **ret,
-		      struct error *reterr)
-{
-	return error_set(reterr, -EOPNOTSUPP,
-			 "a QEMU of ours ends with its cz-vm: there is none to adopt");
 }
 
 static pid_t qemu_pid(void *machine)
@@ -362,7 +379,6 @@ static void qemu_poll(void *machine)
 const struct vm_backend vm_backend_qemu = {
     .name = "qemu",
     .start = qemu_start,
-    .adopt = qemu_adopt,
     .pid = qemu_pid,
     .vcpus = qemu_vcpus,
     .power_button = qemu_power_button,

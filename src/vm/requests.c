@@ -235,6 +235,44 @@ static void do_vcpus(struct zone *z, json_int_t id, const json_t *request)
 		refuse_forward(z, id, r);
 }
 
+/* {"pin": ["0-1", ..], "cpu_max_ppm": N, "cpu_shares": N} */
+static int read_limits(const json_t *request, struct vm_limits *l)
+{
+	const json_t *pins = json_object_get(request, "pin");
+	json_int_t max = json_integer_value(json_object_get(request, "cpu_max_ppm"));
+	json_int_t shares = json_integer_value(json_object_get(request, "cpu_shares"));
+	json_t *item;
+	size_t i;
+
+	if (json_array_size(pins) > ARRAY_SIZE(l->pin) || max < 0 || shares < 0)
+		return -EINVAL;
+	json_array_foreach((json_t *)pins, i, item)
+	{
+		const char *text = json_string_value(item);
+		int r = text ? cpuset_parse(text, &l->pin[i]) : -EINVAL;
+
+		if (r < 0)
+			return r;
+	}
+	l->nr_pins = i;
+	l->cpu_max_ppm = (uint64_t)max;
+	l->cpu_shares = (uint64_t)shares;
+	return 0;
+}
+
+static void do_limits(struct zone *z, json_int_t id, const json_t *request)
+{
+	struct vm_limits l = {0};
+	int r = z->backend->limit ? read_limits(request, &l) : -EOPNOTSUPP;
+
+	if (r == 0)
+		r = z->backend->limit(z->machine, &l);
+	if (r == 0)
+		link_answer(z->link, id, NULL);
+	else
+		link_refuse(z->link, id, NULL, r, "these limits can't be set");
+}
+
 static void do_apply(struct zone *z, json_int_t id, const json_t *request)
 {
 	json_decref(z->apply);
@@ -248,11 +286,17 @@ void zone_request(void *arg, json_int_t id, const char *what, const json_t *requ
 		const char *what;
 		void (*take)(struct zone *z, json_int_t id, const json_t *request);
 	} table[] = {
-	    {"hello", do_hello},	   {"stats", do_stats},
-	    {"power-down", do_power_down}, {"memory", do_memory},
-	    {"vcpus", do_vcpus},	   {"apply", do_apply},
-	    {"sched", forward_request},	   {"sched-stats", forward_request},
-	    {"app", forward_request},	   {"sched-task", forward_request},
+	    {"hello", do_hello},
+	    {"stats", do_stats},
+	    {"power-down", do_power_down},
+	    {"memory", do_memory},
+	    {"vcpus", do_vcpus},
+	    {"apply", do_apply},
+	    {"limits", do_limits},
+	    {"sched", forward_request},
+	    {"sched-stats", forward_request},
+	    {"app", forward_request},
+	    {"sched-task", forward_request},
 	};
 	struct zone *z = arg;
 

@@ -16,6 +16,7 @@
 #include "vm/disk.h"
 #include "vm/initramfs.h"
 #include "vm/kvm.h"
+#include "vm/libvirt-setup.h"
 #include "vm/netdev.h"
 #include "vm/oci.h"
 #include "vm/share.h"
@@ -138,6 +139,18 @@ static int open_sockets(const struct launch *l, struct setup *s, struct error *r
 			 &s->start.term_listener, reterr);
 }
 
+static int open_share(const struct launch *l, const char *tree, struct setup *s,
+		      struct error *reterr)
+{
+	bool by_name = l->spec.os.backend == BACKEND_LIBVIRT;
+	char path[600];
+
+	if (str_printf(path, sizeof(path), "%s/" LIBVIRT_VIRTIOFS, l->dir) < 0)
+		return error_set(reterr, -ENAMETOOLONG, "%s is too long a path", l->dir);
+	return share_start(l, tree, by_name ? path : NULL, &s->plan.virtiofs, &s->start.share,
+			   reterr);
+}
+
 static int open_root(const struct launch *l, struct setup *s, struct error *reterr)
 {
 	const struct zone_os *os = &l->spec.os;
@@ -149,15 +162,14 @@ static int open_root(const struct launch *l, struct setup *s, struct error *rete
 	case ROOTFS_NONE:
 		return 0;
 	case ROOTFS_HOST:
-		return share_start(l, NULL, &s->plan.virtiofs, &s->start.share, reterr);
+		return open_share(l, NULL, s, reterr);
 	case ROOTFS_DIR:
-		return share_start(l, os->rootfs, &s->plan.virtiofs, &s->start.share, reterr);
+		return open_share(l, os->rootfs, s, reterr);
 	case ROOTFS_OCI:
 		r = str_printf(unpacked, sizeof(unpacked), "%s/rootfs", l->dir);
 		if (r == 0)
 			r = oci_unpack(os->rootfs, unpacked, reterr);
-		return r < 0 ? r
-			     : share_start(l, unpacked, &s->plan.virtiofs, &s->start.share, reterr);
+		return r < 0 ? r : open_share(l, unpacked, s, reterr);
 	case ROOTFS_IMAGE:
 		dir = open(l->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (dir < 0)
@@ -189,8 +201,6 @@ static int choose_accel(const struct launch *l, struct setup *s, struct error *r
 
 static int check_machine(const struct launch *l, struct error *reterr)
 {
-	if (l->spec.os.backend != BACKEND_QEMU)
-		return error_set(reterr, -EOPNOTSUPP, "cz-vm runs zones with QEMU only");
 	if (l->spec.os.machine == MACHINE_MICROVM && vm_vcpus_max(&l->spec) > vm_vcpus(&l->spec))
 		return error_set(
 		    reterr, -EOPNOTSUPP,
@@ -201,6 +211,7 @@ static int check_machine(const struct launch *l, struct error *reterr)
 int setup_prepare(const struct launch *l, struct setup *ret, struct error *reterr)
 {
 	const struct zone_net *net = &l->spec.resource.net;
+	bool libvirt = l->spec.os.backend == BACKEND_LIBVIRT;
 	_cleanup_close_ int private = -1;
 	int r;
 
@@ -220,10 +231,12 @@ int setup_prepare(const struct launch *l, struct setup *ret, struct error *reter
 		r = choose_accel(l, ret, reterr);
 	if (r == 0)
 		r = open_root(l, ret, reterr);
-	if (r == 0 && (net->mode == NET_TAP || net->mode == NET_BRIDGE))
+	if (r == 0 && !libvirt && (net->mode == NET_TAP || net->mode == NET_BRIDGE))
 		r = netdev_tap(l->name, net, &ret->plan.tap, reterr);
 	if (r == 0)
 		r = open_sockets(l, ret, reterr);
+	if (r == 0 && libvirt)
+		r = libvirt_order(l, &ret->plan, reterr);
 	return r;
 }
 

@@ -323,8 +323,29 @@ static int socket_pair_by_name(int *ret_listener, int *ret_client)
 	return 0;
 }
 
-int share_start(const struct launch *l, const char *dir, int *ret_fd, pid_t *ret_pid,
-		struct error *reterr)
+/* For a QEMU that is not ours to start: it connects by name. */
+static int listen_at(const struct launch *l, const char *path, int *ret)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	mode_t mask;
+	int r;
+
+	if (!str_copy(a.sun_path, sizeof(a.sun_path), path))
+		return -ENAMETOOLONG;
+	if (fd < 0 || (unlink(path) < 0 && errno != ENOENT))
+		return -errno;
+	mask = umask(0177);
+	r = bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? -errno : 0;
+	umask(mask);
+	if (r < 0 || lchown(path, l->uid, l->gid) < 0 || listen(fd, 1) < 0)
+		return r < 0 ? r : -errno;
+	*ret = TAKE_FD(fd);
+	return 0;
+}
+
+int share_start(const struct launch *l, const char *dir, const char *socket_path, int *ret_fd,
+		pid_t *ret_pid, struct error *reterr)
 {
 	_cleanup_close_ int listener = -1, client = -1;
 	char place[512];
@@ -342,7 +363,8 @@ int share_start(const struct launch *l, const char *dir, int *ret_fd, pid_t *ret
 	if (r < 0 || strchr(place, ','))
 		return error_set(reterr, -EINVAL,
 				 "the run directory's name is too long or has commas");
-	r = socket_pair_by_name(&listener, &client);
+	r = socket_path ? listen_at(l, socket_path, &listener)
+			: socket_pair_by_name(&listener, &client);
 	if (r < 0)
 		return error_errno(reterr, r, "a socket for virtiofsd");
 	pid = fork();

@@ -28,7 +28,8 @@ must_check int share_accounts(const char *text, char *ret, size_t size);
 /*
  * Starts virtiofsd as a child that dies with us or with QEMU, and returns it and the connection for
  * QEMU.
- * Root. The tree is `dir` (a folder), or with NULL the host's.
+ * Root. The tree is `dir` (a folder), or with NULL the host's. With a socket_path virtiofsd listens
+ * there instead, and *ret_fd is -1.
  */
-must_check int share_start(const struct launch *l, const char *dir, int *ret_fd, pid_t *ret_pid,
-			   struct error *reterr);
+must_check int share_start(const struct launch *l, const char *dir, const char *socket_path,
+			   int *ret_fd, pid_t *ret_pid, struct error *reterr);

@@ -68,6 +68,8 @@ json_t *zone_stats_json(struct zone *z)
 				      (json_int_t)z->memory.balloon, "free_bytes",
 				      (json_int_t)z->memory.free, "available_bytes",
 				      (json_int_t)z->memory.available));
+	if (z->machine && z->backend->vcpu_stats)
+		json_object_set(stats, "vcpus", z->backend->vcpu_stats(z->machine));
 	json_object_set_new(stats, "dropped_lines", json_integer((json_int_t)z->dropped_total));
 	return stats;
 }
@@ -177,6 +179,14 @@ static void on_port(void *arg, enum channel_port port, bool open)
 {
 	if (open)
 		ports_restart(((struct zone *)arg)->ports, port);
+}
+
+static void on_refused(void *arg, const char *what, const char *text)
+{
+	char line[400];
+
+	snprintf(line, sizeof(line), "%s: %s", what, text);
+	zone_notice(arg, "channel", line);
 }
 
 static void on_ended(void *arg, enum vm_end how, const char *text)
@@ -363,23 +373,11 @@ static int add_sources(struct zone *z)
 	return r;
 }
 
-/* The machine's ends go to the plan, ours to the zone. */
-static int open_channels(struct zone *z, struct zone_start *start)
+static int open_streams(struct zone *z, struct zone_start *start, const int ours[VM_STREAMS])
 {
 	const struct ports_events events = {z, on_session, on_frame, on_room};
-	int ours[CHANNEL_NR + 1], *theirs[CHANNEL_NR + 1], r = 0;
-	size_t n = 0;
+	int r = ports_new(z->loop, z->launch->nonce, ours, &events, &z->ports);
 
-	for (; n <= CHANNEL_NR; n++) {
-		int pair[2];
-
-		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-			return -errno;
-		theirs[n] = n < CHANNEL_NR ? &start->plan->port[n] : &start->plan->console;
-		ours[n] = pair[0];
-		*theirs[n] = pair[1];
-	}
-	r = ports_new(z->loop, z->launch->nonce, ours, &events, &z->ports);
 	if (r == 0)
 		r = logs_new(z->loop, start->log_dir, ours[CHANNEL_NR], &z->logs);
 	if (r == 0)
@@ -395,21 +393,25 @@ static int open_channels(struct zone *z, struct zone_start *start)
 
 static int zone_open(struct zone *z, struct zone_start *start, struct error *reterr)
 {
-	const struct vm_events events = {z, on_ready, on_memory, on_port, on_ended};
-	int r = sd_event_new(&z->loop);
+	const struct vm_events events = {z, on_ready, on_memory, on_port, on_refused, on_ended};
+	int ours[VM_STREAMS], r = sd_event_new(&z->loop);
 
 	if (r >= 0)
 		r = add_sources(z);
-	if (r >= 0)
-		r = open_channels(z, start);
 	if (r >= 0)
 		r = watch_share(z, start->share);
 	if (r < 0)
 		return error_errno(reterr, r, "set up the event loop");
 	z->start_ns = zone_now_ns(z);
-	r = z->backend->start(z->loop, start->plan, start->program, &events, &z->machine, reterr);
+	r = z->backend->start(z->loop, start->plan, start->program, &events, ours, &z->machine,
+			      reterr);
+	if (r < 0)
+		return r;
+	r = open_streams(z, start, ours);
+	if (r < 0)
+		return error_errno(reterr, r, "set up the zone's sockets");
 	/* Nothing is started after this, and what comes in from now on is hostile. */
-	return r < 0 ? r : privs_sandbox(reterr);
+	return privs_sandbox(reterr);
 }
 
 static void zone_close(struct zone *z)
@@ -433,7 +435,10 @@ static void zone_close(struct zone *z)
 
 int zone_run(const struct launch *l, struct zone_start *start, struct error *reterr)
 {
-	struct zone z = {.launch = l, .backend = &vm_backend_qemu, .kvm = start->kvm};
+	struct zone z = {.launch = l,
+			 .backend = l->spec.os.backend == BACKEND_LIBVIRT ? &vm_backend_libvirt
+									  : &vm_backend_qemu,
+			 .kvm = start->kvm};
 	int r;
 
 	z.online = vm_vcpus(&l->spec);
