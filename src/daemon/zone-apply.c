@@ -129,6 +129,15 @@ static int keep(struct applied *z, const struct zone_spec *spec, struct error *r
 	return r;
 }
 
+/* The field that makes it a reboot: hot changes may come before it. */
+static const char *reboot_field(const struct zone_change *c, size_t nr)
+{
+	for (size_t i = 0; i < nr && i < ZONE_CHANGES_MAX; i++)
+		if (c[i].needs == UPDATE_REBOOT)
+			return c[i].field;
+	return "one of many changes";
+}
+
 int zone_update(struct applied *z, struct zone_spec *spec, bool reboot, struct error *reterr)
 {
 	struct zone_change changes[ZONE_CHANGES_MAX];
@@ -148,7 +157,7 @@ int zone_update(struct applied *z, struct zone_spec *spec, bool reboot, struct e
 	}
 	if (needs == UPDATE_REBOOT && runs && !reboot) {
 		error_set(reterr, -EAGAIN, "zone %s has to be booted anew for %s", z->name,
-			  changes[0].field);
+			  reboot_field(changes, nr));
 		error_hint(reterr, "czctl update --reboot does that; czctl diff shows all changes");
 		return -EAGAIN;
 	}
