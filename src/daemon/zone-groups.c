@@ -14,6 +14,7 @@
 
 /* QEMU and its translated code come on top of what the guest has. */
 #define VM_MEMORY_EXTRA (1ull << 30)
+#define LIMITS_ASK_NS	30000000000ull
 
 static uint32_t vcpus_max(const struct zone_spec *s)
 {
@@ -196,6 +197,31 @@ static void let_main_go_first(const struct applied *z, const char *vcpu_path)
 		log_debug("zone %s: %s is not in the idle class", z->name, vcpu_path);
 }
 
+/* libvirt's daemon has the machine in cgroups of its own, which are not ours to write: it is told
+ * by way of cz-vm. It knows no burst. */
+static void limit_elsewhere(struct applied *z)
+{
+	const struct zone_resource *res = &z->spec.resource;
+	uint64_t weight = res->cpu_weight;
+	json_t *pins = json_array();
+	char text[512];
+
+	for (size_t i = 0; i < z->hello.nr_vcpus && i < vcpus_max(&z->spec); i++) {
+		struct cpuset cpus;
+
+		cpu_of(z, i, &cpus);
+		if (cpuset_format(&cpus, text, sizeof(text)) == 0)
+			json_array_append_new(pins, json_string(text));
+	}
+	if (!cgroup_is_v2(&z->m->d->fs, CG_CPU))
+		weight = weight * 1024 / 100;
+	z->vcpus_moved =
+	    zone_link_ask(z->link,
+			  json_pack("{s:s,s:o,s:I,s:I}", "do", "limits", "pin", pins, "cpu_max_ppm",
+				    (json_int_t)res->cpu_max_ppm, "cpu_shares", (json_int_t)weight),
+			  LIMITS_ASK_NS, NULL, NULL) == 0;
+}
+
 void zone_place_vcpus(struct applied *z)
 {
 	size_t max = vcpus_max(&z->spec), moved = 0;
@@ -203,6 +229,12 @@ void zone_place_vcpus(struct applied *z)
 
 	if (!is_vm(z) || z->vcpus_moved)
 		return;
+	if (z->spec.os.backend == BACKEND_LIBVIRT && z->hello.nr_vcpus &&
+	    !is_ours(z, (pid_t)z->hello.vcpus[0].tid)) {
+		if (z->link && z->hello.vcpus[0].tid)
+			limit_elsewhere(z);
+		return;
+	}
 	for (size_t i = 0; i < z->hello.nr_vcpus && i < max; i++) {
 		pid_t tid = (pid_t)z->hello.vcpus[i].tid;
 		char path[ZONE_PATH_MAX];
