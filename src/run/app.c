@@ -228,6 +228,10 @@ static int on_end(sd_event_source *src, const siginfo_t *si, void *arg)
 		free_app(a);
 		return 0;
 	}
+	if (a->again) {
+		app_start(a);
+		return 0;
+	}
 	if (!wants_restart(a))
 		return 0;
 	if (clock_mono_ns() - a->started_ns >= WELL_NS || !a->backoff_ns)
@@ -282,7 +286,8 @@ void app_start(struct app *a)
 	pid_t pid;
 
 	a->timer = sd_event_source_disable_unref(a->timer);
-	a->held = false;
+	a->again = a->held && a->pid; /* on its way down: when it has ended */
+	a->held = a->again;
 	if (a->pid || !a->spec || !a->spec->command || a->run->stopping)
 		return;
 	if (pipe2(ends, O_CLOEXEC) < 0)
@@ -316,6 +321,7 @@ void app_start(struct app *a)
 void app_stop(struct app *a)
 {
 	a->held = true;
+	a->again = false;
 	a->timer = sd_event_source_disable_unref(a->timer);
 	if (!a->pid) {
 		a->state = APP_EXITED;
@@ -326,6 +332,13 @@ void app_stop(struct app *a)
 	kill(-a->pid, SIGTERM);
 	kill(a->pid, SIGTERM); /* before its setsid() there is no such group */
 	after(a, &a->timer, STOP_NS, on_kill_time);
+}
+
+void app_restart(struct app *a)
+{
+	if (a->pid)
+		app_stop(a);
+	app_start(a);
 }
 
 static struct app *app_find(struct run *run, const char *name)

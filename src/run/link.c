@@ -138,6 +138,8 @@ static int do_app(struct run *run, const json_t *q)
 			app_start(a);
 		else if (!strcmp(op, "stop"))
 			app_stop(a);
+		else if (!strcmp(op, "restart"))
+			app_restart(a);
 		else
 			return -EINVAL;
 		return 0;

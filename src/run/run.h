@@ -24,6 +24,7 @@ struct app {
 	sd_event_source *child, *output, *timer, *health_child, *health_timer;
 	pid_t health_pid;
 	bool healthy, held; /* held: stopped by request, not restarted */
+	bool again;	    /* but begun anew once it has ended */
 	int exit_code;
 	uint32_t restarts;
 	uint64_t started_ns, backoff_ns;
@@ -55,6 +56,7 @@ bool app_same(const struct zone_app *a, const struct zone_app *b);
 int run_apps_sync(struct run *run); /* starts and stops by difference to run->spec */
 void app_stop(struct app *a);	    /* SIGTERM; SIGKILL to its whole group 5 s later */
 void app_start(struct app *a);
+void app_restart(struct app *a); /* started too where it did not run */
 void run_apps_kill(struct run *run);
 bool run_apps_ended(const struct run *run);
 json_t *app_shape(const struct app *a);
