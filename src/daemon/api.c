@@ -27,6 +27,7 @@ static const struct {
     {"zone-create", true, api_zone_create},
     {"zone-start", true, api_zone_start},
     {"zone-stop", true, api_zone_stop},
+    {"zone-join", true, api_zone_join},
     {"zone-remove", true, api_zone_remove},
     {"zone-update", true, api_zone_update},
     {"zone-apply", true, api_zone_apply},

@@ -46,6 +46,7 @@ json_t *api_zone_log(const struct api_call *c, struct error *reterr);
 json_t *api_zone_create(const struct api_call *c, struct error *reterr);
 json_t *api_zone_start(const struct api_call *c, struct error *reterr);
 json_t *api_zone_stop(const struct api_call *c, struct error *reterr);
+json_t *api_zone_join(const struct api_call *c, struct error *reterr);
 json_t *api_zone_remove(const struct api_call *c, struct error *reterr);
 json_t *api_zone_update(const struct api_call *c, struct error *reterr);
 json_t *api_zone_apply(const struct api_call *c, struct error *reterr);

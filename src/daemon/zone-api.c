@@ -14,9 +14,8 @@
 #include "daemon/zone-mgr.h"
 #include "spec/zone-spec-io.h"
 
-#define GRACE_MAX_NS (3600ull * 1000000000)
 #define LOG_PIECE    (32u << 10)
-#define SCHED_ASK_NS 10000000000ull
+#define GUEST_ASK_NS 30000000000ull
 #define TICKETS	     (1ull << 32) /* those of verify are below */
 
 /* Arguments */
@@ -111,30 +110,46 @@ json_t *api_zone_stop(const struct api_call *c, struct error *reterr)
 	if (!z ||
 	    (json_object_get(c->args, "grace_ns") && arg_u64(c, "grace_ns", &grace_ns, reterr) < 0))
 		return NULL;
-	if (grace_ns > GRACE_MAX_NS) {
+	if (grace_ns > ZONE_GRACE_MAX_NS) {
 		error_set(reterr, -EINVAL, "grace_ns is at most an hour");
 		return NULL;
 	}
-	z->again = false;
-	return zone_stop(z, grace_ns, reterr) == 0 ? zone_shape(z, false) : NULL;
+	return zone_stop(z, WISH_STOP, grace_ns, reterr) == 0 ? zone_shape(z, false) : NULL;
+}
+
+json_t *api_zone_join(const struct api_call *c, struct error *reterr)
+{
+	struct applied *z = arg_applied(c, reterr);
+	const char *app = NULL;
+
+	if (!z || arg_text(c, "app", &app, reterr) < 0)
+		return NULL;
+	if (z->spec.runtime != RUNTIME_CGROUP) {
+		error_set(reterr, -EOPNOTSUPP,
+			  "zone %s is a virtual machine: no process of the "
+			  "host can join it",
+			  z->name);
+		return NULL;
+	}
+	if (!peer_lives(c->peer)) {
+		error_set(reterr, -ESRCH, "the process that asked is gone");
+		return NULL;
+	}
+	return zone_join(z, app, c->peer->pid, reterr) == 0 ? json_pack("{s:s}", "path", z->path)
+							    : NULL;
 }
 
 json_t *api_zone_remove(const struct api_call *c, struct error *reterr)
 {
 	struct applied *z = arg_applied(c, reterr);
 	bool force;
-	json_t *o;
 
-	if (!z || arg_bool(c, "force", &force, reterr) < 0 || zone_may(z, ZS_ZOMBIED, reterr) < 0)
+	if (!z || arg_bool(c, "force", &force, reterr) < 0 ||
+	    zone_stop(z, WISH_REMOVE, force ? 0 : ZONE_GRACE_NS, reterr) < 0)
 		return NULL;
-	if ((z->rec.state == ZS_RUNNING || z->rec.state == ZS_ERROR) &&
-	    zone_stop(z, force ? 0 : ZONE_GRACE_NS, reterr) < 0)
-		return NULL;
-	z->remove = true;
-	z->again = false;
-	o = zone_shape(z, false);
-	zone_soon(z->m);
-	return o;
+	/* What it left and nobody knows: removed with it. */
+	z->groups |= z->broken;
+	return zone_shape(z, false);
 }
 
 static json_t *update(const struct api_call *c, struct applied *z, struct zone_spec *spec,
@@ -202,7 +217,7 @@ json_t *api_zone_apply(const struct api_call *c, struct error *reterr)
 	zone_spec_done(&spec);
 	if (!o || dry_run)
 		return o;
-	if (!z->again && zone_start(z, reterr) < 0) {
+	if (zone_start(z, reterr) < 0) {
 		json_decref(o);
 		return NULL;
 	}
@@ -325,7 +340,7 @@ static void on_answer(const struct zone_msg *m, int code, void *arg)
 	if (m && !m->ok)
 		error_set(&e, -EIO, "zone %s: %s", w->name, m->error_message);
 	else if (!m)
-		error_errno(&e, code, "zone %s has not answered", w->name);
+		error_errno(&e, code, "zone %s: its guest has not answered", w->name);
 	server_answer(w->d->server, w->ticket, data, &e);
 	json_decref(data);
 	free(w);
@@ -351,7 +366,7 @@ static json_t *ask_zone(const struct api_call *c, struct applied *z, json_t *req
 	}
 	*w = (struct waiting){.d = c->d, .ticket = TICKETS + ++z->m->last_ticket};
 	str_copy(w->name, sizeof(w->name), z->name);
-	r = zone_link_ask(z->link, request, SCHED_ASK_NS, on_answer, w);
+	r = zone_link_ask(z->link, request, GUEST_ASK_NS, on_answer, w);
 	if (r < 0) {
 		free(w);
 		error_errno(reterr, r, "ask zone %s", z->name);

@@ -141,14 +141,16 @@ static const char *reboot_field(const struct zone_change *c, size_t nr)
 int zone_update(struct applied *z, struct zone_spec *spec, bool reboot, struct error *reterr)
 {
 	struct zone_change changes[ZONE_CHANGES_MAX];
-	size_t nr;
-	enum zone_update needs = zone_diff(&z->spec, spec, changes, ZONE_CHANGES_MAX, &nr);
-	bool runs = z->rec.state == ZS_RUNNING;
+	size_t nr = 0;
+	bool runs = z->rec.state == ZS_RUNNING, mends = z->broken;
+	/* Of what cannot be loaded there is nothing to keep, not even the runtime. */
+	enum zone_update needs =
+	    mends && !runs ? UPDATE_HOT : zone_diff(&z->spec, spec, changes, ZONE_CHANGES_MAX, &nr);
 	int r;
 
-	if (z->remove)
+	if (z->rec.wish == WISH_REMOVE)
 		return error_set(reterr, -EBUSY, "zone %s is being removed", z->name);
-	if (needs == UPDATE_STALE && !z->edited)
+	if (needs == UPDATE_STALE && !z->edited && !z->broken)
 		return 0;
 	if (needs == UPDATE_REFUSED) {
 		error_set(reterr, -EPERM, "zone %s: its runtime and name cannot change", z->name);
@@ -169,11 +171,14 @@ int zone_update(struct applied *z, struct zone_spec *spec, bool reboot, struct e
 	zone_spec_done(&z->spec);
 	z->spec = *spec;
 	memset(spec, 0, sizeof(*spec));
-	z->edited = false;
+	z->edited = z->broken = false;
+	if (mends)
+		z->why[0] = 0;
+	if (mends && !runs)
+		zone_set_state(z, ZS_STOPPED);
 	zone_say(z, "updated, %zu %s", nr, nr == 1 ? "change" : "changes");
 	if (needs == UPDATE_REBOOT && runs) {
-		z->again = true;
-		return zone_stop(z, ZONE_GRACE_NS, reterr);
+		return zone_stop(z, WISH_REBOOT, ZONE_GRACE_NS, reterr);
 	}
 	take_live(z, changes, nr > ZONE_CHANGES_MAX ? ZONE_CHANGES_MAX : nr);
 	return 0;

@@ -8,16 +8,28 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "daemon/zone-mgr.h"
+#include "model/zone-fields.h"
 #include "spec/zone-spec-io.h"
+
+#define LAUNCH_MAX (1u << 20)
 
 static void take_over(struct applied *z)
 {
+	uint64_t now_ns = clock_mono_ns();
+
 	z->groups = z->rec.state == ZS_RUNNING;
-	if (z->rec.state != ZS_RUNNING)
+	if (z->rec.state != ZS_RUNNING) {
+		z->rec.state = z->broken ? ZS_ERROR : z->rec.state;
 		return;
-	z->started_ns = clock_mono_ns();
+	}
+	/* The clock of another boot says nothing. */
+	if (z->rec.until_ns > now_ns + ZONE_GRACE_MAX_NS)
+		z->rec.until_ns = now_ns + ZONE_GRACE_NS;
+	z->started_ns = now_ns;
 	z->cpus = z->spec.resource.cpus;
 	if (zone_adopt(z) == 0) {
 		zone_say(z, "taken over, still running");
@@ -29,31 +41,83 @@ static void take_over(struct applied *z)
 	zone_say(z, "was not running any more");
 }
 
-static void load_one(struct zones_mgr *m, const char *name)
+static int load_spec(const struct zones_mgr *m, const char *name, struct zone_spec *ret,
+		     struct error *reterr)
 {
 	_cleanup_free_ struct error_list *errs = calloc(1, sizeof(*errs));
 	_cleanup_free_ char *yaml = NULL;
 	struct zone_record rec;
-	struct zone_spec spec;
-	struct applied *z;
 	uint64_t hash = 0;
 	int r = errs ? zone_store_load(m->dirfd, name, &yaml, &hash, &rec) : -ENOMEM;
 
 	if (r == 0)
-		r = zone_spec_load_text(name, yaml, strlen(yaml), &spec, errs);
-	if (r < 0) {
-		log_error("zone %s cannot be loaded and is left as it is: %s", name,
-			  errs && errs->nr ? errs->items[0].text : strerror(-r));
+		r = zone_spec_load_text("spec.yaml", yaml, strlen(yaml), ret, errs);
+	if (r < 0)
+		return error_set(reterr, r, "it cannot be loaded: %s",
+				 errs && errs->nr ? errs->items[0].text : strerror(-r));
+	if (!strcmp(ret->name, name))
+		return 0;
+	zone_spec_done(ret);
+	return error_set(reterr, -EBADMSG, "its spec.yaml is of a zone of another name");
+}
+
+/* What a zone was started with, as long as it runs. */
+static int launched_spec(const struct zones_mgr *m, const char *name, struct zone_spec *ret)
+{
+	_cleanup_free_ struct error_list *errs = calloc(1, sizeof(*errs));
+	_cleanup_free_ char *text = malloc(LAUNCH_MAX);
+	char path[ZONE_SPEC_NAME_MAX + 16];
+	json_t *launch;
+	ssize_t n;
+	int r;
+
+	snprintf(path, sizeof(path), "%s/launch.json", name);
+	n = errs && text ? read_file_at(m->run_dirfd, path, text, LAUNCH_MAX) : -ENOMEM;
+	if (n < 0)
+		return (int)n;
+	launch = json_loadb(text, (size_t)n, 0, NULL);
+	r = zone_spec_from_json(path, json_object_get(launch, "spec"), ret, errs);
+	json_decref(launch);
+	return r;
+}
+
+/* Known all the same: it can be seen, updated and removed, and what runs of it goes on. */
+static int load_broken(struct applied *z, const struct error *e)
+{
+	z->broken = true;
+	str_copy(z->why, sizeof(z->why), e->msg);
+	log_error("zone %s: %s", z->name, e->msg);
+	if (z->rec.state == ZS_RUNNING && launched_spec(z->m, z->name, &z->spec) == 0)
+		return 0;
+	zone_spec_defaults(&z->spec);
+	z->spec.name = strdup(z->name);
+	return z->spec.name ? 0 : -ENOMEM;
+}
+
+static void load_one(struct zones_mgr *m, const char *name)
+{
+	struct zone_record rec = {.state = ZS_ERROR};
+	struct zone_spec spec;
+	struct error e = {0};
+	struct applied *z;
+	int r = zone_name_fits(name) ? zone_store_record(m->dirfd, name, &rec) : -ENOENT;
+
+	if (r == -ENOENT || r == -ENOTDIR) {
+		log_error("zones/%.80s is no zone, and left as it is", name);
 		return;
 	}
-	z = strcmp(spec.name, name) ? NULL : zone_add(m, name);
-	if (!z) {
-		log_error("zone %s: its spec.yaml is of another name", name);
-		zone_spec_done(&spec);
+	/* Out of the way of those that are read later. */
+	if (r < 0)
+		rec.slot = ZONES_APPLIED_MAX + (uint32_t)m->nr;
+	r = r < 0 ? error_set(&e, r, "its file 'state' is not what czd wrote")
+		  : load_spec(m, name, &spec, &e);
+	z = zone_add(m, name);
+	if (z)
+		z->rec = rec;
+	if (z && r == 0)
+		z->spec = spec;
+	else if (!z || load_broken(z, &e) < 0)
 		return;
-	}
-	z->spec = spec;
-	z->rec = rec;
 	zone_look_at_spec(z);
 	take_over(z);
 }

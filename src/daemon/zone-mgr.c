@@ -78,9 +78,13 @@ void zone_look_at_spec(struct applied *z)
 
 void zones_mgr_tick(struct zones_mgr *m)
 {
-	if (m && m->d->self.ticks_total % EDIT_LOOK_TICK == 0)
-		for (size_t i = 0; i < m->nr; i++)
+	uint64_t now_ns = clock_mono_ns();
+
+	for (size_t i = 0; m && i < m->nr; i++) {
+		zone_check_boot(m->items[i], now_ns);
+		if (m->d->self.ticks_total % EDIT_LOOK_TICK == i % EDIT_LOOK_TICK)
 			zone_look_at_spec(m->items[i]);
+	}
 }
 
 bool zones_mgr_has_groups(const struct zones_mgr *m)

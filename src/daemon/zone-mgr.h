@@ -16,9 +16,11 @@
 #include "model/lifecycle.h"
 
 #define ZONES_PARENT	    "/cz-zones"
+#define ZONE_EXEC	    "cz-exec" /* the group of commands that users run in a cgroup zone */
 #define ZONES_APPLIED_MAX   256
 #define ZONE_UID_BASE	    2000000000u
 #define ZONE_GRACE_NS	    (10ull * 1000000000)
+#define ZONE_GRACE_MAX_NS   (3600ull * 1000000000)
 #define ZONE_BACKOFF_NS	    (1ull * 1000000000)
 #define ZONE_BACKOFF_MAX_NS (60ull * 1000000000)
 #define ZONE_WELL_NS	    (60ull * 1000000000) /* ran for so long: back-off begins anew */
@@ -29,23 +31,23 @@ struct applied {
 	char name[ZONE_SPEC_NAME_MAX + 1], path[ZONE_SPEC_NAME_MAX + sizeof(ZONES_PARENT) + 1];
 	struct zone_spec spec;
 	struct zone_record rec;
-	bool edited;   /* spec.yaml is not what czd wrote: said, not followed */
-	bool remove;   /* once it has stopped */
-	bool again;    /* start once it has stopped (update --reboot) */
-	bool stopping; /* on request */
-	bool clean;    /* its supervisor said that it stops, on its own account */
-	bool groups;   /* there are cgroups of it */
-	char why[512]; /* the latest trouble, "" none */
+	bool edited;	   /* spec.yaml is not what czd wrote: said, not followed */
+	bool broken;	   /* nor can it be loaded: spec is what it was started with, or none */
+	bool clean;	   /* its supervisor said that it stops, on its own account */
+	bool groups;	   /* there are cgroups of it */
+	char why[512];	   /* the latest trouble, "" none */
+	char verdict[512]; /* why czd itself is ending it; "" it is not */
 
 	int pidfd; /* of the supervisor; -1 */
 	bool is_child;
 	sd_event_source *gone;
 	struct zone_link *link;
 	enum zone_phase phase;
+	uint64_t phase_ns; /* since when */
 	struct zone_hello hello;
 	struct zone_stats stats;
 	uint64_t stats_ns; /* when they came; 0 never */
-	uint64_t started_ns, stop_ns /* kill after */, retry_ns, backoff_ns;
+	uint64_t started_ns, retry_ns, backoff_ns;
 	uint32_t crashes;
 	bool vcpus_moved;
 	struct cpuset cpus; /* as set */
@@ -59,7 +61,7 @@ struct zones_mgr {
 	int run_dirfd; /* RUN_DIR/zones */
 	char why_off[600];
 	struct applied *items[ZONES_APPLIED_MAX];
-	size_t nr;
+	size_t nr, next_step; /* whose turn it is */
 	sd_event_source *timer;
 	uint64_t last_ticket; /* of requests that a supervisor answers */
 };
@@ -88,7 +90,13 @@ void zone_look_at_spec(struct applied *z);			 /* is it what czd wrote? */
 
 /* zone-step.c */
 int zones_step(sd_event_source *src, uint64_t usec, void *arg); /* the manager's timer */
-must_check int zone_stop(struct applied *z, uint64_t grace_ns, struct error *reterr);
+void zone_set_phase(struct applied *z, enum zone_phase phase);
+/* Ends a machine whose guest has not said for too long that it runs: that counts as a crash. */
+void zone_check_boot(struct applied *z, uint64_t now_ns);
+bool zone_is_stopping(const struct applied *z); /* on request */
+/* Asks it to end, and for what comes then (on disk before anything is done). */
+must_check int zone_stop(struct applied *z, enum zone_wish wish, uint64_t grace_ns,
+			 struct error *reterr);
 must_check int zone_watch(struct applied *z); /* for its process's end */
 void zone_drop_link(struct applied *z);
 
@@ -102,7 +110,8 @@ must_check int zone_check(const struct zones_mgr *m, const struct zone_spec *spe
 must_check int zone_start(struct applied *z, struct error *reterr);
 /* Watches the process of z->rec. -ESRCH: it is gone, or another. */
 must_check int zone_adopt(struct applied *z);
-void zone_last_words(const struct applied *z, char *buf, size_t size);
+/* The last line of one of its logs, escaped. */
+void zone_last_words(const struct applied *z, const char *file, char *buf, size_t size);
 void zone_clear_run_dir(struct applied *z);
 
 /* zone-groups.c */
@@ -129,6 +138,9 @@ const struct applied *zone_why_of(const struct zones_mgr *m, const char *name,
 /* Adds to the answer o of `why` what goes on inside; app NULL: each lc app. */
 void zone_why(const struct applied *z, const struct zone_app_stats *app,
 	      const struct ledger_view *w, json_t *o);
+
+/* zone-exec.c: a client's process joins a zone of runtime cgroup */
+must_check int zone_join(struct applied *z, const char *app, pid_t pid, struct error *reterr);
 
 /* zone-shape.c */
 json_t *zones_mgr_rows(const struct zones_mgr *m);

@@ -62,16 +62,16 @@ json_t *zone_shape(const struct applied *z, bool whole)
 
 	if (cpuset_format(&z->spec.resource.cpus, cpus, sizeof(cpus)) < 0)
 		str_copy(cpus, sizeof(cpus), "many");
-	o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:s,s:b,s:I,s:o,s:o,s:o}", "name", z->name,
-		      "path", z->path, "runtime", vm ? "vm" : "cgroup", "class",
-		      zone_class_name(z->spec.class), "state", zone_state_name(z->rec.state),
-		      "phase",
-		      z->stopping ? "stopping" : zone_phase_name(runs ? z->phase : PHASE_NONE),
-		      "why", shape_text(z->why), "cpus", cpus, "edited", z->edited, "crashes",
-		      (json_int_t)z->crashes, "memory_bytes",
-		      shape_known(z->spec.resource.memory_bytes, z->spec.resource.memory_bytes),
-		      "pid", shape_known(z->rec.pid, (uint64_t)z->rec.pid), "started_ns",
-		      shape_known(runs, z->started_ns));
+	o = json_pack(
+	    "{s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:s,s:b,s:I,s:o,s:o,s:o}", "name", z->name, "path",
+	    z->path, "runtime", vm ? "vm" : "cgroup", "class", zone_class_name(z->spec.class),
+	    "state", zone_state_name(z->rec.state), "phase",
+	    zone_is_stopping(z) ? "stopping" : zone_phase_name(runs ? z->phase : PHASE_NONE), "why",
+	    shape_text(z->why), "cpus", cpus, "edited", z->edited && !z->broken, "crashes",
+	    (json_int_t)z->crashes, "memory_bytes",
+	    shape_known(z->spec.resource.memory_bytes, z->spec.resource.memory_bytes), "pid",
+	    shape_known(z->rec.pid, (uint64_t)z->rec.pid), "started_ns",
+	    shape_known(runs, z->started_ns));
 	json_object_set_new(o, "apps", shape_apps(z));
 	json_object_set_new(o, "uptime_ns", shape_known(runs, clock_mono_ns() - z->started_ns));
 	json_object_set_new(o, "retry_ns", shape_known(z->retry_ns, z->retry_ns));

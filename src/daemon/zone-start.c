@@ -110,9 +110,13 @@ static int check_vm(const struct zones_mgr *m, const struct zone_spec *s, struct
 
 static int check_cgroup(const struct zone_spec *s, struct error *reterr)
 {
+	if (s->resource.io.bytes_burst || s->resource.io.ops_burst)
+		return error_set(reterr, -EOPNOTSUPP,
+				 "resource.io: bursts are for runtime vm; cgroups know none");
 	for (size_t i = 0; i < s->nr_apps; i++) {
-		if (!strcmp(s->apps[i].name, "cz-run"))
-			return error_set(reterr, -EINVAL, "no app may be called cz-run");
+		if (!strcmp(s->apps[i].name, "cz-run") || !strcmp(s->apps[i].name, ZONE_EXEC))
+			return error_set(reterr, -EINVAL, "no app may be called %s",
+					 s->apps[i].name);
 		if (s->apps[i].bundle)
 			return error_set(reterr, -EOPNOTSUPP, "app %s: a bundle needs runtime vm",
 					 s->apps[i].name);
@@ -146,10 +150,28 @@ static int check_cpus(const struct zones_mgr *m, const struct zone_spec *s, stru
 	return 0;
 }
 
+/* What nothing here applies is refused: a limit that does not limit is a false promise. */
+static int check_cache(const struct zones_mgr *m, const struct zone_spec *s, struct error *reterr)
+{
+	const char *field = s->resource.llc_mask	? "resource.llc"
+			    : s->resource.membw_percent ? "resource.memoryBandwidth"
+							: NULL;
+	bool has = faccessat(m->d->kernel.root_fd, "sys/fs/resctrl/schemata", F_OK, 0) == 0;
+
+	if (!field)
+		return 0;
+	return error_set(reterr, -EOPNOTSUPP,
+			 has ? "%s: czd does not divide caches and memory bandwidth yet"
+			     : "%s: needs resctrl, which this host does not have",
+			 field);
+}
+
 int zone_check(const struct zones_mgr *m, const struct zone_spec *s, struct error *reterr)
 {
 	int r = check_cpus(m, s, reterr);
 
+	if (r == 0)
+		r = check_cache(m, s, reterr);
 	if (r < 0)
 		return r;
 	return s->runtime == RUNTIME_VM ? check_vm(m, s, reterr) : check_cgroup(s, reterr);
@@ -264,13 +286,13 @@ static int open_log(const struct applied *z)
 	return openat(dir, LOG_FILE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 }
 
-void zone_last_words(const struct applied *z, char *buf, size_t size)
+void zone_last_words(const struct applied *z, const char *file, char *buf, size_t size)
 {
 	char path[ZONE_SPEC_NAME_MAX + 32], text[4096], *line;
 	int fd;
 	ssize_t n = -1;
 
-	snprintf(path, sizeof(path), "%s/" LOG_FILE, z->name);
+	snprintf(path, sizeof(path), "%s/log/%s", z->name, file);
 	fd = openat(z->m->dirfd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd >= 0) {
 		off_t end = lseek(fd, 0, SEEK_END);
@@ -278,10 +300,10 @@ void zone_last_words(const struct applied *z, char *buf, size_t size)
 		n = pread(fd, text, sizeof(text) - 1, end > 4095 ? end - 4095 : 0);
 		close(fd);
 	}
-	while (n > 0 && text[n - 1] == '\n')
+	while (n > 0 && strchr("\r\n", text[n - 1]))
 		n--;
 	if (n <= 0) {
-		str_copy(buf, size, "its supervisor has said nothing; czctl log shows more");
+		str_copy(buf, size, "nothing; czctl log shows more");
 		return;
 	}
 	text[n] = 0;
@@ -289,7 +311,12 @@ void zone_last_words(const struct applied *z, char *buf, size_t size)
 	str_escape(buf, size, line ? line + 1 : text);
 }
 
-/* In the child. Nothing of czd's is handed on: files, signals, priority, limits. */
+/* Between czd and systemd; a supervisor that thinks its log a journal would write priorities. */
+static const char *const czd_only[] = {"JOURNAL_STREAM", "INVOCATION_ID", "NOTIFY_SOCKET",
+				       "WATCHDOG_PID",	 "WATCHDOG_USEC", "LISTEN_PID",
+				       "LISTEN_FDS",	 "LISTEN_FDNAMES"};
+
+/* In the child. Nothing of czd's is handed on: files, signals, priority, limits, its own words. */
 static void become(const char *program, const char *launch, int log_fd, int go_fd)
 {
 	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
@@ -310,6 +337,8 @@ static void become(const char *program, const char *launch, int log_fd, int go_f
 	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
 	for (int sig = 1; sig < NSIG; sig++)
 		signal(sig, SIG_DFL);
+	for (size_t i = 0; i < ARRAY_SIZE(czd_only); i++)
+		unsetenv(czd_only[i]);
 	sigemptyset(&empty);
 	sigprocmask(SIG_SETMASK, &empty, NULL);
 	if (chdir("/") == 0)
@@ -379,6 +408,8 @@ static int check_start(struct applied *z, struct error *reterr)
 		error_hint(reterr, "try again in a moment");
 		return -EBUSY;
 	}
+	if (z->broken)
+		return error_set(reterr, -ENOEXEC, "zone %s: %s", z->name, z->why);
 	if (z->edited) {
 		error_set(reterr, -ESTALE, "zone %s: its spec.yaml was changed behind czd's back",
 			  z->name);
@@ -393,8 +424,16 @@ int zone_start(struct applied *z, struct error *reterr)
 	char program[4096];
 	int r;
 
-	if (z->rec.state == ZS_RUNNING)
+	if (z->rec.wish == WISH_REMOVE)
+		return error_set(reterr, -EBUSY, "zone %s is being removed", z->name);
+	if (z->rec.state == ZS_RUNNING) {
+		/* On its way down: then it begins anew. */
+		if (z->rec.wish == WISH_STOP) {
+			z->rec.wish = WISH_REBOOT;
+			zone_set_state(z, ZS_RUNNING);
+		}
 		return 0;
+	}
 	r = check_start(z, reterr);
 	if (r == 0)
 		r = libexec_path(z->m, z->spec.runtime == RUNTIME_VM ? "cz-vm" : "cz-run", program,
@@ -405,6 +444,7 @@ int zone_start(struct applied *z, struct error *reterr)
 		r = write_launch(z, reterr);
 	if (r < 0)
 		return r;
+	z->rec.wish = WISH_NONE;
 	z->groups = true;
 	r = zone_make_groups(z, reterr);
 	if (r == 0)
@@ -420,8 +460,9 @@ int zone_start(struct applied *z, struct error *reterr)
 	zone_note_groups(z);
 	z->started_ns = clock_mono_ns();
 	z->retry_ns = 0;
-	z->stopping = z->clean = false;
-	z->phase = PHASE_STARTING;
+	z->clean = false;
+	z->hello = (struct zone_hello){0};
+	zone_set_phase(z, PHASE_STARTING);
 	z->why[0] = 0;
 	zone_say(z, "starting");
 	zone_soon(z->m);

@@ -1,21 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /* From state to state: what supervisors say, how they end, and what is done about it. */
+#include <stdio.h>
 #include <string.h>
 #include "actuate/zone-limits.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "base/str.h"
 #include "daemon/zone-mgr.h"
 
 #define STEP_NS	      50000000ull   /* while something is under way */
 #define KILL_AFTER_NS 2000000000ull /* beyond the grace, which its supervisor keeps */
 #define ASK_NS	      5000000000ull
+#define SET_UP_NS     (600ull * 1000000000)
+#define BOOT_TCG_NS   (120ull * 1000000000)
+#define BOOT_KVM_NS   (30ull * 1000000000)
+#define TURN_NS	      200000000ull /* for all zones: each writes to a disk that may be slow */
 
 void zone_drop_link(struct applied *z)
 {
 	zone_link_free(z->link);
 	z->link = NULL;
+}
+
+void zone_set_phase(struct applied *z, enum zone_phase phase)
+{
+	if (z->phase != phase)
+		z->phase_ns = clock_mono_ns();
+	z->phase = phase;
 }
 
 /* What its supervisor says */
@@ -26,11 +39,12 @@ static void take_state(struct applied *z, const struct zone_hello *h)
 	bool moved = memcmp(h->vcpus, z->hello.vcpus, sizeof(h->vcpus)) != 0;
 
 	z->hello = *h;
-	z->phase = h->phase;
+	zone_set_phase(z, h->phase);
 	if (h->phase == PHASE_STOPPING)
 		z->clean = true;
 	if (news && h->phase == PHASE_RUNNING) {
-		z->why[0] = 0;
+		if (!z->broken)
+			z->why[0] = 0;
 		zone_say(z, h->boot_ms >= 0 ? "running, booted in %lld ms" : "running",
 			 (long long)h->boot_ms);
 	}
@@ -82,7 +96,7 @@ static void on_hello(const struct zone_msg *m, int code, void *arg)
 static void send_power_down(struct applied *z)
 {
 	uint64_t now_ns = clock_mono_ns();
-	uint64_t left_ns = z->stop_ns > now_ns ? z->stop_ns - now_ns : 0;
+	uint64_t left_ns = z->rec.until_ns > now_ns ? z->rec.until_ns - now_ns : 0;
 
 	if (z->link && zone_link_ask(z->link,
 				     json_pack("{s:s,s:I}", "do", "power-down", "grace_ms",
@@ -102,7 +116,7 @@ static void connect_link(struct applied *z)
 		return;
 	if (zone_link_ask(z->link, json_pack("{s:s}", "do", "hello"), ASK_NS, on_hello, z) < 0)
 		zone_drop_link(z);
-	else if (z->stopping)
+	else if (zone_is_stopping(z))
 		send_power_down(z);
 }
 
@@ -129,26 +143,27 @@ static void remove_zone(struct applied *z)
 
 static bool may_restart(const struct applied *z)
 {
-	return z->spec.restart != RESTART_NEVER && !z->remove;
+	return z->spec.restart != RESTART_NEVER && z->rec.wish == WISH_NONE && !z->broken;
 }
 
 /* Its process and its groups are gone. */
 static void settle(struct applied *z)
 {
 	uint64_t now_ns = clock_mono_ns();
-	bool crashed = !z->stopping && !z->clean;
+	bool asked = zone_is_stopping(z), crashed = !asked && !z->clean;
 
 	zone_clear_run_dir(z);
-	z->phase = PHASE_NONE;
+	zone_set_phase(z, PHASE_NONE);
 	z->stats_ns = 0;
 	z->rec.pid = 0;
 	z->rec.start_ticks = 0;
 	if (!crashed) {
 		z->crashes = 0;
 		z->backoff_ns = 0;
-		z->retry_ns = !z->stopping && z->spec.restart == RESTART_ALWAYS
-				  ? now_ns + ZONE_BACKOFF_NS
-				  : 0;
+		z->retry_ns =
+		    !asked && z->spec.restart == RESTART_ALWAYS ? now_ns + ZONE_BACKOFF_NS : 0;
+		if (z->rec.wish == WISH_STOP)
+			z->rec.wish = WISH_NONE;
 		zone_set_state(z, ZS_STOPPED);
 		zone_say(z, "stopped");
 	} else {
@@ -160,11 +175,42 @@ static void settle(struct applied *z)
 					    : z->backoff_ns * 2;
 		z->retry_ns = may_restart(z) ? now_ns + z->backoff_ns : 0;
 		z->crashes++;
-		zone_last_words(z, z->why, sizeof(z->why));
+		if (z->verdict[0])
+			str_copy(z->why, sizeof(z->why), z->verdict);
+		else
+			zone_last_words(z, "supervisor.log", z->why, sizeof(z->why));
 		zone_set_state(z, ZS_ERROR);
 		zone_say(z, "ended unasked: %.100s", z->why);
 	}
-	z->stopping = z->clean = false;
+	z->clean = false;
+	z->verdict[0] = 0;
+}
+
+static uint64_t boot_limit_ns(const struct applied *z)
+{
+	if (z->phase == PHASE_STARTING) /* images may have to be unpacked */
+		return SET_UP_NS;
+	if (z->spec.os.boot_limit_ns)
+		return z->spec.os.boot_limit_ns;
+	return strcmp(z->hello.accel, "kvm") ? BOOT_TCG_NS : BOOT_KVM_NS;
+}
+
+void zone_check_boot(struct applied *z, uint64_t now_ns)
+{
+	bool boots = z->phase == PHASE_STARTING || z->phase == PHASE_BOOTING;
+	char last[200], limit[32];
+
+	if (!boots || !z->rec.pid || z->spec.runtime != RUNTIME_VM || zone_is_stopping(z) ||
+	    z->verdict[0] || now_ns - z->phase_ns < boot_limit_ns(z))
+		return;
+	zone_last_words(z, z->phase == PHASE_BOOTING ? "console.log" : "supervisor.log", last,
+			sizeof(last));
+	snprintf(
+	    z->verdict, sizeof(z->verdict),
+	    "its guest has not said within %s that it runs (os.bootLimit); the %s ends with: %s",
+	    format_duration(boot_limit_ns(z), limit, sizeof(limit)),
+	    z->phase == PHASE_BOOTING ? "console" : "supervisor's log", last);
+	zone_kill(&z->m->d->fs, z->path);
 }
 
 static int on_gone(struct applied *z)
@@ -182,7 +228,7 @@ static void start_again(struct applied *z)
 	struct error e = {0};
 
 	z->retry_ns = 0;
-	z->again = false;
+	z->rec.wish = WISH_NONE;
 	if (zone_start(z, &e) == 0)
 		return;
 	str_copy(z->why, sizeof(z->why), e.msg);
@@ -202,9 +248,9 @@ static bool step(struct applied *z)
 	if (z->rec.pid) {
 		if (!z->link)
 			connect_link(z);
-		if (z->stopping && now_ns > z->stop_ns + KILL_AFTER_NS)
+		if (zone_is_stopping(z) && now_ns > z->rec.until_ns + KILL_AFTER_NS)
 			zone_kill(&z->m->d->fs, z->path);
-		return !z->link || z->stopping;
+		return !z->link || zone_is_stopping(z);
 	}
 	if (z->groups) {
 		zone_kill(&z->m->d->fs, z->path);
@@ -213,11 +259,11 @@ static bool step(struct applied *z)
 		if (z->rec.state == ZS_RUNNING)
 			settle(z);
 	}
-	if (z->remove) {
+	if (z->rec.wish == WISH_REMOVE) {
 		remove_zone(z);
 		return false;
 	}
-	if (z->again || (z->retry_ns && now_ns >= z->retry_ns))
+	if (z->rec.wish == WISH_REBOOT || (z->retry_ns && now_ns >= z->retry_ns))
 		start_again(z);
 	return z->retry_ns != 0;
 }
@@ -225,10 +271,17 @@ static bool step(struct applied *z)
 int zones_step(sd_event_source *src, uint64_t usec, void *arg)
 {
 	struct zones_mgr *m = arg;
+	uint64_t end_ns = clock_mono_ns() + TURN_NS;
+	size_t nr = m->nr, n = 0;
 	bool more = false;
 
-	for (size_t i = m->nr; i-- > 0;)
-		more |= step(m->items[i]);
+	/* In turns, so that no slow disk keeps czd from its signs of life. */
+	for (; n < nr && m->nr && clock_mono_ns() < end_ns; n++) {
+		if (m->next_step >= m->nr)
+			m->next_step = 0;
+		more |= step(m->items[m->next_step++]);
+	}
+	more |= n < nr || m->nr < nr; /* one that took a removed one's place was passed over */
 	if (more) {
 		sd_event_source_set_time(src, (clock_mono_ns() + STEP_NS) / 1000);
 		sd_event_source_set_enabled(src, SD_EVENT_ONESHOT);
@@ -236,22 +289,29 @@ int zones_step(sd_event_source *src, uint64_t usec, void *arg)
 	return 0;
 }
 
-int zone_stop(struct applied *z, uint64_t grace_ns, struct error *reterr)
+bool zone_is_stopping(const struct applied *z)
 {
-	int r = zone_may(z, ZS_STOPPED, reterr);
+	return z->rec.state == ZS_RUNNING && z->rec.wish != WISH_NONE;
+}
+
+int zone_stop(struct applied *z, enum zone_wish wish, uint64_t grace_ns, struct error *reterr)
+{
+	enum zone_state to = wish == WISH_REMOVE ? ZS_ZOMBIED : ZS_STOPPED;
+	int r = zone_may(z, to, reterr);
 
 	if (r < 0)
 		return r;
 	z->retry_ns = 0;
-	if (z->rec.state == ZS_ERROR)
-		zone_set_state(z, ZS_STOPPED);
-	if (z->rec.state != ZS_RUNNING)
-		return 0;
-	z->stopping = true;
-	z->stop_ns = clock_mono_ns() + grace_ns;
-	if (!grace_ns)
-		zone_kill(&z->m->d->fs, z->path);
-	send_power_down(z);
+	/* Nothing takes a removal back; a stop takes back what was to come after an earlier one. */
+	if (z->rec.wish != WISH_REMOVE)
+		z->rec.wish = z->rec.state == ZS_RUNNING || wish == WISH_REMOVE ? wish : WISH_NONE;
+	z->rec.until_ns = clock_mono_ns() + grace_ns;
+	zone_set_state(z, z->rec.state == ZS_ERROR ? ZS_STOPPED : z->rec.state);
+	if (z->rec.state == ZS_RUNNING) {
+		if (!grace_ns)
+			zone_kill(&z->m->d->fs, z->path);
+		send_power_down(z);
+	}
 	zone_soon(z->m);
 	return 0;
 }

@@ -19,22 +19,38 @@
 #define NEW_PREFIX	   ".new-"
 #define SPEC_FILE_SIZE_MAX (256u << 10)
 
+static const char *const wish_names[WISH_NR] = {
+    [WISH_NONE] = "-", [WISH_REBOOT] = "reboot", [WISH_STOP] = "stop", [WISH_REMOVE] = "remove"};
+
 int zone_record_format(const struct zone_record *rec, char *buf, size_t size)
 {
-	return str_printf(buf, size, "v1 %s %u %d %" PRIu64 " %016" PRIx64 "\n",
+	return str_printf(buf, size, "v1 %s %u %d %" PRIu64 " %016" PRIx64 " %s %" PRIu64 "\n",
 			  zone_state_name(rec->state), rec->slot, (int)rec->pid, rec->start_ticks,
-			  rec->spec_hash);
+			  rec->spec_hash, wish_names[rec->wish], rec->until_ns);
+}
+
+static int wish_parse(const char *text, enum zone_wish *ret)
+{
+	for (enum zone_wish w = 0; w < WISH_NR; w++) {
+		if (!strcmp(wish_names[w], text)) {
+			*ret = w;
+			return 0;
+		}
+	}
+	return -EBADMSG;
 }
 
 int zone_record_parse(const char *text, struct zone_record *ret)
 {
 	struct zone_record rec = {0};
-	char state[16];
-	int pid, end = 0;
+	char state[16], wish[16] = "-";
+	int pid, end = 0, wish_end = 0;
 
-	if (sscanf(text, "v1 %15s %u %d %" SCNu64 " %" SCNx64 "\n%n", state, &rec.slot, &pid,
-		   &rec.start_ticks, &rec.spec_hash, &end) != 5 ||
-	    text[end] || pid < 0 || zone_state_parse(state, &rec.state) < 0)
+	if (sscanf(text, "v1 %15s %u %d %" SCNu64 " %" SCNx64 "%n %15s %" SCNu64 "%n", state,
+		   &rec.slot, &pid, &rec.start_ticks, &rec.spec_hash, &end, wish, &rec.until_ns,
+		   &wish_end) < 5 ||
+	    strcmp(text + (wish_end ? wish_end : end), "\n") != 0 || pid < 0 ||
+	    zone_state_parse(state, &rec.state) < 0 || wish_parse(wish, &rec.wish) < 0)
 		return -EBADMSG;
 	rec.pid = pid;
 	*ret = rec;
@@ -81,7 +97,7 @@ static int put(int dirfd, const char *file, const char *text)
 
 static int put_record(int dirfd, const struct zone_record *rec)
 {
-	char text[128];
+	char text[192];
 	int r = zone_record_format(rec, text, sizeof(text));
 
 	return r < 0 ? r : put(dirfd, STATE_FILE, text);
@@ -198,18 +214,24 @@ static int read_spec(int zone_fd, char **ret_yaml, uint64_t *ret_hash)
 	return 0;
 }
 
-int zone_store_load(int dirfd, const char *name, char **ret_yaml, uint64_t *ret_hash,
-		    struct zone_record *ret)
+int zone_store_record(int dirfd, const char *name, struct zone_record *ret)
 {
 	_cleanup_close_ int fd = open_zone(dirfd, name);
-	char text[128];
+	char text[192];
 	ssize_t n;
-	int r;
 
 	if (fd < 0)
 		return fd;
 	n = read_file_at(fd, STATE_FILE, text, sizeof(text));
-	r = n < 0 ? (int)n : zone_record_parse(text, ret);
+	return n < 0 ? (int)n : zone_record_parse(text, ret);
+}
+
+int zone_store_load(int dirfd, const char *name, char **ret_yaml, uint64_t *ret_hash,
+		    struct zone_record *ret)
+{
+	_cleanup_close_ int fd = open_zone(dirfd, name);
+	int r = fd < 0 ? fd : zone_store_record(dirfd, name, ret);
+
 	return r < 0 ? r : read_spec(fd, ret_yaml, ret_hash);
 }
 

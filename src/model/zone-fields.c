@@ -21,6 +21,11 @@ static bool is_name(const char *s)
 	return isalnum((unsigned char)*s) && only(s, "._-");
 }
 
+bool zone_name_fits(const char *s)
+{
+	return is_name(s) && strlen(s) <= ZONE_SPEC_NAME_MAX;
+}
+
 static bool is_label(const char *s)
 {
 	return isalnum((unsigned char)*s) && only(s, "._-/");
@@ -180,7 +185,7 @@ static const struct zone_field resource_fields[] = {
 
 static const struct zone_field os_fields[] = {
     {"kernel", FIELD_TEXT, 0, REBOOT, AT(os.kernel), .min = 1, .max = 4095, .fits = is_kernel,
-     .allowed = "an absolute path, or a name of czctl kernel list", .fallback = "the newest known",
+     .allowed = "an absolute path, or a name of czctl kernel list", .fallback = "default",
      .help = "The kernel to boot."},
     {"initramfs", FIELD_TEXT, 0, REBOOT, AT(os.initramfs), .min = 1, .max = 4095, .fits = is_path,
      .allowed = PATH, .fallback = "made by czd, with cz-guest as init",
@@ -195,6 +200,9 @@ static const struct zone_field os_fields[] = {
     {"cmdline", FIELD_TEXT, 0, REBOOT, AT(os.cmdline), .min = 1, .max = 1024, .fits = is_line,
      .allowed = "one line of text", .fallback = "none",
      .help = "Kernel parameters, added to czd's own."},
+    {"bootLimit", FIELD_TIME_NS, 0, HOT, AT(os.boot_limit_ns), .min = S, .max = 3600 * S,
+     .fallback = "30s with KVM, 120s without",
+     .help = "How long the guest may take to say that it runs; then the zone has failed."},
     {"machine", FIELD_ENUM, 0, REBOOT, AT(os.machine), .names = machines, .fallback = "auto",
      .help = "What is emulated."},
     {"accel", FIELD_ENUM, 0, REBOOT, AT(os.accel), .names = accels, .fallback = "auto",

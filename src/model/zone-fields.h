@@ -79,5 +79,7 @@ must_check int zone_field_parse(const struct zone_field *f, const char *text, vo
 void zone_field_format(const struct zone_field *f, const void *base, struct strbuf *ret);
 /* "HOST:GUEST". */
 must_check int zone_ports_parse(const char *text, uint16_t *ret_host, uint16_t *ret_guest);
+/* May a zone, or an app, be called that? */
+bool zone_name_fits(const char *s);
 /* Texts with more lines than one are for commands and environments only. */
 bool text_is_clean(const char *s, bool lines);

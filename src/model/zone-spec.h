@@ -77,6 +77,7 @@ struct zone_os {	 /* vm only */
 	char *rootfs;  /* path; NULL for host and none */
 	char **share;  /* more directories of the host, at the same paths, read only; rootfs host */
 	char *cmdline; /* appended to ours */
+	uint64_t boot_limit_ns; /* 0: by how it is accelerated */
 	enum zone_machine machine;
 	enum zone_accel accel;
 	enum zone_backend backend;

@@ -113,7 +113,8 @@ def main():
     listen("link.sock", serve)
     listen("term.sock", terminal)
     time.sleep(0.2)
-    STATE["phase"] = "running"
+    if "mute" not in LIES:
+        STATE["phase"] = "running"
     while True:
         say(state())
         say(stats())

@@ -138,6 +138,22 @@ def last_words_are_told(czd, zone):
     live.wait_for(lambda: zone.show()["crashes"] >= 2, 10, "tried again")
 
 
+@scene({"mute": "1"})
+def a_guest_that_never_says_hello(czd, zone):
+    zone.spec["os"]["bootLimit"] = "2s"
+    zone.spec["restart"] = "never"
+    zone.czctl("apply", file=True)
+    live.write(os.path.join(zone.folder(), "log", "console.log"), "booting\nVFS: \x1b[2Jno init found\r\n")
+    check(zone.show()["phase"] in ("starting", "booting"), zone.show()["phase"])
+    live.wait_for(lambda: zone.state() == "error", 6, "czd gives it up")
+    why = zone.show()["why"]
+    check("within 2 s that it runs" in why and "no init found" in why and "\x1b" not in why, why)
+    live.wait_for(zone.gone, 5, "its groups are gone")
+    zone.spec["restart"] = "always"
+    zone.czctl("apply", file=True)
+    live.wait_for(lambda: zone.show()["crashes"] >= 3, 15, "the restart policy holds for it too")
+
+
 @scene()
 def killed(czd, zone):
     zone.czctl("apply", "--wait", file=True)
@@ -163,7 +179,7 @@ def main():
     live.need_root()
     live.raise_on_signals()
     return live.run_cases([vcpus_get_a_cpu_each, reboot_only_when_asked, scheduler_and_terminal, foreign_threads_are_left_alone,
-                           a_lying_supervisor_harms_nobody, a_line_without_end, last_words_are_told, killed,
+                           a_lying_supervisor_harms_nobody, a_line_without_end, last_words_are_told, a_guest_that_never_says_hello, killed,
                            harm_inside_is_answered_inside],
                           (AssertionError, TimeoutError, live.RequestError, OSError, RuntimeError, KeyError))
 

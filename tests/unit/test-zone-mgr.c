@@ -94,15 +94,20 @@ static void test_answer(void **state)
 
 static void test_record(void **state)
 {
-	struct zone_record rec = {ZS_RUNNING, 3, 1234, 567890, 0xdeadbeef}, back;
+	struct zone_record rec = {ZS_RUNNING, 3, 1234, 567890, 0xdeadbeef, WISH_STOP, 77}, back;
 	char text[128];
 
 	assert_int_equal(zone_record_format(&rec, text, sizeof(text)), 0);
-	assert_string_equal(text, "v1 running 3 1234 567890 00000000deadbeef\n");
+	assert_string_equal(text, "v1 running 3 1234 567890 00000000deadbeef stop 77\n");
 	assert_int_equal(zone_record_parse(text, &back), 0);
 	assert_int_equal(back.state, ZS_RUNNING);
 	assert_true(back.slot == 3 && back.pid == 1234);
 	assert_true(back.start_ticks == 567890 && back.spec_hash == 0xdeadbeef);
+	assert_true(back.wish == WISH_STOP && back.until_ns == 77);
+	assert_int_equal(zone_record_parse("v1 running 3 1234 567890 00ff\n", &back), 0);
+	assert_true(back.wish == WISH_NONE && back.spec_hash == 0xff);
+	assert_int_equal(zone_record_parse("v1 running 3 1 2 3 fly 0\n", &back), -EBADMSG);
+	assert_int_equal(zone_record_parse("v1 running 3 1 2 3 stop\n", &back), -EBADMSG);
 	assert_int_equal(zone_record_parse("v2 running 3 1 2 3\n", &back), -EBADMSG);
 	assert_int_equal(zone_record_parse("v1 flying 3 1 2 3\n", &back), -EBADMSG);
 	assert_int_equal(zone_record_parse("v1 running 3 -1 2 3\n", &back), -EBADMSG);
