@@ -2,6 +2,7 @@
 #include "cli/client.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,7 +12,8 @@
 #include "base/clock.h"
 #include "base/str.h"
 
-#define MS_NS 1000000ull
+#define MS_NS	  1000000ull
+#define SILENT_MS 2000 /* then it is said what is waited for */
 /* A czd that was started a moment ago listens within this, on a busy machine too. */
 #define STARTING_NS	 (500 * MS_NS)
 #define STARTING_LOOK_NS (10 * MS_NS)
@@ -228,11 +230,22 @@ static int read_answer(struct client *c, uint64_t deadline_ns, json_t **ret, str
 	return r;
 }
 
+/* Who waits for longer is told for what. */
+static uint64_t answer_deadline_ns(const struct client *c)
+{
+	unsigned int ms = c->patience_ms ? c->patience_ms : CLIENT_TIMEOUT_MS;
+	struct pollfd p = {.fd = c->fd, .events = POLLIN};
+	uint64_t end_ns = clock_mono_ns() + ms * MS_NS;
+
+	if (c->waits_for && poll(&p, 1, SILENT_MS) == 0)
+		fprintf(stderr, "czctl: waiting for %s, at most %u s\n", c->waits_for, ms / 1000);
+	return end_ns;
+}
+
 int client_call(struct client *c, const char *verb, json_t *args, json_t **ret,
 		struct error *reterr)
 {
 	_cleanup_free_ char *line = NULL;
-	uint64_t patience_ns = (c->patience_ms ? c->patience_ms : CLIENT_TIMEOUT_MS) * MS_NS;
 	json_t *request;
 	int r = 0;
 
@@ -255,7 +268,7 @@ int client_call(struct client *c, const char *verb, json_t *args, json_t **ret,
 		return r;
 	if (r < 0) /* closed already; why, it may have said before */
 		c->no_answer = false;
-	return read_answer(c, clock_mono_ns() + patience_ns, ret, reterr);
+	return read_answer(c, answer_deadline_ns(c), ret, reterr);
 }
 
 int client_next(struct client *c, json_t **ret, struct error *reterr)

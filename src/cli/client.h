@@ -18,6 +18,7 @@ struct client {
 	size_t start, len, cap;	  /* buf[start, len) is read, not yet used */
 	bool no_answer;		  /* the failure is czd's: not there, hung, or nonsense */
 	unsigned int patience_ms; /* for one answer; 0: CLIENT_TIMEOUT_MS */
+	const char *waits_for;	  /* what takes so long, said when it does; NULL: nothing */
 };
 #define CLIENT_CLOSED(path_)                                                                       \
 	{                                                                                          \

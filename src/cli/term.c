@@ -88,8 +88,11 @@ static int open_socket(struct cli *cli, const char *zone, struct term *t)
 		return EXIT_OK;
 	error_errno(&e, -errno, "the terminal of zone %s (%s)", zone, get_text(shown, "state"));
 	if (!strcmp(get_text(shown, "runtime"), "cgroup"))
-		error_hint(&e,
-			   "only virtual machines have one: a cgroup zone's apps run on the host");
+		error_hint(
+		    &e,
+		    "only virtual machines have one; czctl exec %s -- sh runs a shell in its "
+		    "cgroup",
+		    zone);
 	else if (strcmp(get_text(shown, "state"), "running"))
 		error_hint(&e, "czctl start --wait %s", zone);
 	return cli_fail(cli, &e);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,11 +14,40 @@ static const struct verb_option options[] = {
     {0},
 };
 
+/* A cgroup zone's processes are the host's: this one joins, then the command takes its place. */
+static int exec_here(struct cli *cli, const struct args *args, int first)
+{
+	_cleanup_json_ json_t *data = NULL;
+	int r;
+
+	if (args->option[OPT_TTY])
+		return cli_usage(&verb_exec, "--tty is for a virtual machine: in a cgroup zone the "
+					     "command has this terminal anyway");
+	r = cli_call(cli, "zone-join",
+		     json_pack("{s:s,s:s*}", "name", args->words[0], "app", args->option[OPT_APP]),
+		     &data);
+	if (r != EXIT_OK)
+		return r;
+	args->words[args->nr] = NULL;
+	execvp(args->words[first], args->words + first);
+	r = errno == ENOENT ? EXIT_COMMAND_ABSENT : EXIT_CANNOT_RUN;
+	fprintf(stderr, "czctl: cannot run '%s': %s\n", args->words[first], strerror(errno));
+	return r;
+}
+
 static int exec_run(struct cli *cli, const struct args *args)
 {
 	/* What follows the zone is not parsed, not even the "--" that people write there. */
-	int first = args->nr > 2 && !strcmp(args->words[1], "--") ? 2 : 1;
-	json_t *argv = json_array();
+	int first = args->nr > 2 && !strcmp(args->words[1], "--") ? 2 : 1, r;
+	_cleanup_json_ json_t *zone = NULL;
+	json_t *argv;
+
+	r = cli_call(cli, "zone-show", json_pack("{s:s}", "name", args->words[0]), &zone);
+	if (r != EXIT_OK)
+		return r;
+	if (!strcmp(get_text(zone, "runtime"), "cgroup"))
+		return exec_here(cli, args, first);
+	argv = json_array();
 
 	for (int i = first; i < args->nr; i++)
 		json_array_append_new(argv, json_string(args->words[i]));
@@ -29,10 +59,14 @@ static int exec_run(struct cli *cli, const struct args *args)
 
 const struct verb verb_exec = {
     .name = "exec",
-    .summary = "run a command inside a VM zone",
+    .summary = "run a command inside a zone",
     .usage = "[--app APP] [--tty] ZONE -- COMMAND [ARGUMENT...]",
     .help = "Input and output are this terminal's; the exit code is the command's (255: the\n"
 	    "zone could not be reached).\n"
+	    "\n"
+	    "In a zone of runtime cgroup the command runs on the host, as the user who called\n"
+	    "czctl, in the zone's cgroup and under its limits. It ends with the zone (with\n"
+	    "--app: with that app).\n"
 	    "\n"
 	    "Examples:\n"
 	    "  sudo czctl exec web -- ps\n"

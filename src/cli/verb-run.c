@@ -18,9 +18,6 @@ static const struct verb_option options[] = {
     {0},
 };
 
-#define EXIT_CANNOT_RUN	    126 /* as shells and env(1) have it */
-#define EXIT_COMMAND_ABSENT 127
-
 static bool is_name(const char *s)
 {
 	static const char allowed[] =

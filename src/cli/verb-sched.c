@@ -7,7 +7,7 @@
 #include "cli/verbs.h"
 
 /* The guest may have to load and verify a policy first; czd gives it ten seconds. */
-#define PATIENCE_MS 12000
+#define PATIENCE_MS 35000 /* more than czd waits for the guest */
 
 enum { OPT_FULL, OPT_SET };
 static const struct verb_option options[] = {
@@ -41,6 +41,7 @@ static int ask(struct cli *cli, json_t *request)
 	int r;
 
 	cli->client.patience_ms = PATIENCE_MS;
+	cli->client.waits_for = "the zone's guest: it loads a policy at its first use";
 	r = cli_call(cli, "zone-sched", request, &data);
 
 	if (r != EXIT_OK)

@@ -208,6 +208,105 @@ def edited_behind_its_back(czd, zone):
     check(not zone.show()["edited"], "still edited")
 
 
+@scene
+def broken_behind_its_back(czd, zone):
+    zone.czctl("apply", "--wait", file=True)
+    app = live.wait_for(lambda: zone.pids("sleeper"), 5, "the app")
+    spec = os.path.join(zone.folder(), "spec.yaml")
+    live.write(spec, "runtime: [nonsense\n")
+    czd.stop()
+    czd.start()
+    check(zone.state() == "running" and zone.pids("sleeper") == app, f"what runs goes on: {zone.show()}")
+    check("cannot be loaded" in zone.czctl("inspect"), "inspect does not say why")
+    zone.czctl("stop", "--wait")
+    check("cannot be loaded" in zone.czctl("start", code=1), "started from it")
+    kill_czd(czd)
+    czd.start()
+    check(zone.state() == "error" and "cannot" in czd.czctl("list").stdout, f"{zone.show()}{czd.czctl('list').stdout}")
+    zone.czctl("update", file=True)
+    zone.czctl("start", "--wait")
+    zone.czctl("stop", "--wait")
+    for file, text in ((spec, ""), (os.path.join(zone.folder(), "state"), "v1 flying\n")):
+        live.write(file, text)
+        czd.stop()
+        czd.start()
+        check(zone.state() == "error" and zone.show()["why"], f"{zone.show()}")
+    zone.czctl("remove", "--wait")
+    check(not os.path.exists(zone.folder()), "removed, but its folder stays")
+
+
+@scene
+def wishes_outlive_czd(czd, zone):
+    """czd dies right after it was asked; the zone ends while nobody looks."""
+    zone.spec["apps"] = [{"name": "sleeper", "command": ["sh", "-c", "trap 'sleep 1; exit' TERM; sleep 3600 & wait"]}]
+    zone.spec["restart"] = "always"
+    for verb, arguments, wanted in (("zone-stop", {}, "stopped"), ("zone-update", {"reboot": True}, "running"), ("zone-remove", {}, "gone")):
+        zone.czctl("apply", "--wait", file=True)
+        pid = zone.show()["pid"]
+        live.wait_for(lambda: zone.pids("sleeper"), 5, "the app")
+        if verb == "zone-update":  # nothing of a cgroup zone takes a reboot: stop, and start on the way down
+            czd.request("zone-stop", name=zone.name)
+            czd.request("zone-start", name=zone.name)
+        else:
+            czd.request(verb, name=zone.name, **arguments)
+        kill_czd(czd)
+        live.wait_for(lambda p=pid: not os.path.exists(f"/proc/{p}"), 10, "its supervisor ends")
+        czd.start()
+        if wanted == "gone":
+            live.wait_for(lambda: not os.path.exists(zone.folder()) and zone.gone(), 5, "removed")
+            return
+        live.wait_for(lambda w=wanted: zone.state() == w, 5, f"{verb} was forgotten: {zone.show()}")
+        if wanted == "stopped":
+            time.sleep(1.5)
+            check(zone.state() == "stopped", "started again although stopped")
+
+
+@scene
+def commands_join_the_zone(czd, zone):
+    def groups(*words):
+        done = czd.czctl("exec", *words, "--", "grep", "-E", "cpu|memory|^0:", "/proc/self/cgroup")
+        check(done.returncode == 0, done.stderr)
+        return done.stdout
+    check("does not run" in (zone.czctl("create", file=True), czd.czctl("exec", zone.name, "true").stderr)[1], "in a zone that does not run")
+    zone.czctl("start", "--wait")
+    inside = groups(zone.name)
+    check(all(line.endswith(f"/{zone.path}/cz-exec") for line in inside.splitlines() if ":/" in line and "cpu" in line), inside)
+    check(f"/{zone.path}/sleeper" in groups("--app", "sleeper", zone.name), "the app's group")
+    check("no app" in czd.czctl("exec", "--app", "nobody", zone.name, "true").stderr, "an app that is not there")
+    check(czd.czctl("exec", zone.name, "--", "sh", "-c", "exit 7").returncode == 7, "the exit code")
+    check(czd.czctl("exec", zone.name, "nosuchcommand").returncode == 127, "no such command")
+    left = subprocess.Popen([live.program("czctl"), "--socket", czd.socket_path, "exec", zone.name, "sleep", "3600"])
+    live.wait_for(lambda: zone.pids("cz-exec"), 5, "a command that stays")
+    zone.czctl("stop", "--wait")
+    check(left.wait(5) == -signal.SIGKILL and zone.gone(), "it ends with the zone")
+
+
+@scene
+def app_verbs(czd, zone):
+    zone.czctl("apply", "--wait", file=True)
+    first = live.wait_for(lambda: zone.pids("sleeper"), 5, "the app")
+    ask = lambda op: czd.request("zone-app", name=zone.name, app="sleeper", op=op)  # noqa: E731
+    ask("restart")
+    second = live.wait_for(lambda: p if (p := zone.pids("sleeper")) and p != first else None, 5, "begun anew")
+    ask("stop")
+    live.wait_for(lambda: not zone.pids("sleeper"), 5, "stopped")
+    ask("restart")
+    live.wait_for(lambda: p if (p := zone.pids("sleeper")) and p != second else None, 5, "started")
+    ask("stop")
+    ask("start")
+    live.wait_for(lambda: zone.show()["apps"][0]["state"] == "running", 5, "started while it was ending")
+
+
+@scene
+def limits_that_nothing_applies_are_refused(czd, zone):
+    resctrl = os.path.exists("/sys/fs/resctrl/schemata")
+    for resource, word in (({"llc": "0xf"}, "yet" if resctrl else "resctrl"), ({"memoryBandwidth": "50%"}, "yet" if resctrl else "resctrl"),
+                           ({"io": {"bytes": "1Mi/s", "bytesBurst": "2Mi"}}, "bursts are for runtime vm")):
+        zone.spec["resource"] = resource
+        said = zone.czctl("create", code=1, file=True)
+        check(word in said, f"{resource}: {said}")
+
+
 def kill_czd(czd):
     """Both processes, at once and without a word."""
     worker = czd.worker_pid()
@@ -300,7 +399,8 @@ def main():
     live.need_root()
     live.raise_on_signals()
     return live.run_cases([whole_life, limits_are_the_kernels, apps_come_and_go, bad_input_is_refused, supervisor_killed,
-                           edited_behind_its_back, czd_dies_at_any_moment, disk_full, class_and_goals_protect_it],
+                           edited_behind_its_back, broken_behind_its_back, wishes_outlive_czd, commands_join_the_zone, app_verbs,
+                           limits_that_nothing_applies_are_refused, czd_dies_at_any_moment, disk_full, class_and_goals_protect_it],
                           (AssertionError, TimeoutError, live.RequestError, OSError, RuntimeError))
 
 
