@@ -357,7 +357,7 @@ static void print_help(const struct policy *policy, const struct loader *l)
 
 int policy_main(const struct policy *policy, int argc, char **argv)
 {
-	_cleanup_(done) struct loader l = {.fds[FD_SIGNAL].fd = -1};
+	_cleanup_(done) struct loader l = {.run.policy = policy, .fds[FD_SIGNAL].fd = -1};
 	struct error error = {0};
 	bool ejected;
 	int r;

@@ -85,7 +85,7 @@ static bool app_name(const char *data, size_t len)
 	if (len == 0 || len > ZONE_SPEC_NAME_MAX || !isalnum((unsigned char)data[0]))
 		return false;
 	for (size_t i = 0; i < len; i++) {
-		if (!isalnum((unsigned char)data[i]) && !memchr("._-", data[i], 3))
+		if (!isalnum((unsigned char)data[i]) && (!data[i] || !strchr("._-", data[i])))
 			return false;
 	}
 	return true;
