@@ -63,6 +63,7 @@ struct cpu_state {
 	u32 has_lc;  /* counted in core_lc and in nr_lc */
 	u32 taken;   /* by a higher scheduling class */
 	u32 leaving; /* on its way offline: it does not dispatch any more */
+	u32 sent;    /* a wake-up was put on its local queue, and does not run yet */
 	u32 core_lc; /* threads that run lc, of the core whose first thread this is */
 	struct purse normal, be;
 } __attribute__((aligned(64)));

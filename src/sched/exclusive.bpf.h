@@ -23,6 +23,7 @@ s32 STRUCT_OPS(exclusive_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wa
 		if (rank == RANK_LC)
 			count(COUNT_lc_to_idle);
 		cpus[CPU(cpu)].running = rank;
+		cpus[CPU(cpu)].sent = 1;
 		t->queued_at_ns = now;
 		dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, 0);
 		return cpu;
@@ -34,6 +35,7 @@ s32 STRUCT_OPS(exclusive_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wa
 		return prev_cpu;
 	count(rank == RANK_NORMAL ? COUNT_normal_preempted : COUNT_lc_preempted);
 	t->queued_at_ns = now;
+	cpus[CPU(cpu)].sent = 1;
 	dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, SCX_ENQ_PREEMPT);
 	return cpu;
 }
@@ -149,6 +151,7 @@ void STRUCT_OPS(exclusive_running, struct task_struct *p)
 		return;
 	rank = task_rank(p, t, now);
 	t->started_at_ns = now;
+	c->sent = 0;
 	/* Nobody may take the CPU from one that is served by its guarantee. */
 	c->running = t->forced ? RANK_SYSTEM : rank;
 	if (time_before(vtime_now[rank & 3], p->scx.dsq_vtime))
@@ -216,7 +219,13 @@ void STRUCT_OPS(exclusive_cpu_release, s32 cpu, struct scx_cpu_release_args *arg
 		__sync_fetch_and_add(&nr_taken, 1);
 		weigh_threshold();
 	}
-	scx_bpf_reenqueue_local();
+	/* Only for a wake-up that was sent here: a turn that is interrupted goes on afterwards.
+	 * Done at each interruption, a task beside a busy higher class would never come to the end
+	 * of its turn. */
+	if (c->sent) {
+		c->sent = 0;
+		scx_bpf_reenqueue_local();
+	}
 }
 
 void STRUCT_OPS(exclusive_cpu_acquire, s32 cpu, struct scx_cpu_acquire_args *args)
@@ -268,7 +277,7 @@ s32 STRUCT_OPS_SLEEPABLE(exclusive_init)
 		struct cpu_state *c = &cpus[CPU(cpu)];
 
 		c->running = RANK_IDLE;
-		c->has_lc = c->taken = c->leaving = c->core_lc = 0;
+		c->has_lc = c->taken = c->leaving = c->core_lc = c->sent = 0;
 		if (lc_per_cpu && !r)
 			r = scx_bpf_create_dsq(QUEUE_LC_CPU + CPU(cpu), -1);
 	}
