@@ -268,9 +268,13 @@ static int begin(const json_t *order)
 	virConnectDomainQemuMonitorEventRegister(self.conn, NULL, NULL, on_monitor, NULL, NULL, 0);
 	virConnectDomainEventRegisterAny(self.conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
 					 VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), NULL, NULL);
-	/* A driver within this process has no client whose end it could see: finish() does it. */
-	self.domain = virDomainCreateXML(
-	    self.conn, xml, strstr(self.uri, ":///embed") ? 0 : VIR_DOMAIN_START_AUTODESTROY);
+	/* Only a daemon sees its client's end; a driver within this process leaves it to finish().
+	 */
+	self.domain =
+	    virDomainCreateXML(self.conn, xml,
+			       strncmp(self.uri, "qemu", 4) || strstr(self.uri, ":///embed")
+				   ? 0
+				   : VIR_DOMAIN_START_AUTODESTROY);
 	if (!self.domain)
 		return fail("start the domain", last_error());
 	json_array_foreach(json_object_get(order, "unlink"), i, path)

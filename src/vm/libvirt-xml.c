@@ -145,11 +145,14 @@ static void put_net(struct writer *w, const struct libvirt_domain *d)
 		put(w, "<interface type='ethernet'>");
 	else
 		return;
-	put(w, "<mac address='%'/><target dev='%'/><model type='virtio'/></interface>", mac,
-	    d->interface);
+	put(w,
+	    "<mac address='%'/><target dev='%'/><model type='virtio'/>"
+	    "<rom enabled='no'/></interface>",
+	    mac, d->interface);
 }
 
-/* User mode is QEMU's own: libvirt can neither forward its ports nor keep it off the loopback. */
+/* User mode is QEMU's own: libvirt can neither forward its ports nor keep it off the loopback. Nor
+ * does it know of the slot, which is one that it would come to last. */
 static void put_user_net(struct writer *w, const struct libvirt_domain *d)
 {
 	const struct zone_net *n = &d->spec->resource.net;
@@ -162,7 +165,9 @@ static void put_user_net(struct writer *w, const struct libvirt_domain *d)
 		strbuf_printf(w->out, ",hostfwd=tcp:127.0.0.1:%u-:%u", n->forward[i].host,
 			      n->forward[i].guest);
 	put(w, "'/>");
-	put(w, "<qemu:arg value='-device'/><qemu:arg value='virtio-net-pci,netdev=cznet,mac=%'/>",
+	put(w,
+	    "<qemu:arg value='-device'/><qemu:arg "
+	    "value='virtio-net-pci,netdev=cznet,mac=%,romfile=,bus=pcie.0,addr=0x10'/>",
 	    mac);
 }
 

@@ -70,15 +70,16 @@ static int open_port(enum channel_port port)
 {
 	char path[300], name[64];
 
-	for (int nr = 0; nr < 8; nr++) {
+	for (int i = 0; i < 64; i++) { /* vport: which virtio device, which port of it */
 		_cleanup_fclose_ FILE *f = NULL;
+		int device = i / 8, nr = i % 8;
 
-		snprintf(path, sizeof(path), "/sys/class/virtio-ports/vport0p%d/name", nr);
+		snprintf(path, sizeof(path), "/sys/class/virtio-ports/vport%dp%d/name", device, nr);
 		f = fopen(path, "re");
 		if (!f || !fgets(name, sizeof(name), f))
 			continue;
 		name[strcspn(name, "\n")] = 0;
-		snprintf(path, sizeof(path), "/dev/vport0p%d", nr);
+		snprintf(path, sizeof(path), "/dev/vport%dp%d", device, nr);
 		if (strcmp(name, channel_port_name(port)) == 0)
 			return open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	}
@@ -221,11 +222,14 @@ int main(void)
 
 	start();
 	for (enum channel_port i = 0; i < CHANNEL_NR; i++)
-		polls[i] = (struct pollfd){.fd = open_port(i), .events = POLLIN};
+		polls[i] = (struct pollfd){.fd = -1, .events = POLLIN};
 	for (;;) {
 		poll(polls, CHANNEL_NR, 50);
-		for (enum channel_port i = 0; i < CHANNEL_NR; i++)
+		for (enum channel_port i = 0; i < CHANNEL_NR; i++) {
+			if (polls[i].fd < 0) /* the driver may still be looking for it */
+				polls[i].fd = open_port(i);
 			port_io(i, polls[i].fd);
+		}
 		if (clock_mono_ns() > next_ns) {
 			each_second(second++);
 			next_ns = clock_mono_ns() + 1000000000;

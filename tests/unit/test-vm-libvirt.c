@@ -112,6 +112,7 @@ static void test_parts(void **state)
 	assert_non_null(strstr(user, "<qemu:arg value='/usr/share/q&apos;s'/>"));
 	assert_non_null(strstr(user, "value='user,id=cznet,restrict=on,"
 				     "hostfwd=tcp:127.0.0.1:8080-:80'/>"));
+	assert_non_null(strstr(user, ",romfile=,bus=pcie.0,addr=0x10'/>"));
 	assert_null(strstr(user, "<interface"));
 
 	d.data = NULL;
@@ -119,7 +120,8 @@ static void test_parts(void **state)
 	s.resource.net.bridge = strdup("br'0");
 	tap = xml_of(&d);
 	assert_non_null(strstr(tap, "<interface type='bridge'><source bridge='br&apos;0'/>"));
-	assert_non_null(strstr(tap, "<target dev='cz-web'/>"));
+	assert_non_null(strstr(tap, "<target dev='cz-web'/><model type='virtio'/>"
+				    "<rom enabled='no'/></interface>"));
 	assert_null(strstr(tap, "qemu:arg"));
 	zone_spec_done(&s);
 }
