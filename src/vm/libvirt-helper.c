@@ -275,10 +275,12 @@ static int begin(const json_t *order)
 			       strncmp(self.uri, "qemu", 4) || strstr(self.uri, ":///embed")
 				   ? 0
 				   : VIR_DOMAIN_START_AUTODESTROY);
+	json_array_foreach(json_object_get(order, "unlink"), i, path)
+	{
+		unlink(json_string_value(path));
+	}
 	if (!self.domain)
 		return fail("start the domain", last_error());
-	json_array_foreach(json_object_get(order, "unlink"), i, path)
-	    unlink(json_string_value(path));
 	return tell_started(order);
 }
 

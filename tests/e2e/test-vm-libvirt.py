@@ -241,6 +241,7 @@ class Domains(unittest.TestCase):
         zone.start()
         self.assertEqual(zone.process.wait(30), 3)
         self.assertIn("libvirt could not start the domain", zone.stderr())
+        self.assertEqual([name for name in os.listdir(zone.dir) if name.startswith("boot-")], [])
 
 
 if __name__ == "__main__":
