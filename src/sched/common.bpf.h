@@ -108,6 +108,10 @@ static inline bool is_cpu_kthread(const struct task_struct *p)
 	return (p->flags & PF_KTHREAD) && p->nr_cpus_allowed == 1;
 }
 
+/* A kernel thread interrupts when it begins to want a CPU; one that goes on lets others of its kind
+ * have it. */
+#define preempt_once(p) (scx_bpf_task_running(p) ? 0 : SCX_ENQ_PREEMPT)
+
 /* Read, not asked: clang only forward declares struct cpumask, which bpf_cpumask_test_cpu()
  * refuses. */
 static inline bool may_run_on(const struct task_struct *p, u32 cpu)

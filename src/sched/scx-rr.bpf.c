@@ -39,7 +39,7 @@ s32 STRUCT_OPS(rr_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flag
 void STRUCT_OPS(rr_enqueue, struct task_struct *p, u64 enq_flags)
 {
 	if (is_cpu_kthread(p)) {
-		dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags | SCX_ENQ_PREEMPT);
+		dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags | preempt_once(p));
 		return;
 	}
 	count(COUNT_queued);
