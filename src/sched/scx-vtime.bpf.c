@@ -7,12 +7,15 @@
  * queue for all CPUs is ordered by tags. A task that wants to run gets its cgroup's next tag, and
  * the cgroup's tag moves on by slice / share; when the task stops, that is corrected to what was
  * really used. The clock is the largest tag that has run; a cgroup that was idle starts at the
- * clock, with no credit. So the shares of cgroups that want more than they get are exact, whatever
- * the number of their tasks, and short runs are not rounded up.
+ * clock, with no credit. One that never stopped wanting may lie behind the clock, because a task
+ * that was interrupted gave time back: it keeps that, up to CREDIT_SLICES of CPU time, beyond which
+ * it has too few tasks for its share. So the shares of cgroups that want more than they get are
+ * exact, whatever the number of their tasks, and short runs are not rounded up.
  *
  * For zones with several apps whose weights are meant: the kernel's weights are rarely honoured by
  * other sched_ext policies. No task waits for longer than about --max-wait, whatever its weight:
- * the tag is never further ahead of the clock. That also keeps the watchdog away.
+ * the tag is never further ahead of the clock, and what a cgroup used beyond that is forgiven. That
+ * also keeps the watchdog away.
  *
  * Limits. Tasks of one cgroup take turns: nice values mean nothing. Tasks in a cgroup that has
  * children (the root) count together as a child of weight 100. cpu.max and cpu.idle are not
@@ -28,12 +31,13 @@
 enum { VTIME_COUNTERS(COUNTER_NUMBER) COUNT_NR };
 COUNTERS(COUNT_NR)
 
-#define QUEUE	   0
-#define NODES_MAX  4096
-#define DEPTH_MAX  16
-#define OWN_WEIGHT 100
-#define SHARE_ONE  (1ull << 32)
-#define SHARE_MIN  (1ull << 15)
+#define QUEUE	      0
+#define NODES_MAX     4096
+#define DEPTH_MAX     16
+#define OWN_WEIGHT    100
+#define SHARE_ONE     (1ull << 32)
+#define SHARE_MIN     (1ull << 15)
+#define CREDIT_SLICES 8
 
 const volatile u64 slice_ns = 4 * NSEC_PER_MSEC;
 const volatile u64 max_wait_ns = 10 * NSEC_PER_SEC;
@@ -158,6 +162,12 @@ static u64 to_tags(u64 ns, u64 share)
 	return ns * ((SHARE_ONE << 16) / share) >> 16;
 }
 
+static void give_back(struct task_ctx *t, struct node *n)
+{
+	__sync_fetch_and_add(&n->tag, -t->charged);
+	t->charged = 0;
+}
+
 /* Takes the next tag of the task's cgroup, for a slice. */
 static void request(struct task_struct *p, struct task_ctx *t)
 {
@@ -166,16 +176,16 @@ static void request(struct task_struct *p, struct task_ctx *t)
 
 	if (!n)
 		return;
-	if (t->charged) /* it was queued, and taken out before it ran */
-		__sync_fetch_and_add(&n->tag, -t->charged);
+	give_back(t, n); /* it was queued, and is queued again without having run */
+	t->charged = to_tags(slice_ns, share);
 	tag = n->tag;
-	if (time_before(tag, now)) {
-		__sync_val_compare_and_swap(&n->tag, tag, now);
+	if (time_before(tag, now - CREDIT_SLICES * t->charged)) {
+		count(COUNT_forfeited);
+		__sync_val_compare_and_swap(&n->tag, tag, now - CREDIT_SLICES * t->charged);
 	} else if (time_before(last, tag)) {
 		count(COUNT_hurried);
 		__sync_val_compare_and_swap(&n->tag, tag, last);
 	}
-	t->charged = to_tags(slice_ns, share);
 	t->tag = __sync_fetch_and_add(&n->tag, t->charged);
 }
 
@@ -201,13 +211,11 @@ static void clock_advance(u64 tag)
 
 s32 STRUCT_OPS(vtime_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
 {
-	struct task_ctx *t = task_ctx(p);
 	bool idle = false;
 	s32 cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &idle);
 
-	if (idle && t) {
+	if (idle) {
 		count(COUNT_to_idle);
-		request(p, t);
 		dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, 0);
 	}
 	return cpu;
@@ -221,7 +229,7 @@ void STRUCT_OPS(vtime_enqueue, struct task_struct *p, u64 enq_flags)
 		return;
 	request(p, t);
 	if (is_cpu_kthread(p)) {
-		dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags | SCX_ENQ_PREEMPT);
+		dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags | preempt_once(p));
 		return;
 	}
 	count(COUNT_queued);
@@ -259,12 +267,17 @@ void STRUCT_OPS(vtime_runnable, struct task_struct *p, u64 enq_flags)
 {
 	struct task_ctx *t = task_ctx(p);
 	struct node *n = t && !t->runnable ? node_of(t->cgroup) : NULL;
+	u64 tag;
 
 	if (!n)
 		return;
 	t->runnable = true;
-	if (__sync_fetch_and_add(&n->runnable, 1) == 0)
-		node_sync(t->cgroup);
+	if (__sync_fetch_and_add(&n->runnable, 1) > 0)
+		return;
+	tag = n->tag;
+	if (time_before(tag, clock_tag))
+		__sync_val_compare_and_swap(&n->tag, tag, clock_tag);
+	node_sync(t->cgroup);
 }
 
 void STRUCT_OPS(vtime_quiescent, struct task_struct *p, u64 deq_flags)
@@ -274,6 +287,7 @@ void STRUCT_OPS(vtime_quiescent, struct task_struct *p, u64 deq_flags)
 
 	if (!n)
 		return;
+	give_back(t, n);
 	t->runnable = false;
 	if (__sync_fetch_and_add(&n->runnable, -1) == 1)
 		node_sync(t->cgroup);
@@ -285,6 +299,8 @@ void STRUCT_OPS(vtime_running, struct task_struct *p)
 
 	if (!t)
 		return;
+	if (!t->charged) /* sent straight to an idle CPU */
+		request(p, t);
 	t->started_ns = now_ns();
 	clock_advance(t->tag);
 }
@@ -330,8 +346,7 @@ void STRUCT_OPS(vtime_cgroup_move, struct task_struct *p, struct cgroup *from, s
 
 	if (!n)
 		return;
-	__sync_fetch_and_add(&n->tag, -t->charged);
-	t->charged = 0;
+	give_back(t, n);
 	t->cgroup = place(to);
 }
 
