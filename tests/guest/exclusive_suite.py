@@ -13,6 +13,7 @@ import time
 
 BIN = "/cz/sched"
 CGROUP = "/sys/fs/cgroup"
+SCHED_EXT = 7
 measured = {}
 
 
@@ -93,13 +94,16 @@ def lab(load, hogs, seconds=6, threads=2, **more):
     return result
 
 
-def in_group(group, command, **more):
-    return subprocess.Popen(command, preexec_fn=lambda: write(f"{CGROUP}/{group}/cgroup.procs", "0"), **more)
+def in_group(group, command, policy=os.SCHED_OTHER, **more):
+    def enter():
+        write(f"{CGROUP}/{group}/cgroup.procs", "0")
+        os.sched_setscheduler(0, policy, os.sched_param(0))
+    return subprocess.Popen(command, preexec_fn=enter, **more)
 
 
 @contextlib.contextmanager
-def hogs(group, count):
-    children = [in_group(group, ["sh", "-c", "while :; do :; done"]) for _ in range(count)]
+def hogs(group, count, policy=os.SCHED_OTHER):
+    children = [in_group(group, ["sh", "-c", "while :; do :; done"], policy) for _ in range(count)]
     try:
         yield children
     finally:
@@ -225,25 +229,37 @@ def case_switches():
     check(counts["sent"] == counts["replies"] > 1000 and not any(list(counts.values())[2:]), f"lost requests: {counts}")
 
 
-def case_net():
-    """be is restrained within a second of the load's coming, let go after its end, without flapping."""
+def net(*options, policy=os.SCHED_OTHER):
     set_class("cz-be", "be")
-    with redis("cz-lc"), running("net", "--events", "60", "--batch", "0") as policy, hogs("cz-be", 3):
+    words = ["--events", "60", "--batch", "0", "--threshold", str(os.cpu_count()), *options]
+    with redis("cz-lc"), running("net", *words) as scheduler, hogs("cz-be", 3, policy):
         time.sleep(2)
-        check(policy.stats()["restrain"] == 0, "restrained without load")
-        client, start = load(250, 12), time.monotonic()
-        while policy.stats()["restrain"] == 0:
+        check(scheduler.stats()["restrain"] == 0, "restrained without load")
+        client, start = load(250, 10), time.monotonic()
+        while scheduler.stats()["restrain"] == 0:
             check(time.monotonic() - start < 8, "not restrained under load")
             time.sleep(0.05)
         took = time.monotonic() - start
         time.sleep(3)
-        under = policy.stats()
+        under = scheduler.stats()
         client.wait()
         time.sleep(2.5)
-        after = policy.stats()
-    measured["net"] = {"restrained_after_s": took, "changes": after["changes"], "under_load": under["events_per_s"]}
+        after = scheduler.stats()
+    measured["net" + "".join(options)] = {"restrained_after_s": took, "changes": after["changes"],
+                                          "under_load": under["events_per_s"]}
     check(under["restrain"] == 1 and after["restrain"] == 0, f"under load {under}, after {after}")
+    check(under["be_cleared"] > 0, "the threshold never took a CPU from be")
     check(after["changes"] <= 4, f"{after['changes']} changes for one load")
+
+
+def case_net():
+    """be is restrained within a second of the load's coming, let go after its end, without flapping."""
+    net()
+
+
+def case_net_partial():
+    """The same where only be is in the policy and lc in the kernel's fair class."""
+    net("--partial", policy=SCHED_EXT)
 
 
 def case_user():
@@ -280,7 +296,8 @@ def case_threads():
     check(found == [b"2", b"0"], f"{found} threads have a class, not 2 and then 0")
 
 
-PLAIN = [case_threads, case_harm_20, case_harm_50, case_threshold, case_net, case_user, case_switches, case_guarantee]
+PLAIN = [case_threads, case_harm_20, case_harm_50, case_threshold, case_net, case_net_partial,
+         case_user, case_switches, case_guarantee]
 CASES = {case.__name__.removeprefix("case_"): case for case in PLAIN + [case_smt]}
 
 

@@ -265,13 +265,17 @@ def test_kill9(name):
 
 
 def test_partial(name):
-    """A normal task is served before any number of SCHED_EXT ones: it has a CPU, of all that were had."""
+    """A normal task is served before any number of SCHED_EXT ones: it has a CPU, of all that were had. The machine
+    may stop that CPU for a while, so it is looked at for up to three seconds."""
     with running(name), Tasks(4) as inside, Tasks(1, os.SCHED_OTHER) as outside:
         time.sleep(0.3)
         before = outside.cpu_s() + inside.cpu_s()
-        time.sleep(1)
-        used = [now - then for now, then in zip(outside.cpu_s() + inside.cpu_s(), before)]
-    got = used[0] / sum(used) * os.cpu_count()
+        for _ in range(3):
+            time.sleep(1)
+            used = [now - then for now, then in zip(outside.cpu_s() + inside.cpu_s(), before)]
+            got = used[0] / sum(used) * os.cpu_count()
+            if got > 0.75:
+                break
     check(got > 0.75, f"a normal task had {got:.0%} of a CPU's worth beside four of SCHED_EXT")
 
 
