@@ -4,7 +4,6 @@
  * (vcpus, power-down), counts a log line each second, echoes terminals, and tells on the console
  * what it sees of the shared root file system. To test cz-vm without all that cz-guest does.
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -13,12 +12,12 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "channel/channel.h"
+#include "guest-ports.h"
 
 static struct channel *channels[CHANNEL_NR];
 static bool told, deaf;
@@ -64,43 +63,6 @@ static void on_frame(const struct channel_frame *f, void *arg)
 		if (channel_write(channels[port], CHANNEL_END, f->stream, "\7\0\0\0", 4) < 0)
 			printf("guest: no end\n");
 	channel_consumed(channels[port], f->stream, f->len);
-}
-
-static int open_port(enum channel_port port)
-{
-	char path[300], name[64];
-
-	for (int i = 0; i < 64; i++) { /* vport: which virtio device, which port of it */
-		_cleanup_fclose_ FILE *f = NULL;
-		int device = i / 8, nr = i % 8;
-
-		snprintf(path, sizeof(path), "/sys/class/virtio-ports/vport%dp%d/name", device, nr);
-		f = fopen(path, "re");
-		if (!f || !fgets(name, sizeof(name), f))
-			continue;
-		name[strcspn(name, "\n")] = 0;
-		snprintf(path, sizeof(path), "/dev/vport%dp%d", device, nr);
-		if (strcmp(name, channel_port_name(port)) == 0)
-			return open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	}
-	return -1;
-}
-
-static void load_modules(void)
-{
-	struct dirent **names;
-	int n = scandir("/lib/cz/modules", &names, NULL, alphasort);
-
-	for (int i = 0; i < n; i++) {
-		char path[300];
-		int fd;
-
-		snprintf(path, sizeof(path), "/lib/cz/modules/%s", names[i]->d_name);
-		fd = open(path, O_RDONLY);
-		if (names[i]->d_name[0] != '.' && syscall(SYS_finit_module, fd, "", 4) < 0)
-			printf("guest: module %s: %m\n", names[i]->d_name);
-		close(fd);
-	}
 }
 
 static const char *access_word(const char *path)
@@ -155,28 +117,16 @@ static void look_at_disk(void)
 
 static void start(void)
 {
-	char line[4096] = "", *nonce;
+	char line[4096];
 	uint8_t bytes[CHANNEL_NONCE];
-	int fd;
 
-	mount("dev", "/dev", "devtmpfs", 0, NULL);
-	mount("proc", "/proc", "proc", 0, NULL);
-	mount("sys", "/sys", "sysfs", 0, NULL);
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	load_modules();
-	fd = open("/proc/cmdline", O_RDONLY);
-	if (fd < 0 || read(fd, line, sizeof(line) - 1) <= 0)
-		printf("guest: no command line\n");
+	guest_start(line, sizeof(line));
 	printf("guest: cmdline %s\n", line);
 	deaf = strstr(line, " test=deaf");
 	if (strstr(line, "cz.root=virtiofs"))
 		look_at_root();
 	look_at_disk();
-	nonce = strstr(line, "cz.nonce=");
-	if (nonce)
-		nonce[9 + 2 * CHANNEL_NONCE] = 0;
-	if (!nonce || channel_nonce_parse(nonce + 9, bytes) < 0)
-		printf("guest: no nonce\n");
+	guest_nonce(line, bytes);
 	for (enum channel_port i = 0; i < CHANNEL_NR; i++) {
 		if (channel_new(i, bytes, (uint32_t)clock_mono_ns() | 1, &channels[i]) < 0)
 			printf("guest: no channel\n");
@@ -227,7 +177,7 @@ int main(void)
 		poll(polls, CHANNEL_NR, 50);
 		for (enum channel_port i = 0; i < CHANNEL_NR; i++) {
 			if (polls[i].fd < 0) /* the driver may still be looking for it */
-				polls[i].fd = open_port(i);
+				polls[i].fd = guest_open_port(i);
 			port_io(i, polls[i].fd);
 		}
 		if (clock_mono_ns() > next_ns) {
