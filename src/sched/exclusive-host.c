@@ -18,6 +18,18 @@ struct exclusive_host *exclusive_host(struct policy_run *run)
 	return size >= sizeof(struct exclusive_host) ? data : NULL;
 }
 
+/* Until libbpf 1.6 what is written to an opened object's data stays with us once it is loaded: so
+ * the map is told. All else in it stays as it was. */
+void exclusive_restrain(struct policy_run *run, bool restrain)
+{
+	struct bpf_map *map = object_map(run->obj, ".data.host");
+	size_t size = 0;
+	struct exclusive_host *host = bpf_map__initial_value(map, &size);
+
+	host->restrain = restrain;
+	bpf_map__update_elem(map, &(uint32_t){0}, sizeof(uint32_t), host, size, 0);
+}
+
 /* A CPU whose siblings can't be read has none. */
 static void read_siblings(struct exclusive_host *host, uint32_t cpu)
 {

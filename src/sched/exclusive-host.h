@@ -29,3 +29,5 @@
 int exclusive_open(struct policy_run *run, struct error *reterr);
 /* The structure shared with the loaded program; NULL: it has none. */
 struct exclusive_host *exclusive_host(struct policy_run *run);
+/* Whether the loaded program restrains be. */
+void exclusive_restrain(struct policy_run *run, bool restrain);

@@ -72,14 +72,15 @@ static int net_fd(struct policy_run *run)
 static void net_ready(struct policy_run *run)
 {
 	struct net *net = run->data;
+	bool before = net->load.restrain;
 	struct bus_epoll counts;
 	uint64_t passed;
 
 	if (read(net->timer_fd, &passed, sizeof(passed)) < 0 ||
 	    epoll_probe_read(net->probe, &counts) < 0)
 		return;
-	exclusive_host(run)->restrain =
-	    net_load_step(&net->load, &net->rule, clock_mono_ns(), &counts);
+	if (net_load_step(&net->load, &net->rule, clock_mono_ns(), &counts) != before)
+		exclusive_restrain(run, !before);
 }
 
 static void net_stats(struct policy_run *run, struct strbuf *line)
