@@ -194,12 +194,12 @@ static const struct verb_option options[] = {
 const struct verb verb_spec = {
     .name = "spec",
     .summary = "check and explain zone specifications; needs no czd",
-    .usage = "check FILE... | explain [FIELD] | explain --file FILE | convert FILE",
-    .help = "check    reads each FILE as czd would, shows every error with its line, and warns\n"
-	    "         of what this host cannot give. Exit code 2 when there is an error.\n"
-	    "explain  the fields of a zone, or those at, below or called FIELD: what each takes,\n"
-	    "         its default, and whether changing it takes a reboot. With --file, that\n"
-	    "         file as czd keeps it.\n"
+    .usage = "check FILE... | explain [FIELD | --file FILE] | convert FILE",
+    .help = "check    reads each FILE as czd would, shows every error with its line, and\n"
+	    "         warns of what this host cannot give. Exit code 2: there is an error.\n"
+	    "explain  the fields of a zone, or those at, below or called FIELD: what each\n"
+	    "         takes, its default, and whether changing it takes a reboot. With\n"
+	    "         --file, that file as czd keeps it.\n"
 	    "convert  FILE of the older form (meta, os, resource) in the new one.\n"
 	    "The format: man cz-zone\n"
 	    "\n"

@@ -155,6 +155,8 @@ static enum zone_update needs(const char *path)
 
 	if (!strcmp(path, "metadata.name") || !strcmp(path, "runtime"))
 		return UPDATE_REFUSED;
+	if (!strcmp(path, "os.bootLimit"))
+		return UPDATE_HOT; /* for the next boot, whenever it comes */
 	for (size_t i = 0; i < ARRAY_SIZE(reboot); i++)
 		if (!strncmp(path, reboot[i], strlen(reboot[i])))
 			return UPDATE_REBOOT;
