@@ -183,8 +183,8 @@ const struct verb verb_kernel = {
     .usage = "list | fetch",
     .help = "list   each kernel, and what it can do: its type information (BTF) is looked at,\n"
 	    "       because a version number does not say whether schedulers can be loaded.\n"
-	    "fetch  get the kernel that is tested with Control Zone from Debian, by an apt state\n"
-	    "       of its own: this machine's package sources stay as they are.\n"
+	    "fetch  get the kernel that is tested with Control Zone from Debian, by an apt\n"
+	    "       state of its own: this machine's package sources stay as they are.\n"
 	    "A zone names one in os.kernel; 'default' is what it gets otherwise.\n"
 	    "\n"
 	    "Example:\n"
