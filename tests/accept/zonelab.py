@@ -21,6 +21,7 @@ from demolib.zone_control import MACHINE, ZoneControl  # noqa: E402
 from demolib.zone_latency import LoadedZone, failed  # noqa: E402
 
 ALL = "/sys/fs/cgroup"  # in a guest
+KNEE_RATES = (500, 1000, 2000, 4000, 8000, 12000, 16000, 24000, 36000, 48000)
 
 
 def say(text):
@@ -54,9 +55,13 @@ class Zone(LoadedZone):
     def ext_state(self):
         return self.inside("cat", "/sys/kernel/sched_ext/state").strip()
 
+    def script(self, text):
+        """What a shell script printed, run before all that is measured."""
+        return self.inside("chrt", "-f", "10", "sh", "-c", text)
+
     def each_thread(self, program, *words):
         """A command (chrt, renice, kill) for all threads of a program; those that ended meanwhile don't count."""
-        self.inside("sh", "-c", f"ps -eLo lwp=,comm= | while read -r id name; do case $name in {program}*) "
+        self.script(f"ps -eLo lwp=,comm= | while read -r id name; do case $name in {program}*) "
                     f"{shlex.join(words)} $id >/dev/null 2>&1;; esac; done; true")
 
     def group(self, name):
@@ -65,31 +70,46 @@ class Zone(LoadedZone):
         return ALL + self.inside("sed", "-n", "s/^0:://p", f"/proc/{pid}/cgroup").strip()
 
     @staticmethod
-    def now(group):
-        """Prints the guest's clock, and the CPU time of a group."""
-        return f"cut -d' ' -f1 /proc/uptime; sed -n 's/^usage_usec //p' {group}/cpu.stat"
+    def now(groups):
+        """Prints the guest's clock, and the CPU time of groups."""
+        return "; ".join(["cut -d' ' -f1 /proc/uptime", *(f"sed -n 's/^usage_usec //p' {group}/cpu.stat" for group in groups)])
 
-    def loads(self, rates, seconds, group=ALL):
-        """cz-load's result by rate, each with how many CPUs the group used meanwhile, and when by the guest's clock."""
-        words = [shlex.join(self.load_words(rate, seconds)) for rate in rates]
-        script = "; ".join(f"{self.now(group)}; {word}; echo; {self.now(group)}" for word in words)
-        lines = [line for line in self.inside("sh", "-c", script).splitlines() if line.strip()]
-        results = []
-        for at in range(0, len(lines), 5):
-            result = json.loads(lines[at + 2])
-            result["cpus"] = cpus_used(lines[at:at + 2], lines[at + 3:at + 5])
-            result["started_s"], result["ended_s"] = float(lines[at]), float(lines[at + 3])
+    def load_words(self, rate, seconds, warmup="500ms"):
+        words = super().load_words(rate, seconds)
+        words[words.index("--warmup") + 1] = warmup
+        return words
+
+    def loads(self, rates, seconds, groups=(ALL,), warmup="500ms"):
+        """cz-load's result by rate, each with how many CPUs the groups used meanwhile."""
+        words = [shlex.join(self.load_words(rate, seconds, warmup)) for rate in rates]
+        script = "; ".join(f"{self.now(groups)}; echo @; {word}; echo @; {self.now(groups)}; echo @" for word in words)
+        parts, results = self.script(script).split("@\n"), []
+        for before, text, after in zip(parts[::3], parts[1::3], parts[2::3]):
+            result = json.loads(text)
+            result["cpus"] = cpus_used(before.split(), after.split())
             result["p99_us"] = result["latency_ns"]["p99"] / 1e3
             results.append(result)
         return results
 
+    def find_knee(self):
+        """The highest rate that Redis alone answers in time: p99 within twice that of low rates, 95 % of the replies."""
+        self.load(KNEE_RATES[0], 1)  # what is first used is slow
+        gots = self.loads(KNEE_RATES, 1)
+        limit = 2 * median([got["p99_us"] for got in gots[:3]])
+        knee = max([rate for rate, got in zip(KNEE_RATES, gots)
+                    if got["p99_us"] <= limit and got["replies"] >= 0.95 * got["intended"]], default=KNEE_RATES[0])
+        say(f"the knee of Redis alone: {knee} requests/s")
+        return knee
+
     def cpus(self, group, seconds):
-        lines = self.inside("sh", "-c", f"{self.now(group)}; sleep {seconds}; {self.now(group)}").split()
-        return cpus_used(lines[:2], lines[2:])
+        lines = self.script(f"{self.now([group])}; sleep {seconds}; {self.now([group])}").split()
+        return cpus_used(lines[:2], lines[2:])[0]
 
 
 def cpus_used(before, after):
-    return (int(after[1]) - int(before[1])) / 1e6 / (float(after[0]) - float(before[0]))
+    """Of each group, from what now() printed."""
+    wall_s = float(after[0]) - float(before[0])
+    return [(int(b) - int(a)) / 1e6 / wall_s for a, b in zip(before[1:], after[1:])]
 
 
 class Lab:
