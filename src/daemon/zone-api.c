@@ -273,7 +273,7 @@ static json_t *log_piece(int fd, const json_t *offset)
 				buf[i] = '?';
 		text = json_string(buf);
 	}
-	return json_pack("{s:o,s:I}", "text", text, "offset", (json_int_t)(from + n));
+	return json_pack("{s:o,s:I}", "text", text, "offset", (json_int_t)from + (json_int_t)n);
 }
 
 json_t *api_zone_log(const struct api_call *c, struct error *reterr)

@@ -33,10 +33,18 @@ void zone_set_phase(struct applied *z, enum zone_phase phase)
 
 /* What its supervisor says */
 
+static bool same_threads(const struct zone_vcpu *a, const struct zone_vcpu *b)
+{
+	for (size_t i = 0; i < ZONE_VCPUS_MAX; i++)
+		if (a[i].tid != b[i].tid || a[i].online != b[i].online)
+			return false;
+	return true;
+}
+
 static void take_state(struct applied *z, const struct zone_hello *h)
 {
 	bool news = h->phase != z->phase;
-	bool moved = memcmp(h->vcpus, z->hello.vcpus, sizeof(h->vcpus)) != 0;
+	bool moved = !same_threads(h->vcpus, z->hello.vcpus);
 
 	z->hello = *h;
 	zone_set_phase(z, h->phase);

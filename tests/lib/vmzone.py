@@ -133,12 +133,12 @@ class Zone:
         self.until(f"the answer to {what}", seconds, lambda: number in self.answers)
         return self.answers.pop(number)
 
-    def state(self):
-        return self.ask("hello")
+    def state(self, seconds=20):
+        return self.ask("hello", seconds)
 
     def wait_state(self, state, seconds):
         return self.until(f"state {state}", seconds,
-                          lambda: next((s for s in (self.state(),) if s["state"] == state), None))
+                          lambda: next((s for s in (self.state(seconds),) if s["state"] == state), None))
 
     def console(self):
         try:
