@@ -18,6 +18,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 
 from demolib import bare_boot, zone_latency, zone_pair
 from demolib.control import Failed, Processes
@@ -96,12 +97,25 @@ class ZonesDemo:
         self.control.ask("remove", "-f", zone_latency.ZONE)
         self.pair.run(max(50, self.latency.knee // 4))
 
+    def groups(self):
+        """Of our zones, in every hierarchy."""
+        places = [os.path.join(where, "cz-zones", name) for where in set(self.machine.mounts.values())
+                  for name in (zone_latency.ZONE, *zone_pair.NAMES)]
+        return sorted(place for place in places if os.path.exists(place))
+
+    def wait_until_gone(self):
+        """A zone that runs is stopped first: czd answers before that has happened."""
+        deadline = time.monotonic() + 30
+        while self.groups() and self.control.alive() and time.monotonic() < deadline:
+            time.sleep(0.1)
+
     def put_back(self):
         """Remove all zones, stop all, and look for anything that is not as it was. Never raises."""
         found = {"changed_knobs": [], "leftovers": []}
         if self.control and self.control.alive():
             for name in (zone_latency.ZONE, *zone_pair.NAMES):
                 self.control.try_call("remove", "-f", name)
+            self.wait_until_gone()
         if self.control:
             self.control.processes.stop_all()
             self.control.clean_up()
@@ -109,7 +123,7 @@ class ZonesDemo:
             shutil.rmtree(self.run_dir, ignore_errors=True)
         if self.knobs is not None:
             found["changed_knobs"] = knob_changes(self.knobs, self.machine.knobs())
-            found["leftovers"] = self.machine.leftovers()
+            found["leftovers"] = self.machine.leftovers() + self.groups()
         found["unchanged"] = not found["changed_knobs"] and not found["leftovers"]
         self.restored = found
         return found
