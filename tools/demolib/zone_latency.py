@@ -67,7 +67,7 @@ class LoadedZone:
 
     def wait_for_ledger(self):
         """The guest loads it after its apps; without KVM that takes seconds."""
-        wait_for(lambda: self.redis()["wait_ns"] is not None, 90, f"the ledger of {self.name}")
+        wait_for(lambda: self.redis().get("wait_ns") is not None, 90, f"the ledger of {self.name}")
 
     def be_ran_ns(self):
         """What the hog has run while Redis waited, by the ledger inside the guest."""
