@@ -2,9 +2,12 @@
 #include "vm/libvirt-setup.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,6 +25,7 @@
 #define EMBED_DIR    "libvirt"
 #define PATH_SIZE    600
 #define MONITOR_PATH "/lib/qemu/domain-0-/monitor.sock"
+#define LEFT_MS	     5000
 #define SHORT_NAME   20 /* libvirt cuts it so */
 
 /* Where libvirt listens; else it works within cz-libvirt itself, with a root of the zone's own. */
@@ -66,6 +70,38 @@ static int make_embed_root(const struct launch *l, const char *root, struct erro
 	return r < 0 ? error_errno(reterr, r, "set up libvirt in %s", root) : 0;
 }
 
+static void remove_left(int run, const char *name, const char *suffix)
+{
+	char path[PATH_SIZE];
+
+	if (str_printf(path, sizeof(path), "%s%s", name, suffix) == 0)
+		unlinkat(run, path, 0);
+}
+
+/* The QEMU that an earlier cz-libvirt of this zone left when it was killed. libvirt would end it
+ * and wait until it is reaped: for ever, where init does not reap. */
+static void end_left(const struct launch *l, const char *root)
+{
+	_cleanup_close_ int run = -1, pidfd = -1;
+	char path[PATH_SIZE], pid[32] = "";
+	struct stat st;
+
+	if (str_printf(path, sizeof(path), "%s/run/qemu", root) == 0)
+		run = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (run < 0 || str_printf(path, sizeof(path), "%s.pid", l->name) < 0 ||
+	    read_file_at(run, path, pid, sizeof(pid)) <= 0)
+		return;
+	pidfd = pidfd_open((pid_t)strtol(pid, NULL, 10), 0);
+	if (pidfd < 0 || str_printf(path, sizeof(path), "/proc/%ld", strtol(pid, NULL, 10)) < 0 ||
+	    stat(path, &st) < 0 || st.st_uid != l->uid)
+		return; /* gone or another's: libvirt clears up what it noted */
+	pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+	if (poll(&(struct pollfd){.fd = pidfd, .events = POLLIN}, 1, LEFT_MS) == 1) {
+		remove_left(run, l->name, ".pid");
+		remove_left(run, l->name, ".xml");
+	}
+}
+
 static int choose_uri(const struct launch *l, struct paths *p, struct error *reterr)
 {
 	struct sockaddr_un *a = NULL;
@@ -91,6 +127,8 @@ static int choose_uri(const struct launch *l, struct paths *p, struct error *ret
 	if (strpbrk(root, "?&#% +;"))
 		return error_set(reterr, -EINVAL, "%s can't be part of libvirt's URI", root);
 	r = make_embed_root(l, root, reterr);
+	if (r == 0)
+		end_left(l, root);
 	return r < 0 ? r : str_printf(p->uri, sizeof(p->uri), "qemu:///embed?root=%s", root);
 }
 
