@@ -20,7 +20,7 @@
 #include "guest-ports.h"
 
 static struct channel *channels[CHANNEL_NR];
-static bool told, deaf;
+static bool deaf;
 
 static void say(const char *text)
 {
@@ -169,6 +169,7 @@ int main(void)
 	struct pollfd polls[CHANNEL_NR];
 	uint64_t next_ns = 0;
 	unsigned int second = 0;
+	uint64_t told = 0; /* the last session that heard ready */
 
 	start();
 	for (enum channel_port i = 0; i < CHANNEL_NR; i++)
@@ -184,8 +185,9 @@ int main(void)
 			each_second(second++);
 			next_ns = clock_mono_ns() + 1000000000;
 		}
-		if (!told && channel_up(channels[CHANNEL_CONTROL])) {
-			told = true;
+		if (channel_up(channels[CHANNEL_CONTROL]) &&
+		    told != channel_counts(channels[CHANNEL_CONTROL])->sessions) {
+			told = channel_counts(channels[CHANNEL_CONTROL])->sessions;
 			say("{\"event\":\"ready\",\"v\":1,\"kernel\":\"7\",\"uptime_ms\":1,"
 			    "\"cpus\":2,\"online\":1}");
 		}
