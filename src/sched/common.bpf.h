@@ -112,14 +112,13 @@ static inline bool is_cpu_kthread(const struct task_struct *p)
  * have it. */
 #define preempt_once(p) (scx_bpf_task_running(p) ? 0 : SCX_ENQ_PREEMPT)
 
-/* Read, not asked: clang only forward declares struct cpumask, which bpf_cpumask_test_cpu()
- * refuses. */
-static inline bool may_run_on(const struct task_struct *p, u32 cpu)
+/* Read, and by the member's name: of a struct cpumask that nobody looks into clang leaves the
+ * declaration only, and the kernel's functions that take one do not load. */
+static __always_inline bool may_run_on(const struct task_struct *p, u32 cpu)
 {
-	const u64 *words = (const void *)p->cpus_ptr;
-	u64 word = 0;
+	unsigned long word = 0;
 
-	bpf_probe_read_kernel(&word, sizeof(word), words + cpu / 64);
+	bpf_probe_read_kernel(&word, sizeof(word), &p->cpus_ptr->bits[cpu / 64]);
 	return word >> (cpu % 64) & 1;
 }
 

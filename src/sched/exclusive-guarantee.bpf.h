@@ -77,7 +77,7 @@ static __noinline bool serve_starved(s32 cpu, u32 rank, struct purse *purse, u64
 	for (int i = 0; i < FORCED_LOOK_MAX && !served && (p = bpf_iter_scx_dsq_next(&it)); i++) {
 		struct task_state *t = task_state(p);
 
-		if (t && (s64)(now - t->queued_at_ns) > (s64)after_ns && allowed_on(p, cpu))
+		if (t && (s64)(now - t->queued_at_ns) > (s64)after_ns && may_run_on(p, cpu))
 			served = t->forced = dsq_move(&it, p, SCX_DSQ_LOCAL, slice);
 	}
 	bpf_iter_scx_dsq_destroy(&it);

@@ -7,14 +7,6 @@
 #define SCX_PICK_IDLE_CORE 1
 u32 scx_bpf_reenqueue_local(void) __ksym;
 
-static __always_inline bool allowed_on(struct task_struct *p, u32 cpu)
-{
-	unsigned long word = 0;
-
-	bpf_probe_read_kernel(&word, sizeof(word), &p->cpus_ptr->bits[CPU(cpu) / 64]);
-	return word >> (cpu % 64) & 1;
-}
-
 /* Of the policy's CPUs fewer are acquired or idle than the threshold, or a thread of the core runs
  * lc. */
 static __always_inline bool be_may_run(s32 cpu)
@@ -27,7 +19,7 @@ static __always_inline s32 take_idle(struct task_struct *p, s32 prev_cpu, bool w
 {
 	if (whole_core)
 		return scx_bpf_pick_idle_cpu(p->cpus_ptr, SCX_PICK_IDLE_CORE);
-	if (allowed_on(p, prev_cpu) && scx_bpf_test_and_clear_cpu_idle(prev_cpu))
+	if (may_run_on(p, prev_cpu) && scx_bpf_test_and_clear_cpu_idle(prev_cpu))
 		return prev_cpu;
 	return scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
 }
@@ -42,7 +34,7 @@ static __noinline s32 take_idle_for_be(struct task_struct *p, s32 prev_cpu)
 		return take_idle(p, prev_cpu, false);
 	bpf_for(cpu, 0, (int)host.nr_cpus)
 	{
-		if (be_may_run(cpu) && allowed_on(p, cpu) && scx_bpf_test_and_clear_cpu_idle(cpu))
+		if (be_may_run(cpu) && may_run_on(p, cpu) && scx_bpf_test_and_clear_cpu_idle(cpu))
 			return cpu;
 	}
 	return -1;
@@ -77,7 +69,7 @@ static __noinline s32 take_victim(struct task_struct *p, s32 prev_cpu, u32 rank)
 		if (cpu >= host.nr_cpus)
 			cpu -= host.nr_cpus;
 		running = cpus[CPU(cpu)].running;
-		if (running <= rank || !allowed_on(p, cpu))
+		if (running <= rank || !may_run_on(p, cpu))
 			continue;
 		if (running == RANK_BE && claim(cpu, RANK_BE, rank))
 			return cpu;
