@@ -15,7 +15,6 @@ import json
 import os
 import platform
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ import time
 from demolib import redis_part, report, sine_part, verdict
 from demolib.control import Control, Failed, Processes
 from demolib.machine import Machine, Sampler, knob_changes
+from demolib.play import play
 from demolib.screen import Screen, percent
 from demolib.stage import LOAD_CPU, Stage
 
@@ -168,39 +168,5 @@ class Demo:
         return 0 if result["worked"] else 1
 
 
-def interrupt(*_):
-    raise KeyboardInterrupt
-
-
-def clean_up(demo, screen, why):
-    """After a failure or Ctrl-C; a second Ctrl-C must not get in between."""
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, signal.SIG_IGN)
-    screen.say(f"\n{why}; putting everything back ...")
-    found = demo.put_back()
-    clean = not found["changed_knobs"] and not found["leftovers"]
-    screen.say("the host is as it was" if clean else
-               f"NOT as it was: {found['changed_knobs'] or found['leftovers']}")
-
-
-def main():
-    demo = Demo(arguments())
-    signal.signal(signal.SIGTERM, interrupt)
-    try:
-        demo.set_up()
-        demo.perform()
-        demo.put_back()
-    except KeyboardInterrupt:
-        clean_up(demo, demo.screen, "Stopped")
-        return 130
-    except Failed as failure:
-        clean_up(demo, demo.screen, f"demo: {failure}")
-        return 1
-    except BaseException:
-        clean_up(demo, demo.screen, "demo: an error in the demo itself")
-        raise
-    return demo.show(demo.result())
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(play(Demo(arguments())))

@@ -15,19 +15,19 @@ import json
 import os
 import platform
 import shutil
-import signal
 import sys
 import tempfile
 import time
 
-from demolib import bare_boot, zone_latency, zone_pair
+from demolib import bare_boot, verdict, zone_latency, zone_pair
 from demolib.control import Failed, Processes
 from demolib.machine import Machine, knob_changes
-from demolib.screen import Screen, number, percent
+from demolib.play import play
+from demolib.screen import Screen, percent
 from demolib.stage import median
 from demolib.zone_control import ZoneControl
 
-TARGETS = (
+TARGETS = (  # for verdict.limit_rows()
     ("harm removed by scx-exclusive at 20 % load", "harm_removed_20", ">=", 0.9),
     ("harm removed by scx-exclusive at 50 % load", "harm_removed_50", ">=", 0.9),
     ("the hog ran while Redis waited, 20 % load (ppm)", "be_ran_20_ppm", "<=", 10000),
@@ -168,16 +168,10 @@ class ZonesDemo:
 
 
 def targets(result):
-    rows = []
-    for what, key, way, limit in TARGETS:
-        got = result[key]
-        met = got is not None and (got >= limit if way == ">=" else got <= limit)
-        rows.append({"what": what, "key": key, "want": f"{way} {limit}", "got": got, "met": met})
-    for what, key in (("each policy is felt in its own zone only", "two_zones"),
-                      ("host unchanged", "host_unchanged")):
-        got = result[key]["seen_only_in_its_zone"] if key == "two_zones" else result[key]
-        rows.append({"what": what, "key": key, "want": "true", "got": got, "met": got})
-    return rows
+    apart = result["two_zones"]["seen_only_in_its_zone"]
+    return [*verdict.limit_rows(TARGETS, result),
+            verdict.true_row("each policy is felt in its own zone only", "two_zones", apart),
+            verdict.true_row("host unchanged", "host_unchanged", result["host_unchanged"])]
 
 
 def failed(result):
@@ -192,38 +186,5 @@ def failed(result):
     return reasons
 
 
-def interrupt(*_):
-    raise KeyboardInterrupt
-
-
-def clean_up(demo, why):
-    """After a failure or Ctrl-C; a second Ctrl-C must not get in between."""
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, signal.SIG_IGN)
-    demo.screen.say(f"\n{why}; putting everything back ...")
-    found = demo.put_back()
-    demo.screen.say("the host is as it was" if found["unchanged"] else
-                    f"NOT as it was: {found['changed_knobs'] or found['leftovers']}")
-
-
-def main():
-    demo = ZonesDemo(arguments())
-    signal.signal(signal.SIGTERM, interrupt)
-    try:
-        demo.set_up()
-        demo.perform()
-        demo.put_back()
-    except KeyboardInterrupt:
-        clean_up(demo, "Stopped")
-        return 130
-    except Failed as failure:
-        clean_up(demo, f"demo: {failure}")
-        return 1
-    except BaseException:
-        clean_up(demo, "demo: an error in the demo itself")
-        raise
-    return demo.show(demo.result())
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(play(ZonesDemo(arguments())))

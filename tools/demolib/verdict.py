@@ -8,7 +8,7 @@ def pick(result, path):
     return result
 
 
-# What, where in the result, at least or at most, how much.
+# What, where in the result, at least or at most, how much: a table for limit_rows().
 TARGETS = (
     ("the hog multiplies Redis' p99 by", "redis.harm_factor", ">=", 10),
     ("part of that harm removed", "redis.harm_removed", ">=", 0.95),
@@ -21,20 +21,28 @@ TARGETS = (
 )
 
 
+def limit_rows(table, result):
+    """A row of the result for each line of the table."""
+    rows = []
+    for what, path, way, limit in table:
+        got = pick(result, path)
+        met = got is not None and (got >= limit if way == ">=" else got <= limit)
+        rows.append({"what": what, "key": path, "want": f"{way} {limit}", "got": got, "met": met})
+    return rows
+
+
+def true_row(what, key, got):
+    return {"what": what, "key": key, "want": "true", "got": got, "met": got}
+
+
 def targets(result):
     redis = result["redis"]
     alone, observe = redis["alone"]["p99_us"], redis["observe"]["p99_us"]
     redis["harm_factor"] = observe / alone if alone else None
-    rows = []
-    for what, path, way, limit in TARGETS:
-        got = pick(result, path)
-        met = got is not None and (got >= limit if way == ">=" else got <= limit)
-        rows.append({"what": what, "key": path, "want": f"{way} {limit}", "got": got, "met": met})
-    rows.append({"what": "the right culprit, in every run", "key": "redis.culprit", "want": "hog",
-                 "got": redis["culprit"], "met": redis["culprit_right"]})
-    rows.append({"what": "host unchanged", "key": "host_unchanged", "want": "true",
-                 "got": result["host_unchanged"], "met": result["host_unchanged"]})
-    return rows
+    return [*limit_rows(TARGETS, result),
+            {"what": "the right culprit, in every run", "key": "redis.culprit", "want": "hog",
+             "got": redis["culprit"], "met": redis["culprit_right"]},
+            true_row("host unchanged", "host_unchanged", result["host_unchanged"])]
 
 
 def failures(result):
