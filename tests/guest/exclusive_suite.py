@@ -6,84 +6,13 @@ Prints "case ok|FAIL NAME SECONDS [- REASON]" a case, and what was measured as J
 import contextlib
 import json
 import os
-import select
 import subprocess
 import sys
 import time
 
-BIN = "/cz/sched"
-CGROUP = "/sys/fs/cgroup"
-SCHED_EXT = 7
+from guestlib import CGROUP, SCHED_EXT, check, running, usage_s, write
+
 measured = {}
-
-
-class Failure(Exception):
-    pass
-
-
-def check(condition, reason):
-    if not condition:
-        raise Failure(reason)
-
-
-def write(path, text):
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
-
-
-class Policy:
-    """A loaded scx-NAME."""
-
-    def __init__(self, name, *options):
-        self.name = name
-        self.child = subprocess.Popen([f"{BIN}/scx-{name}", "--hold", *options], stdin=subprocess.PIPE,
-                                      stdout=subprocess.PIPE)
-        self.pending = b""
-        self.expect("ready", 60)
-
-    def expect(self, kind, seconds=20):
-        end = time.monotonic() + seconds
-        while True:
-            while b"\n" not in self.pending:
-                left = end - time.monotonic()
-                check(left > 0 and select.select([self.child.stdout], [], [], left)[0],
-                      f"scx-{self.name}: no {kind} in {seconds} s")
-                data = os.read(self.child.stdout.fileno(), 65536)
-                check(data, f"scx-{self.name} ended")
-                self.pending += data
-            line, _, self.pending = self.pending.partition(b"\n")
-            event = json.loads(line)
-            if event["event"] == kind:
-                return event
-            check(event["event"] == "stats", f"scx-{self.name}: {kind} was expected, not {event}")
-
-    def say(self, word):
-        self.child.stdin.write(word.encode() + b"\n")
-        self.child.stdin.flush()
-
-    def attach(self):
-        self.say("attach")
-        return self.expect("attached")["ms"]
-
-    def detach(self):
-        self.say("detach")
-        return self.expect("detached")["ms"]
-
-    def stats(self):
-        self.say("stats")
-        return self.expect("stats")
-
-
-@contextlib.contextmanager
-def running(name, *options, attach=True):
-    policy = Policy(name, *options)
-    try:
-        if attach:
-            policy.attach()
-        yield policy
-    finally:
-        policy.child.stdin.close()
-        policy.child.wait(10)
 
 
 def lab(load, hogs, seconds=6, threads=2, **more):
@@ -114,11 +43,6 @@ def hogs(group, count, policy=os.SCHED_OTHER):
 
 def set_class(group, name):
     subprocess.run(["sched-lab", "class", group, name], check=True)
-
-
-def usage_s(group):
-    with open(f"{CGROUP}/{group}/cpu.stat", encoding="ascii") as file:
-        return int(file.read().split()[1]) / 1e6
 
 
 def cpus_used(group, seconds):

@@ -10,7 +10,6 @@ import contextlib
 import json
 import mmap
 import os
-import select
 import signal
 import statistics
 import struct
@@ -19,11 +18,10 @@ import sys
 import time
 import traceback
 
-BIN = os.environ.get("CZ_SCHED_DIR", "/cz/sched")
-STATE = "/sys/kernel/sched_ext/state"
+import guestlib
+from guestlib import BIN, CGROUP, SCHED_EXT, STATE, Failure, check, disabled, read, usage_s, wait_until, write
+
 CPU1 = "/sys/devices/system/cpu/cpu1/online"
-CGROUP = "/sys/fs/cgroup"
-SCHED_EXT = 7
 TICK_S = 0.004  # at HZ 250
 MACHINE_S = 0.25  # an emulated machine is slow to switch and to interrupt
 
@@ -47,96 +45,16 @@ def promises(name):
     return POLICIES.get(name, {})
 
 
-class Failure(Exception):
-    pass
+def words_of(name, options, partial):
+    return [name, *promises(name).get("args", []), *options, *["--partial"] * partial]
 
 
-def check(condition, reason):
-    if not condition:
-        raise Failure(reason)
+def load(name):
+    return guestlib.Scheduler(*words_of(name, (), True))
 
 
-def read(path):
-    with open(path, encoding="ascii") as file:
-        return file.read().strip()
-
-
-def write(path, text):
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
-
-
-def wait_until(condition, seconds, reason):
-    end = time.monotonic() + seconds
-    while not condition():
-        check(time.monotonic() < end, reason)
-        time.sleep(0.01)
-
-
-def disabled():
-    return read(STATE) == "disabled"
-
-
-class Scheduler:
-    """A running scx-NAME."""
-
-    def __init__(self, name, *options, hold=True, partial=True):
-        self.name = name
-        words = [f"{BIN}/scx-{name}", *promises(name).get("args", []), *options]
-        words += ["--hold"] * hold + ["--partial"] * partial
-        self.child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.pending, self.events = b"", []
-        self.ready = self.expect("ready", 30)
-
-    def line(self, seconds):
-        end = time.monotonic() + seconds
-        while b"\n" not in self.pending:
-            left = end - time.monotonic()
-            readable = left > 0 and select.select([self.child.stdout], [], [], left)[0]
-            check(readable, f"scx-{self.name} said nothing for {seconds} s; before that: {self.events[-3:]}")
-            data = os.read(self.child.stdout.fileno(), 65536)
-            check(data, f"scx-{self.name} ended; it said: {self.events[-3:]}")
-            self.pending += data
-        line, _, self.pending = self.pending.partition(b"\n")
-        event = json.loads(line)
-        self.events.append(event)
-        return event
-
-    def expect(self, kind, seconds=10):
-        """The next event, but for counters on the way."""
-        while True:
-            event = self.line(seconds)
-            if event["event"] == kind:
-                return event
-            check(event["event"] == "stats", f"scx-{self.name}: {kind} was expected, not {event}")
-
-    def say(self, word):
-        self.child.stdin.write(word.encode() + b"\n")
-        self.child.stdin.flush()
-
-    def attach(self):
-        self.say("attach")
-        return self.expect("attached")["ms"]
-
-    def detach(self):
-        self.say("detach")
-        return self.expect("detached")["ms"]
-
-    def still_attached(self):
-        self.say("stats")
-        self.expect("stats")
-        check(read(STATE) == "enabled", f"scx-{self.name} was ejected")
-
-    def close(self):
-        with contextlib.suppress(OSError):
-            self.child.stdin.close()
-        try:
-            self.child.wait(10)
-        except subprocess.TimeoutExpired:
-            self.child.kill()
-            self.child.wait()
-        self.child.stdout.close()
-        wait_until(disabled, 5, "the scheduler outlived its process")
+def running(name, *options, partial=True):
+    return guestlib.running(*words_of(name, options, partial))
 
 
 class Tasks:
@@ -202,19 +120,9 @@ class Tasks:
             os.waitpid(pid, 0)
 
 
-@contextlib.contextmanager
-def running(name, *options, partial=True):
-    scheduler = Scheduler(name, *options, partial=partial)
-    try:
-        scheduler.attach()
-        yield scheduler
-    finally:
-        scheduler.close()
-
-
 def test_switch(name, rounds=3):
     """Attach and detach, some times; costs are noted."""
-    scheduler = Scheduler(name)
+    scheduler = load(name)
     try:
         check(disabled(), "attached before it was told to")
         times = [(scheduler.attach(), read(STATE), scheduler.detach(), read(STATE)) for _ in range(rounds)]
@@ -241,7 +149,7 @@ def test_counters(name):
 
 def test_ejected(name):
     """Thrown out by SysRq S, it says so and ends with 4."""
-    scheduler = Scheduler(name)
+    scheduler = load(name)
     try:
         scheduler.attach()
         write("/proc/sysrq-trigger", "S")
@@ -371,10 +279,6 @@ def test_stall(name):
         check(disabled(), read(STATE))
 
 
-def usage_s(group):
-    return int(read(f"{group}/cpu.stat").split()[1]) / 1e6
-
-
 def share_error(name, weights, seconds):
     """Two loops a cgroup: the largest distance from the promised share, relative to it. When the machine stops a
     CPU for a while, its task has to pay for that afterwards: so it is looked at for up to three times as long."""
@@ -416,7 +320,7 @@ def storm(names, count):
     with contextlib.ExitStack() as stack:
         schedulers = []
         for name in names:
-            schedulers.append(Scheduler(name))
+            schedulers.append(load(name))
             stack.callback(schedulers[-1].close)
         tasks = stack.enter_context(Tasks(1))
         times = []
