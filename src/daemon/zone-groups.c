@@ -16,15 +16,6 @@
 #define VM_MEMORY_EXTRA (1ull << 30)
 #define LIMITS_ASK_NS	30000000000ull
 
-static uint32_t vcpus_max(const struct zone_spec *s)
-{
-	uint32_t n = s->resource.vcpus ? s->resource.vcpus : cpuset_count(&s->resource.cpus);
-
-	if (s->resource.vcpus_max > n)
-		n = s->resource.vcpus_max;
-	return n > ZONE_VCPUS_MAX ? ZONE_VCPUS_MAX : n ? n : 1;
-}
-
 static bool is_vm(const struct applied *z)
 {
 	return z->spec.runtime == RUNTIME_VM;
@@ -87,7 +78,7 @@ int zone_make_groups(struct applied *z, struct error *reterr)
 		r = make(z, z->path, false, reterr);
 	if (r == 0)
 		r = make_below(z, is_vm(z) ? "main" : "cz-run", reterr);
-	for (uint32_t i = 0; is_vm(z) && r == 0 && i < vcpus_max(&z->spec); i++) {
+	for (uint32_t i = 0; is_vm(z) && r == 0 && i < zone_spec_vcpus_max(&z->spec); i++) {
 		snprintf(name, sizeof(name), "vcpu%u", i);
 		r = make_below(z, name, reterr);
 	}
@@ -120,7 +111,7 @@ static int limit_vcpus(struct applied *z, struct error *reterr)
 	char path[ZONE_PATH_MAX];
 	int r = 0;
 
-	for (uint32_t i = 0; r == 0 && i < vcpus_max(&z->spec); i++) {
+	for (uint32_t i = 0; r == 0 && i < zone_spec_vcpus_max(&z->spec); i++) {
 		snprintf(path, sizeof(path), "%s/vcpu%u", z->path, i);
 		r = zone_idle_set(&z->m->d->fs, path, false);
 		r = r < 0 ? error_errno(reterr, r, "cpu.idle of %s", path)
@@ -135,11 +126,10 @@ int zone_set_limits(struct applied *z, struct error *reterr)
 	const struct cgroup_fs *fs = &z->m->d->fs;
 	struct zone_limits l = {.cpu_weight = res->cpu_weight, .io = res->io};
 	struct cpuset all = {0};
-	uint64_t memory = res->memory_max_bytes ? res->memory_max_bytes : res->memory_bytes;
 	int r;
 
 	if (is_vm(z)) {
-		l.memory_bytes = (memory ? memory : 512ull << 20) + VM_MEMORY_EXTRA;
+		l.memory_bytes = zone_spec_memory_max(&z->spec) + VM_MEMORY_EXTRA;
 	} else {
 		l.memory_bytes = res->memory_bytes;
 		l.cpu_max_ppm = res->cpu_max_ppm;
@@ -206,7 +196,7 @@ static void limit_elsewhere(struct applied *z)
 	json_t *pins = json_array();
 	char text[512];
 
-	for (size_t i = 0; i < z->hello.nr_vcpus && i < vcpus_max(&z->spec); i++) {
+	for (size_t i = 0; i < z->hello.nr_vcpus && i < zone_spec_vcpus_max(&z->spec); i++) {
 		struct cpuset cpus;
 
 		cpu_of(z, i, &cpus);
@@ -224,7 +214,7 @@ static void limit_elsewhere(struct applied *z)
 
 void zone_place_vcpus(struct applied *z)
 {
-	size_t max = vcpus_max(&z->spec), moved = 0;
+	size_t max = zone_spec_vcpus_max(&z->spec), moved = 0;
 	struct error e = {0};
 
 	if (!is_vm(z) || z->vcpus_moved)

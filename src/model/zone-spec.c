@@ -4,7 +4,8 @@
 #include <stdlib.h>
 
 #define DEFAULT_HEALTH_PERIOD_NS 10000000000ull
-#define DEFAULT_VM_MEMORY	 (512ull << 20)
+#define MIB			 (1ull << 20)
+#define DEFAULT_VM_MEMORY	 (512 * MIB)
 
 void zone_spec_defaults(struct zone_spec *s)
 {
@@ -22,13 +23,16 @@ void zone_app_defaults(struct zone_app *a)
 uint32_t zone_spec_vcpus(const struct zone_spec *s)
 {
 	uint32_t pinned = cpuset_count(&s->resource.cpus);
+	uint32_t n = s->resource.vcpus ? s->resource.vcpus : pinned ? pinned : 1;
 
-	return s->resource.vcpus ? s->resource.vcpus : pinned ? pinned : 1;
+	return n < ZONE_VCPUS_MAX ? n : ZONE_VCPUS_MAX;
 }
 
 uint32_t zone_spec_vcpus_max(const struct zone_spec *s)
 {
-	return s->resource.vcpus_max ? s->resource.vcpus_max : zone_spec_vcpus(s);
+	uint32_t n = zone_spec_vcpus(s);
+
+	return s->resource.vcpus_max > n ? s->resource.vcpus_max : n;
 }
 
 uint64_t zone_spec_memory(const struct zone_spec *s)
@@ -40,7 +44,10 @@ uint64_t zone_spec_memory(const struct zone_spec *s)
 
 uint64_t zone_spec_memory_max(const struct zone_spec *s)
 {
-	return s->resource.memory_max_bytes ? s->resource.memory_max_bytes : zone_spec_memory(s);
+	uint64_t bytes = zone_spec_memory(s);
+
+	bytes = s->resource.memory_max_bytes > bytes ? s->resource.memory_max_bytes : bytes;
+	return s->runtime == RUNTIME_VM ? (bytes + MIB - 1) / MIB * MIB : bytes;
 }
 
 static void free_words(char **words)

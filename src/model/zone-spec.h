@@ -135,7 +135,8 @@ void zone_spec_defaults(struct zone_spec *s);
 void zone_app_defaults(struct zone_app *a);
 void zone_spec_done(struct zone_spec *s); /* frees what it owns and zeroes it */
 
-/* What a zone has where its user left it to us (see struct zone_resource). */
+/* What a zone has where its user left it to us (see struct zone_resource). A maximum is never less
+ * than what it is of, and a machine's memory is whole MiB. */
 uint32_t zone_spec_vcpus(const struct zone_spec *s);
 uint32_t zone_spec_vcpus_max(const struct zone_spec *s);
 uint64_t zone_spec_memory(const struct zone_spec *s);

@@ -103,7 +103,7 @@ static void check_cpu(struct check *c)
 
 	if (r->exclusive_cpus && !cpuset_count(&r->cpus))
 		WRONG(c, "resource.exclusive", "needs a cpuset");
-	if (vm && zone_spec_vcpus(c->spec) > ZONE_VCPUS_MAX)
+	if (vm && !r->vcpus && cpuset_count(&r->cpus) > ZONE_VCPUS_MAX)
 		WRONG(c, "resource.cpuset",
 		      "has more CPUs than a zone may have vcpus (%d): set vcpus", ZONE_VCPUS_MAX);
 	else if (r->vcpus_max && zone_spec_vcpus(c->spec) > r->vcpus_max)

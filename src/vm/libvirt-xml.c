@@ -58,10 +58,11 @@ static void put_head(struct writer *w, const struct libvirt_domain *d)
 	strbuf_printf(w->out,
 		      "<memory unit='KiB'>%" PRIu64 "</memory>\n"
 		      "<currentMemory unit='KiB'>%" PRIu64 "</currentMemory>\n",
-		      vm_memory_max_bytes(s) / KIB, vm_memory_bytes(s) / KIB);
+		      zone_spec_memory_max(s) / KIB, zone_spec_memory(s) / KIB);
 	put(w, "<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>");
 	/* As with QEMU alone all of them are there, and the guest brings them up. */
-	strbuf_printf(w->out, "<vcpu placement='static'>%" PRIu32 "</vcpu>\n", vm_vcpus_max(s));
+	strbuf_printf(w->out, "<vcpu placement='static'>%" PRIu32 "</vcpu>\n",
+		      zone_spec_vcpus_max(s));
 }
 
 static int put_boot(struct writer *w, const struct libvirt_domain *d, struct error *reterr)
@@ -79,7 +80,7 @@ static int put_boot(struct writer *w, const struct libvirt_domain *d, struct err
 	strbuf_printf(w->out,
 		      "<cpu mode='%s'><topology sockets='1' cores='%" PRIu32
 		      "' threads='1'/></cpu>\n",
-		      d->kvm ? "host-passthrough" : "maximum", vm_vcpus_max(d->spec));
+		      d->kvm ? "host-passthrough" : "maximum", zone_spec_vcpus_max(d->spec));
 	put(w, "<on_poweroff>destroy</on_poweroff><on_reboot>destroy</on_reboot>"
 	       "<on_crash>destroy</on_crash>");
 	return 0;

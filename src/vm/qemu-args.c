@@ -9,36 +9,7 @@
 #include "base/str.h"
 
 #define MIB		(1ull << 20)
-#define MEMORY_DEFAULT	(512 * MIB)
 #define BURST_DEFAULT_S 1
-
-uint32_t vm_vcpus(const struct zone_spec *s)
-{
-	uint32_t pinned = cpuset_count(&s->resource.cpus);
-	uint32_t n = s->resource.vcpus ? s->resource.vcpus : pinned ? pinned : 1;
-
-	return n < ZONE_VCPUS_MAX ? n : ZONE_VCPUS_MAX;
-}
-
-uint32_t vm_vcpus_max(const struct zone_spec *s)
-{
-	uint32_t n = vm_vcpus(s);
-
-	return s->resource.vcpus_max > n ? s->resource.vcpus_max : n;
-}
-
-uint64_t vm_memory_bytes(const struct zone_spec *s)
-{
-	return s->resource.memory_bytes ? s->resource.memory_bytes : MEMORY_DEFAULT;
-}
-
-uint64_t vm_memory_max_bytes(const struct zone_spec *s)
-{
-	uint64_t bytes = vm_memory_bytes(s);
-
-	bytes = s->resource.memory_max_bytes > bytes ? s->resource.memory_max_bytes : bytes;
-	return (bytes + MIB - 1) / MIB * MIB;
-}
 
 bool vm_wants_virtiofs(const struct zone_spec *s)
 {
@@ -99,7 +70,7 @@ int vm_kernel_cmdline(const struct zone_spec *s, const char *nonce, char *buf, s
 	    buf, size,
 	    "console=ttyS0 panic=-1 quiet rdinit=/init cz.name=%s cz.nonce=%s cz.root=%s "
 	    "cz.net=%s maxcpus=%" PRIu32 "%s%s",
-	    s->name, nonce, root, net, vm_vcpus(s), *user ? " " : "", user);
+	    s->name, nonce, root, net, zone_spec_vcpus(s), *user ? " " : "", user);
 	return r < 0 ? error_set(reterr, -E2BIG, "os.cmdline is too long for a kernel") : 0;
 }
 
@@ -188,8 +159,8 @@ printf_like(2, 3) static void add(struct qemu_args *a, const char *fmt, ...)
 static void add_machine(const struct qemu_plan *p, struct qemu_args *a)
 {
 	const struct zone_spec *s = p->spec;
-	uint64_t mib = vm_memory_max_bytes(s) / MIB;
-	uint32_t cpus = vm_vcpus_max(s);
+	uint64_t mib = zone_spec_memory_max(s) / MIB;
+	uint32_t cpus = zone_spec_vcpus_max(s);
 
 	/* The name is letters, digits and ._- : no commas (zone-spec.h). */
 	option(a, "-name", "guest=%s,debug-threads=on", s->name);

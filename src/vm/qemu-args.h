@@ -39,11 +39,6 @@ void qemu_args_done(struct qemu_args *a);
 must_check int qemu_args_build(const struct qemu_plan *p, const char *program,
 			       struct qemu_args *ret, struct error *reterr);
 
-/* What the spec leaves open, decided. */
-uint32_t vm_vcpus_max(const struct zone_spec *s);
-uint32_t vm_vcpus(const struct zone_spec *s);
-uint64_t vm_memory_bytes(const struct zone_spec *s);
-uint64_t vm_memory_max_bytes(const struct zone_spec *s);
 bool vm_wants_virtiofs(const struct zone_spec *s);
 /* The same at every boot, so that the guest's own rules and neighbours' caches hold. */
 #define VM_MAC_SIZE 18

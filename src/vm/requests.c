@@ -181,7 +181,7 @@ static void do_memory(struct zone *z, json_int_t id, const json_t *request)
 	int r;
 
 	if (bytes < (json_int_t)MEMORY_MIN ||
-	    (uint64_t)bytes > vm_memory_max_bytes(&z->launch->spec)) {
+	    (uint64_t)bytes > zone_spec_memory_max(&z->launch->spec)) {
 		link_refuse(z->link, id, NULL, -ERANGE,
 			    "memory goes from 32 MiB to the zone's memory_max without a reboot");
 		return;
@@ -225,7 +225,7 @@ static void do_vcpus(struct zone *z, json_int_t id, const json_t *request)
 	json_int_t online = json_integer_value(json_object_get(request, "online"));
 	int r;
 
-	if (online < 1 || online > vm_vcpus_max(&z->launch->spec)) {
+	if (online < 1 || online > zone_spec_vcpus_max(&z->launch->spec)) {
 		link_refuse(z->link, id, NULL, -ERANGE,
 			    "vCPUs go from 1 to the zone's vcpus_max without a reboot");
 		return;

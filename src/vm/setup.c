@@ -201,7 +201,8 @@ static int choose_accel(const struct launch *l, struct setup *s, struct error *r
 
 static int check_machine(const struct launch *l, struct error *reterr)
 {
-	if (l->spec.os.machine == MACHINE_MICROVM && vm_vcpus_max(&l->spec) > vm_vcpus(&l->spec))
+	if (l->spec.os.machine == MACHINE_MICROVM &&
+	    zone_spec_vcpus_max(&l->spec) > zone_spec_vcpus(&l->spec))
 		return error_set(
 		    reterr, -EOPNOTSUPP,
 		    "a microvm can't bring up more vCPUs later: use q35, or vcpus_max = vcpus");

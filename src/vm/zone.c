@@ -156,12 +156,12 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
 static void on_ready(void *arg)
 {
 	struct zone *z = arg;
-	uint64_t bytes = vm_memory_bytes(&z->launch->spec);
+	uint64_t bytes = zone_spec_memory(&z->launch->spec);
 
 	if (z->state == VM_STARTING)
 		z->state = VM_BOOTING;
 	/* The guest's driver takes it up when it comes. */
-	if (bytes < vm_memory_max_bytes(&z->launch->spec) &&
+	if (bytes < zone_spec_memory_max(&z->launch->spec) &&
 	    z->backend->set_memory(z->machine, bytes) < 0)
 		zone_notice(z, "channel", "the balloon could not be set");
 	zone_state_changed(z);
@@ -441,7 +441,7 @@ int zone_run(const struct launch *l, struct zone_start *start, struct error *ret
 			 .kvm = start->kvm};
 	int r;
 
-	z.online = vm_vcpus(&l->spec);
+	z.online = zone_spec_vcpus(&l->spec);
 	z.log_budget = LOG_BUDGET_MAX;
 	z.guest = json_null();
 	z.stats = json_object();

@@ -287,6 +287,29 @@ static void test_defaults(void **state)
 	assert_int_equal(s.class, CLASS_LC);
 }
 
+/* Also of what no check has seen. */
+static void test_left_open(void **state)
+{
+	struct zone_spec s;
+
+	zone_spec_defaults(&s);
+	assert_int_equal(cpuset_parse("0-79", &s.resource.cpus), 0);
+	assert_int_equal(zone_spec_vcpus(&s), ZONE_VCPUS_MAX);
+	assert_int_equal(zone_spec_vcpus_max(&s), ZONE_VCPUS_MAX);
+	s.resource.vcpus = 4;
+	s.resource.vcpus_max = 2;
+	assert_int_equal(zone_spec_vcpus(&s), 4);
+	assert_int_equal(zone_spec_vcpus_max(&s), 4);
+	s.resource.vcpus_max = 8;
+	assert_int_equal(zone_spec_vcpus_max(&s), 8);
+	s.resource.memory_bytes = (600 << 20) + 1;
+	s.resource.memory_max_bytes = 1 << 20;
+	assert_int_equal(zone_spec_memory(&s), (600 << 20) + 1);
+	assert_int_equal(zone_spec_memory_max(&s), 601 << 20);
+	s.runtime = RUNTIME_CGROUP;
+	assert_int_equal(zone_spec_memory_max(&s), (600 << 20) + 1);
+}
+
 static void test_all_errors_at_once(void **state)
 {
 	EXPECT("apiVersion: cz/v2\nkind: Zone\nmetadata: {name: -x}\nclas: lc\nresource:\n"
@@ -718,6 +741,7 @@ int main(void)
 	    cmocka_unit_test(test_normal_form),
 	    cmocka_unit_test(test_lines),
 	    cmocka_unit_test(test_defaults),
+	    cmocka_unit_test(test_left_open),
 	    cmocka_unit_test(test_all_errors_at_once),
 	    cmocka_unit_test(test_values),
 	    cmocka_unit_test(test_names),
