@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/str.h"
+#include "vm/privs.h"
 #include "vm/pump.h"
 #include "vm/qmp.h"
 
@@ -233,13 +233,8 @@ static void keep_over_exec(int *fd)
 static void child_main(struct qemu_plan *plan, int program, char **argv, pid_t parent)
 {
 	static const char *const environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C", NULL};
-	sigset_t none;
 
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
-		_exit(126);
+	privs_die_with(parent);
 	qemu_plan_each_fd(plan, keep_over_exec);
 	fexecve(program, argv, (char **)environment);
 	dprintf(STDERR_FILENO, "QEMU can't be started: %s\n", strerror(errno));
