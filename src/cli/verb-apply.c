@@ -13,15 +13,6 @@ static const struct verb_option options[] = {
     {0},
 };
 
-static void print_apply(const struct cli *cli, const json_t *data, const char *name, bool dry_run)
-{
-	if (get_bool(data, "created"))
-		out_paragraph(&cli->out, 0, STYLE_PLAIN, "Zone %s %s created and started.", name,
-			      dry_run ? "would be" : "is");
-	else
-		zone_cli_diff(cli, json_object_get(data, "diff"));
-}
-
 static int apply_run(struct cli *cli, const struct args *args)
 {
 	_cleanup_json_ json_t *spec = NULL, *data = NULL;
@@ -37,11 +28,10 @@ static int apply_run(struct cli *cli, const struct args *args)
 		r = zone_cli_wait(cli, zone_cli_name(spec), "running", ZONE_WAIT_NS);
 	if (r != EXIT_OK)
 		return r;
-	if (cli->json)
-		cli_print_json(data);
-	else
-		print_apply(cli, data, zone_cli_name(spec), dry_run);
-	return EXIT_OK;
+	if (!get_bool(data, "created"))
+		return zone_cli_updated(cli, data);
+	return zone_cli_done(cli, data, "Zone %s %s created and started.", zone_cli_name(spec),
+			     dry_run ? "would be" : "is");
 }
 
 const struct verb verb_apply = {

@@ -19,13 +19,8 @@ static int create_run(struct cli *cli, const struct args *args)
 		r = cli_call(cli, "zone-create", json_pack("{s:O}", "spec", spec), &data);
 	if (r != EXIT_OK)
 		return r;
-	if (cli->json)
-		cli_print_json(data);
-	else
-		out_paragraph(&cli->out, 0, STYLE_PLAIN,
-			      "Zone %s is created. Next: sudo czctl start %s",
-			      get_text(data, "name"), get_text(data, "name"));
-	return EXIT_OK;
+	return zone_cli_done(cli, data, "Zone %s is created. Next: sudo czctl start %s",
+			     get_text(data, "name"), get_text(data, "name"));
 }
 
 const struct verb verb_create = {

@@ -22,12 +22,7 @@ static int down_run(struct cli *cli, const struct args *args)
 		r = zone_cli_wait(cli, zone_cli_name(spec), "gone", ZONE_WAIT_NS);
 	if (r != EXIT_OK)
 		return r;
-	if (cli->json)
-		cli_print_json(data);
-	else
-		out_paragraph(&cli->out, 0, STYLE_PLAIN, "Zone %s is removed.",
-			      zone_cli_name(spec));
-	return EXIT_OK;
+	return zone_cli_done(cli, data, "Zone %s is removed.", zone_cli_name(spec));
 }
 
 const struct verb verb_down = {

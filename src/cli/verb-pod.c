@@ -98,13 +98,7 @@ static int pod_run(struct cli *cli, const struct args *args)
 	if (r == EXIT_OK)
 		r = cli_call(cli, "zone-update",
 			     json_pack("{s:O}", "spec", json_object_get(zone, "spec")), &data);
-	if (r != EXIT_OK)
-		return r;
-	if (cli->json)
-		cli_print_json(data);
-	else
-		zone_cli_diff(cli, json_object_get(data, "diff"));
-	return EXIT_OK;
+	return r == EXIT_OK ? zone_cli_updated(cli, data) : r;
 }
 
 const struct verb verb_pod = {

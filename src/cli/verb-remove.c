@@ -23,12 +23,8 @@ static int remove_run(struct cli *cli, const struct args *args)
 		r = zone_cli_wait(cli, name, "gone", ZONE_WAIT_NS);
 	if (r != EXIT_OK)
 		return r;
-	if (cli->json)
-		cli_print_json(data);
-	else
-		out_paragraph(&cli->out, 0, STYLE_PLAIN, "Zone %s is %s.", name,
-			      args->option[OPT_WAIT] ? "removed" : "being removed");
-	return EXIT_OK;
+	return zone_cli_done(cli, data, "Zone %s is %s.", name,
+			     args->option[OPT_WAIT] ? "removed" : "being removed");
 }
 
 const struct verb verb_remove = {

@@ -28,12 +28,8 @@ static int stop_run(struct cli *cli, const struct args *args)
 		r = zone_cli_wait(cli, name, "stopped", grace_ns + ZONE_WAIT_NS);
 	if (r != EXIT_OK)
 		return r;
-	if (cli->json)
-		cli_print_json(data);
-	else
-		out_paragraph(&cli->out, 0, STYLE_PLAIN, "Zone %s %s.", name,
-			      args->option[OPT_WAIT] ? "has stopped" : "is stopping");
-	return EXIT_OK;
+	return zone_cli_done(cli, data, "Zone %s %s.", name,
+			     args->option[OPT_WAIT] ? "has stopped" : "is stopping");
 }
 
 const struct verb verb_stop = {

@@ -23,13 +23,7 @@ static int update_run(struct cli *cli, const struct args *args)
 				       args->option[OPT_REBOOT] != NULL, "dry_run",
 				       args->option[OPT_DRY_RUN] != NULL),
 			     &data);
-	if (r != EXIT_OK)
-		return r;
-	if (cli->json)
-		cli_print_json(data);
-	else
-		zone_cli_diff(cli, json_object_get(data, "diff"));
-	return EXIT_OK;
+	return r == EXIT_OK ? zone_cli_updated(cli, data) : r;
 }
 
 const struct verb verb_update = {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -250,4 +251,29 @@ void zone_cli_diff(const struct cli *cli, const json_t *diff)
 	}
 	table_print(&t, &cli->out, 0);
 	table_done(&t);
+}
+
+int zone_cli_done(const struct cli *cli, const json_t *data, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	if (cli->json) {
+		cli_print_json(data);
+		return EXIT_OK;
+	}
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	out_paragraph(&cli->out, 0, STYLE_PLAIN, "%s", text);
+	return EXIT_OK;
+}
+
+int zone_cli_updated(const struct cli *cli, const json_t *data)
+{
+	if (cli->json)
+		cli_print_json(data);
+	else
+		zone_cli_diff(cli, json_object_get(data, "diff"));
+	return EXIT_OK;
 }

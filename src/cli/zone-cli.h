@@ -20,3 +20,7 @@ void zone_cli_table(const struct cli *cli, const json_t *applied);
 void zone_cli_print(const struct cli *cli, const json_t *zone);
 /* The differences, or that there are none. */
 void zone_cli_diff(const struct cli *cli, const json_t *diff);
+/* How a verb ends: czd's answer as JSON, or that sentence, or what an update changed. EXIT_OK. */
+int zone_cli_done(const struct cli *cli, const json_t *data, const char *fmt, ...)
+    printf_like(3, 4);
+int zone_cli_updated(const struct cli *cli, const json_t *data);
