@@ -7,7 +7,6 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "guest/app-spec.h"
-#include "guest/bus.h"
 #include "guest/cgroup-v2.h"
 #include "guest/health.h"
 #include "guest/launch.h"
@@ -68,7 +67,7 @@ static void app_free(struct app *a)
 	health_stop(a);
 	log_close(&a->log);
 	stats_forget(a);
-	bus_forget(a->cgroup_id);
+	bus_drop_class(&g->bus, a->cgroup_id);
 	close_fd(&a->cgroup_fd);
 	g->apps->slots[a->slot] = NULL;
 	app_spec_done(&a->spec);
@@ -189,7 +188,7 @@ static void set_limits(struct app *a)
 
 	if (r < 0)
 		guest_notice(a->guest, "app", "app %s: %s", a->spec.name, e.msg);
-	r = bus_set_class(a->cgroup_id, a->spec.class);
+	r = bus_set_class(&a->guest->bus, a->cgroup_id, (enum bus_class_id)a->spec.class, 0);
 	if (r < 0)
 		guest_notice(a->guest, "app", "app %s: no class for the scheduler: %s",
 			     a->spec.name, strerror(-r));

@@ -6,6 +6,7 @@
 #include "guest/loop.h"
 #include "guest/port.h"
 #include "model/zone-spec.h"
+#include "sched/bus-user.h"
 
 struct apps;
 struct terms;
@@ -22,6 +23,7 @@ struct guest {
 	struct terms *terms;
 	struct policies *policies;
 	struct stats *stats;
+	struct bus bus; /* for the schedulers; closed where there is no BPF */
 	struct timer tick;
 	bool ending;
 };

@@ -15,7 +15,6 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "guest/apps.h"
-#include "guest/bus.h"
 #include "guest/cgroup-v2.h"
 #include "guest/control.h"
 #include "guest/cpus.h"
@@ -235,7 +234,7 @@ static int set_up(struct guest *g)
 		guest_notice(g, "guest", "no cz.nonce= on the kernel command line");
 	if (g->init)
 		init_machine(g);
-	if (cgroups_init(&e) < 0 || bus_open(&e) < 0)
+	if (cgroups_init(&e) < 0 || bus_open(&g->bus, &e) < 0)
 		guest_notice(g, "guest", "%s", e.msg);
 	if (g->init)
 		net_start(g);
@@ -256,7 +255,7 @@ static void keep_standard_fds(void)
 
 int main(void)
 {
-	static struct guest guest = {.initramfs_fd = -1};
+	static struct guest guest = {.initramfs_fd = -1, .bus = BUS_CLOSED};
 	struct guest *g = &guest;
 	int r;
 

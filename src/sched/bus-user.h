@@ -21,7 +21,8 @@ struct bus {
 must_check int bus_open(struct bus *bus, struct error *reterr);
 void bus_close(struct bus *bus);
 
-/* -E2BIG: the map is full. guarantee_ppm 0: the policy's own. */
+/* All of these do nothing on a bus that is closed. -E2BIG: the map is full. guarantee_ppm 0: the
+ * policy's own. */
 must_check int bus_set_class(struct bus *bus, uint64_t cgroup_id, enum bus_class_id class,
 			     uint32_t guarantee_ppm);
 /* -ENOENT: there was none. */

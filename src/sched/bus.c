@@ -65,27 +65,37 @@ void bus_close(struct bus *bus)
 		close_fd(&bus->fd[i]);
 }
 
+static int update(int fd, const void *key, const void *value)
+{
+	return fd < 0 ? 0 : bpf_map_update_elem(fd, key, value, BPF_ANY);
+}
+
+static int drop(int fd, const void *key)
+{
+	return fd < 0 ? 0 : bpf_map_delete_elem(fd, key);
+}
+
 int bus_set_class(struct bus *bus, uint64_t cgroup_id, enum bus_class_id class,
 		  uint32_t guarantee_ppm)
 {
 	struct bus_class value = {.class = class, .guarantee_ppm = guarantee_ppm};
 
-	return bpf_map_update_elem(bus->fd[BUS_MAP_CLASS], &cgroup_id, &value, BPF_ANY);
+	return update(bus->fd[BUS_MAP_CLASS], &cgroup_id, &value);
 }
 
 int bus_drop_class(struct bus *bus, uint64_t cgroup_id)
 {
-	return bpf_map_delete_elem(bus->fd[BUS_MAP_CLASS], &cgroup_id);
+	return drop(bus->fd[BUS_MAP_CLASS], &cgroup_id);
 }
 
 int bus_set_task_class(struct bus *bus, uint32_t tid, enum bus_class_id class)
 {
 	uint32_t value = class;
 
-	return bpf_map_update_elem(bus->fd[BUS_MAP_TASK_CLASS], &tid, &value, BPF_ANY);
+	return update(bus->fd[BUS_MAP_TASK_CLASS], &tid, &value);
 }
 
 int bus_drop_task_class(struct bus *bus, uint32_t tid)
 {
-	return bpf_map_delete_elem(bus->fd[BUS_MAP_TASK_CLASS], &tid);
+	return drop(bus->fd[BUS_MAP_TASK_CLASS], &tid);
 }
