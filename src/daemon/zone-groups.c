@@ -212,18 +212,18 @@ static void limit_elsewhere(struct applied *z)
 			  LIMITS_ASK_NS, NULL, NULL) == 0;
 }
 
-void zone_place_vcpus(struct applied *z)
+bool zone_place_vcpus(struct applied *z)
 {
 	size_t max = zone_spec_vcpus_max(&z->spec), moved = 0;
 	struct error e = {0};
 
 	if (!is_vm(z) || z->vcpus_moved)
-		return;
+		return false;
 	if (z->spec.os.backend == BACKEND_LIBVIRT && z->hello.nr_vcpus &&
 	    !is_ours(z, (pid_t)z->hello.vcpus[0].tid)) {
 		if (z->link && z->hello.vcpus[0].tid)
 			limit_elsewhere(z);
-		return;
+		return false;
 	}
 	for (size_t i = 0; i < z->hello.nr_vcpus && i < max; i++) {
 		pid_t tid = (pid_t)z->hello.vcpus[i].tid;
@@ -248,8 +248,7 @@ void zone_place_vcpus(struct applied *z)
 			moved++;
 	}
 	z->vcpus_moved = moved > 0;
-	if (moved)
-		zone_note_groups(z);
+	return z->vcpus_moved;
 }
 
 int zone_remove_groups(struct applied *z)

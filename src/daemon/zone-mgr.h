@@ -118,7 +118,8 @@ void zone_clear_run_dir(struct applied *z);
 must_check int zone_make_groups(struct applied *z, struct error *reterr);
 must_check int zone_app_groups(struct applied *z, struct error *reterr); /* those of its apps */
 must_check int zone_set_limits(struct applied *z, struct error *reterr);
-void zone_place_vcpus(struct applied *z); /* threads into their groups, one CPU each */
+/* Threads into their groups, one CPU each. True: some went, and their groups are to be noted. */
+bool zone_place_vcpus(struct applied *z);
 /* 0: all are gone; -EBUSY: later. */
 must_check int zone_remove_groups(struct applied *z);
 void zone_note_groups(struct applied *z); /* limits are no change to verify */

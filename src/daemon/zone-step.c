@@ -58,7 +58,8 @@ static void take_state(struct applied *z, const struct zone_hello *h)
 	}
 	if (moved)
 		z->vcpus_moved = false;
-	zone_place_vcpus(z);
+	if (zone_place_vcpus(z))
+		zone_note_groups(z);
 }
 
 static void on_event(const struct zone_msg *m, void *arg)
