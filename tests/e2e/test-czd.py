@@ -479,7 +479,7 @@ def clients_that_never_read():
 
 
 def cpu_ticks(pid):
-    fields = live.read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()
+    fields = live.stat_of(pid)
     return int(fields[11]) + int(fields[12])
 
 

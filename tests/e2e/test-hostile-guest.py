@@ -40,7 +40,7 @@ def status_kib(pid, key):
 
 
 def cpu_s(pid):
-    fields = live.read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()
+    fields = live.stat_of(pid)
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

@@ -15,6 +15,7 @@ import unittest
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, "tests/lib"))
+import live  # noqa: E402
 import vmzone  # noqa: E402
 
 CZ_VM = os.path.realpath(os.path.join(os.environ.get("CZ_BIN", "build/bin"), "cz-vm"))
@@ -105,12 +106,12 @@ class Domains(unittest.TestCase):
         return zone
 
     def groups_gone(self, before):
-        vmzone.wait_for("the end of libvirt's groups", 10, lambda: all(path.endswith("/machine") for path in libvirt_groups() - before))
+        live.wait_for(lambda: all(path.endswith("/machine") for path in libvirt_groups() - before), 10, "the end of libvirt's groups")
         for path in libvirt_groups() - before:  # the parent of all domains, which libvirt leaves
             os.rmdir(path)
 
     def gone(self, pids):
-        vmzone.wait_for(f"the end of {pids}", 10, lambda: not any(vmzone.alive(pid) for pid in pids))
+        live.wait_for(lambda: not any(live.alive(pid) for pid in pids), 10, f"the end of {pids}")
 
     def processes(self, zone, state):
         helper = [pid for pid in zone.children() if "cz-libvirt" in status_of(pid)["Name"]]
@@ -215,7 +216,7 @@ class Domains(unittest.TestCase):
             for pid in killed:
                 os.kill(pid, number)
         zone.process.wait(10)
-        self.assertTrue(vmzone.alive(left))
+        self.assertTrue(live.alive(left))
         zone.start().connect()
         zone.wait_state("running", BOOT_S)
         self.gone([left])

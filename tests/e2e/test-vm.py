@@ -19,6 +19,7 @@ import unittest
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, "tests/lib"))
+import live  # noqa: E402
 import vmzone  # noqa: E402
 
 CZ_VM = os.path.realpath(os.path.join(os.environ.get("CZ_BIN", "build/bin"), "cz-vm"))
@@ -45,7 +46,7 @@ class Zones(unittest.TestCase):
         return zone
 
     def gone(self, pids):
-        vmzone.wait_for(f"the end of {pids}", 5, lambda: not any(vmzone.alive(pid) for pid in pids))
+        live.wait_for(lambda: not any(live.alive(pid) for pid in pids), 5, f"the end of {pids}")
 
     def check_unprivileged(self, pid):
         status = status_of(pid)
@@ -151,7 +152,7 @@ class Zones(unittest.TestCase):
                 os.kill(zone.process.pid, signal.SIGKILL)
             self.assertEqual(zone.process.wait(5), -9 if boot else 1)
             self.gone(pids)
-            vmzone.wait_for("the end of the tap", 5, lambda: set(os.listdir("/sys/class/net")) == before)
+            live.wait_for(lambda: set(os.listdir("/sys/class/net")) == before, 5, "the end of the tap")
             console = zone.console()
             self.assertIn("guest: disk base 'this is what the image begins wi'", console)
             self.assertIn(f"guest: disk before '{seen}'", console)
@@ -259,8 +260,8 @@ class Images(unittest.TestCase):
         with open(f"{self.layout}/index.json", "w", encoding="utf-8") as file:
             json.dump(index, file)
         self.zone.start()
-        vmzone.wait_for("the start or its failure", 20, lambda: self.zone.process.poll() is not None or
-                        os.path.exists(f"{self.zone.run}/link.sock"))
+        live.wait_for(lambda: self.zone.process.poll() is not None or os.path.exists(f"{self.zone.run}/link.sock"), 20,
+                      "the start or its failure")
         root = f"{self.zone.dir}/rootfs"
         return sorted(os.path.relpath(os.path.join(at, name), root) for at, folders, files in os.walk(root)
                       for name in folders + files)

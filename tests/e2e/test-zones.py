@@ -13,7 +13,6 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import live  # noqa: E402
-import vmzone  # noqa: E402
 
 PID = os.getpid()
 CONFIG = "tick: 200ms\n"
@@ -251,7 +250,7 @@ def wishes_outlive_czd(czd, zone):
         else:
             czd.request(verb, name=zone.name, **arguments)
         kill_czd(czd)
-        live.wait_for(lambda p=pid: not vmzone.alive(p), 10, "its supervisor ends")
+        live.wait_for(lambda p=pid: not live.alive(p), 10, "its supervisor ends")
         czd.start()
         if wanted == "gone":
             live.wait_for(lambda: not os.path.exists(zone.folder()) and zone.gone(), 5, "removed")
@@ -317,7 +316,7 @@ def kill_czd(czd):
     except ProcessLookupError:
         pass
     czd.keeper.wait()
-    live.wait_for(lambda: not vmzone.alive(worker), 5, "the worker is gone")
+    live.wait_for(lambda: not live.alive(worker), 5, "the worker is gone")
 
 
 @scene

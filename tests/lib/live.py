@@ -119,6 +119,30 @@ def read(path):
         return file.read().strip()
 
 
+def stat_of(pid):
+    """The fields of /proc/PID/stat from the third on, the state."""
+    return read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()
+
+
+def alive(pid):
+    """What has ended is dead, whether or not its parent ever asks for its exit code: an init may not."""
+    try:
+        return stat_of(pid)[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def children(pid):
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if int(stat_of(entry)[1]) == pid:
+                found.append(int(entry))
+        except OSError:
+            pass
+    return found
+
+
 def write(path, text):
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)

@@ -10,6 +10,8 @@ import subprocess
 import tempfile
 import time
 
+import live
+
 CACHE = os.environ.get("CZ_CACHE") or os.path.join(
     os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "control-zone")
 DEPS = os.path.join(CACHE, "deps")
@@ -25,30 +27,6 @@ def missing():
         if not os.path.exists(path):
             return f"no {os.path.basename(path)} in the cache: it could not be fetched (./dev setup)"
     return None
-
-
-def wait_for(what, seconds, condition):
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise TimeoutError(f"{what}: not within {seconds} s")
-        time.sleep(0.02)
-
-
-def parent_of(pid):
-    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-        return int(file.read().rsplit(")", 1)[1].split()[1])
-
-
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 class Zone:
@@ -96,7 +74,7 @@ class Zone:
                 return None
         if self.link:
             self.link.close()
-        self.link, self.buffer = wait_for("link.sock", seconds, attempt), b""
+        self.link, self.buffer = live.wait_for(attempt, seconds, "link.sock"), b""
         return self
 
     def read(self, seconds):
@@ -149,14 +127,7 @@ class Zone:
 
     def children(self):
         """cz-vm's: QEMU and virtiofsd."""
-        found = []
-        for entry in os.listdir("/proc"):
-            try:
-                if entry.isdigit() and parent_of(entry) == self.process.pid:
-                    found.append(int(entry))
-            except OSError:
-                pass
-        return found
+        return live.children(self.process.pid)
 
     def end(self):
         if self.link:

@@ -47,13 +47,6 @@ def weight(shares, v2):
     return {"cpu.shares": str(shares)} if "cpuacct" in live.controllers() else {"cpu.weight": str(v2)}
 
 
-def alive(pid):
-    try:
-        return live.read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
 class Soak:
     def __init__(self, czd, victim, hog):
         self.czd, self.groups, self.hog = czd, (victim, hog), hog
@@ -119,7 +112,7 @@ class Soak:
         self.kills += 1
         if both:
             self.czd.keeper.wait()
-            live.wait_for(lambda: not alive(worker), 10, "the killed worker is gone")
+            live.wait_for(lambda: not live.alive(worker), 10, "the killed worker is gone")
             self.recover(by_start=picker.random() < 0.5)
         self.expect_unchanged()
 

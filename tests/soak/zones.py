@@ -33,17 +33,6 @@ MACHINE = {"CZ_KERNEL": vmzone.KERNEL, "CZ_QEMU": vmzone.QEMU, "CZ_QEMU_DATA": o
            "CZ_VIRTIOFSD": vmzone.VIRTIOFSD}
 
 
-def children(pid):
-    found = []
-    for entry in os.listdir("/proc"):
-        try:
-            if entry.isdigit() and vmzone.parent_of(entry) == pid:
-                found.append(int(entry))
-        except OSError:
-            pass
-    return found
-
-
 def kill(pid):
     try:
         os.kill(pid, signal.SIGKILL)
@@ -95,7 +84,7 @@ class Soak:
         for folder in glob.glob("/proc/[0-9]*"):
             try:
                 if f"/cz-zones/{self.prefix}" in live.read(f"{folder}/cgroup") or f"zones/{self.prefix}" in live.read(f"{folder}/cmdline"):
-                    if vmzone.alive(os.path.basename(folder)):
+                    if live.alive(os.path.basename(folder)):
                         found.append(f"process {os.path.basename(folder)} {live.read(f'{folder}/comm')}")
             except OSError:
                 pass
@@ -131,13 +120,13 @@ class Soak:
             self.worker_killed = time.monotonic()
             self.count("kills of czd's worker")
             kill(worker)
-            live.wait_for(lambda: not vmzone.alive(worker), 10, "the worker is gone")
+            live.wait_for(lambda: not live.alive(worker), 10, "the worker is gone")
         else:
             self.count("kills of czd")
             for pid in (self.czd.keeper.pid, worker):
                 kill(pid)
             self.czd.keeper.wait()
-            live.wait_for(lambda: not vmzone.alive(worker), 10, "the worker is gone")
+            live.wait_for(lambda: not live.alive(worker), 10, "the worker is gone")
         time.sleep(self.picker.random() / 4)
         self.ensure_czd()
 
@@ -178,7 +167,7 @@ class Soak:
     def victim(self, name):
         """A process of the zone: its supervisor, or QEMU, virtiofsd or an app below it."""
         supervisor = self.supervisor(name)
-        below = children(supervisor) if supervisor > 1 else []
+        below = live.children(supervisor) if supervisor > 1 else []
         if below and self.picker.random() < 0.5:
             self.count("kills of what a supervisor holds")
             return self.picker.choice(below)
