@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A VM zone under test: writes launch.json, runs cz-vm, speaks its link. For root."""
+import contextlib
 import json
 import os
 import secrets
@@ -44,6 +45,7 @@ class Zone:
                        "virtiofsd": VIRTIOFSD, "kernel": KERNEL, "guest": guest, "sched_dir": None}
         self.launch.update(launch)
         self.process = self.link = None
+        self.link_ended = False
         self.buffer, self.events, self.answers, self.next_id = b"", [], {}, 0
         self.cz_vm = cz_vm
 
@@ -64,7 +66,7 @@ class Zone:
     def connect(self, seconds=30):
         def attempt():
             if self.process.poll() is not None:
-                raise RuntimeError(f"cz-vm ended with {self.process.returncode}: {self.stderr()}")
+                raise self.ended("link.sock")
             link = socket.socket(socket.AF_UNIX)
             try:
                 link.connect(f"{self.run}/link.sock")
@@ -75,14 +77,21 @@ class Zone:
         if self.link:
             self.link.close()
         self.link, self.buffer = live.wait_for(attempt, seconds, "link.sock"), b""
+        self.link_ended = False
         return self
+
+    def ended(self, what):
+        return RuntimeError(f"{what}: cz-vm ended with {self.process.returncode}; {self.events[-3:]}; {self.stderr()}")
 
     def read(self, seconds):
         self.link.settimeout(max(seconds, 0.001))
         try:
             data = self.link.recv(65536)
-        except (TimeoutError, ConnectionError):
+        except TimeoutError:
             return False
+        except ConnectionError:
+            data = b""
+        self.link_ended = not data
         self.buffer += data
         *lines, self.buffer = self.buffer.split(b"\n")
         for line in lines:
@@ -94,11 +103,15 @@ class Zone:
         return bool(data)
 
     def until(self, what, seconds, condition):
+        """What condition() returns once that is true. Fails early when cz-vm has ended and all it said was read."""
         end = time.monotonic() + seconds
         while True:
+            ended = self.link_ended and self.process.poll() is not None
             value = condition()
             if value:
                 return value
+            if ended:
+                raise self.ended(what)
             if time.monotonic() > end:
                 raise TimeoutError(f"{what}: not within {seconds} s; {self.events[-3:]}; {self.stderr()}\n{self.console()[-2000:]}")
             if not self.read(0.2):
@@ -107,7 +120,8 @@ class Zone:
     def ask(self, what, seconds=20, **fields):
         self.next_id += 1
         number = self.next_id
-        self.link.sendall(json.dumps({"id": number, "do": what, **fields}).encode() + b"\n")
+        with contextlib.suppress(ConnectionError):  # then no answer comes, and why is said below
+            self.link.sendall(json.dumps({"id": number, "do": what, **fields}).encode() + b"\n")
         self.until(f"the answer to {what}", seconds, lambda: number in self.answers)
         return self.answers.pop(number)
 
