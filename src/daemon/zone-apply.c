@@ -68,6 +68,7 @@ static void tell(struct applied *z, const struct zone_change *c, size_t nr)
 {
 	const struct zone_spec *s = &z->spec;
 	json_t *spec = zone_spec_json(s), *sched = json_object_get(spec, "scheduler");
+	json_t *apps = json_object_get(spec, "apps");
 
 	if (s->runtime == RUNTIME_CGROUP && changed(c, nr, "apps"))
 		ask(z, json_pack("{s:s,s:O}", "do", "apply", "spec", spec));
@@ -78,9 +79,10 @@ static void tell(struct applied *z, const struct zone_change *c, size_t nr)
 	    s->resource.memory_bytes)
 		ask(z, json_pack("{s:s,s:I}", "do", "memory", "bytes",
 				 (json_int_t)s->resource.memory_bytes));
-	if (s->runtime == RUNTIME_VM && (changed(c, nr, "apps") || changed(c, nr, "scheduler")))
-		ask(z, json_pack("{s:s,s:O?,s:O?}", "do", "apply", "apps",
-				 json_object_get(spec, "apps"), "sched", sched));
+	if (s->runtime == RUNTIME_VM && changed(c, nr, "scheduler"))
+		ask(z, json_pack("{s:s,s:O?,s:O?}", "do", "apply", "apps", apps, "sched", sched));
+	else if (s->runtime == RUNTIME_VM && changed(c, nr, "apps"))
+		ask(z, json_pack("{s:s,s:O?}", "do", "apply", "apps", apps));
 	json_decref(spec);
 }
 

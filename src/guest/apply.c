@@ -33,7 +33,8 @@ int apply_request(struct guest *g, const json_t *req, struct error *reterr)
 
 	if (r < 0)
 		return r;
-	policy_apply(g, &spec.sched);
+	if (json_object_get(req, "sched"))
+		policy_apply(g, &spec.sched);
 	apps_apply(g, &spec);
 	return 0;
 }

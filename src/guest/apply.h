@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The request "apply": apps and scheduler as the zone's spec has them, checked once more here. */
+/* The request "apply": apps and scheduler as the zone's spec has them, checked once more here.
+ * Without "sched" the scheduler stays as it is. */
 #pragma once
 #include "guest/guest.h"
 

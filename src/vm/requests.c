@@ -128,22 +128,26 @@ void zone_expire(struct zone *z)
 	zone_check_memory(z);
 }
 
+/* The whole of what the guest is to run: what it was started with, and what came since. */
+static int make_apply(struct zone *z)
+{
+	json_t *spec;
+
+	if (z->apply)
+		return 0;
+	spec = zone_spec_json(&z->launch->spec);
+	z->apply =
+	    json_pack("{s:s,s:O*,s:O*}", "do", "apply", "apps", json_object_get(spec, "apps"),
+		      "sched", json_object_get(spec, "scheduler"));
+	json_decref(spec);
+	return z->apply ? 0 : -ENOMEM;
+}
+
 int zone_apply_again(struct zone *z)
 {
-	json_t *spec = NULL;
-	int r;
+	int r = make_apply(z);
 
-	if (!z->apply) {
-		spec = zone_spec_json(&z->launch->spec);
-		z->apply = json_pack("{s:s,s:O*,s:O*}", "do", "apply", "apps",
-				     json_object_get(spec, "apps"), "sched",
-				     json_object_get(spec, "scheduler"));
-		json_decref(spec);
-	}
-	if (!z->apply)
-		return -ENOMEM;
-	r = forward(z, (struct forward){.silent = true}, z->apply);
-	return r;
+	return r < 0 ? r : forward(z, (struct forward){.silent = true}, z->apply);
 }
 
 /* --- memory -------------------------------------------------------------------------------- */
@@ -275,9 +279,15 @@ static void do_limits(struct zone *z, json_int_t id, const json_t *request)
 
 static void do_apply(struct zone *z, json_int_t id, const json_t *request)
 {
-	json_decref(z->apply);
-	z->apply = json_deep_copy(request);
-	forward_request(z, id, request);
+	int r = make_apply(z);
+
+	/* What it leaves out stays as it was. */
+	if (r == 0 && json_object_update(z->apply, (json_t *)request) < 0)
+		r = -ENOMEM;
+	if (r == 0)
+		forward_request(z, id, request);
+	else
+		refuse_forward(z, id, r);
 }
 
 void zone_request(void *arg, json_int_t id, const char *what, const json_t *request)

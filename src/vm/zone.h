@@ -40,7 +40,7 @@ struct zone {
 	uint64_t start_ns, boot_ms; /* 0: not booted yet */
 	uint32_t online;
 	struct vm_memory memory;
-	json_t *guest, *stats, *apply; /* last ready, last stats, last apply; owned */
+	json_t *guest, *stats, *apply; /* last ready, last stats, all of what was applied; owned */
 
 	struct forward forward[FORWARD_MAX];
 	uint64_t next_guest_id;

@@ -61,6 +61,8 @@ def answer(request):
     elif do == "sched":
         STATE["policy"] = request["policy"]
         reply |= {"policy": request["policy"], "switch_ms": 70}
+    elif do == "apply" and "sched" in request:
+        STATE["policy"] = (request["sched"] or {}).get("policy", "none")
     elif do == "sched-stats":
         reply |= {"policy": STATE["policy"], "stats": {"asked": len(STATE["asked"]), "last_memory": next(
             (q["bytes"] for q in reversed(STATE["asked"]) if q["do"] == "memory"), 0)}}

@@ -95,6 +95,12 @@ def scheduler_and_terminal(czd, zone):
     out = czd.czctl("sched", "set", zone.name, "exclusive").stdout
     check("exclusive" in out and "70 ms" in out, out)
     check("scheduler: exclusive" in czd.czctl("sched", "show", zone.name).stdout, "show")
+    for change in (("add", "--name", "batch", zone.name, "true"), ("delete", zone.name, "batch")):
+        check(czd.czctl("pod", *change).returncode == 0, f"pod {change}")
+        check("scheduler: exclusive" in czd.czctl("sched", "show", zone.name).stdout, f"pod {change[0]} took the scheduler back")
+    zone.spec["scheduler"] = {"policy": "rr"}
+    zone.czctl("update", file=True)
+    check("scheduler: rr" in czd.czctl("sched", "show", zone.name).stdout, "the scheduler that was applied")
     check(czd.czctl("sched", "reset", zone.name).returncode == 0, "reset")
     done = czd.czctl("exec", zone.name, "--", "sh", "-c", "echo out; echo err >&2; exit 9")
     check((done.returncode, done.stdout, done.stderr) == (9, "out\n", "err\n"), f"{done}")
