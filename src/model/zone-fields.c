@@ -238,7 +238,7 @@ static const struct zone_field scheduler_fields[] = {
      .help = "Start with the kernel's own scheduler, and switch to policy when apps of the zone "
 	     "hurt one another."},
     {"rules", FIELD_RULES, 0, HOT, AT(sched.rules), NR(sched.nr_rules), .max = ZONE_RULES_MAX,
-     .sub = rule_fields, .fallback = "none",
+     .sub = rule_fields, .item_bytes = sizeof(struct sched_rule), .fallback = "none",
      .help = "The policy by load: the first rule that holds wins."},
     {0},
 };
@@ -260,11 +260,26 @@ static const struct zone_field health_fields[] = {
     {0},
 };
 
+#define THREAD(member) .offset = offsetof(struct thread_rule, member)
+static const struct zone_field thread_fields[] = {
+    {"name", FIELD_TEXT, FIELD_REQUIRED, HOT, THREAD(name), .min = 1, .max = 15, .fits = is_line,
+     .allowed = "a thread's name, or a pattern (bio_*)",
+     .help = "Which threads, by the name the kernel has of them (/proc/PID/task/TID/comm)."},
+    {"class", FIELD_ENUM, FIELD_REQUIRED | FIELD_ALWAYS, HOT, THREAD(class), .names = classes,
+     .help = "What they are worth."},
+    {0},
+};
+
 static const struct zone_field app_fields[] = {
     {"name", FIELD_TEXT, FIELD_REQUIRED, HOT, APP(name), .min = 1, .max = ZONE_SPEC_NAME_MAX,
      .fits = is_name, .allowed = NAME, .help = "What the app is called, once in the zone."},
     {"class", FIELD_ENUM, 0, HOT, APP(class), .names = classes, .fallback = "normal",
      .help = "What it is worth against the zone's other apps."},
+    {"threads", FIELD_RULES, 0, HOT, APP(threads),
+     .nr_offset = offsetof(struct zone_app, nr_threads), .max = ZONE_THREADS_MAX,
+     .sub = thread_fields, .item_bytes = sizeof(struct thread_rule), .fallback = "none",
+     .help = "Threads of another class than the app's: the first rule that fits a thread's name "
+	     "wins. For policies with classes (exclusive, net); runtime vm only."},
     {"command", FIELD_WORDS, FIELD_LINES, HOT, APP(command), .max = 256,
      .allowed = "a list of words", .help = "The program and its arguments; no shell."},
     {"bundle", FIELD_TEXT, 0, HOT, APP(bundle), .min = 1, .max = 4095, .fits = is_path,

@@ -39,7 +39,7 @@ enum field_type {
 	FIELD_MAP,     /* struct key_value *, its number at nr_offset */
 	FIELD_PORTS,   /* zone_net.forward: ["HOST:GUEST"] */
 	FIELD_SECTION, /* a mapping of `sub` fields, with offsets from the same base */
-	FIELD_RULES,   /* list of struct sched_rule, `sub`; its number at nr_offset */
+	FIELD_RULES,   /* array of structs of item_bytes, `sub`; its number at nr_offset */
 	FIELD_APPS,    /* list of struct zone_app, `sub`; its number at nr_offset */
 };
 
@@ -61,7 +61,8 @@ struct zone_field {
 	bool (*fits)(const char *s);  /* of a text, a word, a map's key */
 	const char *allowed;	      /* "an absolute path": text, map; NULL: from the type */
 	const struct zone_field *sub; /* ends with a NULL key */
-	const char *fallback;	      /* the default, for people */
+	size_t item_bytes;
+	const char *fallback; /* the default, for people */
 	const char *help;
 };
 

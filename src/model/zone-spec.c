@@ -69,6 +69,8 @@ static void free_pairs(struct key_value *pairs, size_t nr)
 static void app_done(struct zone_app *a)
 {
 	free(a->name);
+	for (size_t i = 0; i < a->nr_threads; i++)
+		free(a->threads[i].name);
 	free_words(a->command);
 	free(a->bundle);
 	free(a->user);

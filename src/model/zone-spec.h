@@ -19,6 +19,7 @@
 #define ZONE_PORTS_MAX	   16
 #define ZONE_VCPUS_MAX	   64
 #define ZONE_RULES_MAX	   8
+#define ZONE_THREADS_MAX   16
 
 enum zone_runtime { RUNTIME_CGROUP, RUNTIME_VM };
 enum zone_accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG }; /* auto: KVM where a boot probe works */
@@ -98,9 +99,15 @@ struct zone_sched {
 	size_t nr_rules;
 };
 
+struct thread_rule { /* the first one that fits a thread's name wins */
+	char *name;  /* a shell pattern; the kernel keeps 15 characters of a name */
+	enum zone_class class;
+};
 struct zone_app {
 	char *name; /* as a zone's; unique in the zone */
 	enum zone_class class;
+	struct thread_rule threads[ZONE_THREADS_MAX]; /* of another class than the app */
+	size_t nr_threads;
 	char **command; /* NULL-terminated; NULL with a bundle */
 	char *bundle;	/* OCI bundle directory inside the zone */
 	char *user;	/* NULL: root of the zone */

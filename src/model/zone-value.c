@@ -421,7 +421,7 @@ static void add_compound(const struct zone_field *f, const void *base, struct st
 				      net->forward[i].guest);
 		break;
 	case FIELD_RULES:
-		add_list(b, f, field, nr, sizeof(struct sched_rule));
+		add_list(b, f, field, nr, f->item_bytes);
 		break;
 	case FIELD_APPS:
 		add_list(b, f, *(const char *const *)field, nr, sizeof(struct zone_app));

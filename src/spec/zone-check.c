@@ -237,6 +237,26 @@ static void check_app_cpus(struct check *c, size_t i)
 		WRONG_APP(c, i, "cpuset", "has CPUs that the zone's cpuset has not");
 }
 
+static void check_threads(struct check *c, size_t i)
+{
+	const struct zone_app *a = &c->spec->apps[i];
+	char key[40];
+
+	if (a->nr_threads && c->spec->runtime != RUNTIME_VM)
+		WRONG_APP(c, i, "threads", "is for zones of runtime vm");
+	for (size_t k = 1; k < a->nr_threads; k++) {
+		for (size_t above = 0; above < k; above++) {
+			const char *name = a->threads[above].name;
+
+			if (strcmp(name, "*") && strcmp(name, a->threads[k].name))
+				continue;
+			snprintf(key, sizeof(key), "threads[%zu].name", k);
+			WRONG_APP(c, i, key, "rule %zu takes these threads already", above + 1);
+			break;
+		}
+	}
+}
+
 static void check_app(struct check *c, size_t i)
 {
 	const struct zone_spec *s = c->spec;
@@ -254,6 +274,7 @@ static void check_app(struct check *c, size_t i)
 	if (memory && a->memory_bytes > memory)
 		WRONG_APP(c, i, "memory", "is more than the zone has");
 	check_app_cpus(c, i);
+	check_threads(c, i);
 	snprintf(path, sizeof(path), "apps[%zu].health.period", i);
 	if (!a->health && zone_tree_find(c->root, path))
 		WRONG(c, path, "needs health.command");

@@ -68,10 +68,15 @@ static json_t *scalar_json(const struct zone_field *f, const void *base, const c
 	return json_string(text);
 }
 
+/* An item of a list of FIELD_RULES that says nothing. */
+static const union {
+	struct sched_rule sched;
+	struct thread_rule thread;
+} no_rule;
+
 static json_t *value_json(const struct zone_field *f, const void *base, const void *plain,
 			  const char *text)
 {
-	static const struct sched_rule rule;
 	const struct zone_spec *s = base; /* of those types that occur in it only */
 	struct zone_app app;
 
@@ -90,8 +95,9 @@ static json_t *value_json(const struct zone_field *f, const void *base, const vo
 	case FIELD_SECTION:
 		return fields_json(f->sub, base, plain);
 	case FIELD_RULES:
-		return list_json(f, (const char *)s->sched.rules, s->sched.nr_rules,
-				 sizeof(s->sched.rules[0]), &rule);
+		return list_json(f, (const char *)base + f->offset,
+				 *(const size_t *)((const char *)base + f->nr_offset),
+				 f->item_bytes, &no_rule);
 	case FIELD_APPS:
 		return list_json(f, (const char *)s->apps, s->nr_apps, sizeof(*s->apps), &app);
 	default:

@@ -200,12 +200,12 @@ static void read_item(struct walk *w, const struct node *e, const struct zone_fi
 
 static void read_rules(struct walk *w, const struct node *n, const struct zone_field *f, void *base)
 {
-	struct zone_sched *sched = &((struct zone_spec *)base)->sched;
+	size_t *nr = (size_t *)((char *)base + f->nr_offset);
 
 	if (!walk_list(w, n, f->max))
 		return;
-	for (const struct node *e = n->first; e; e = e->next, sched->nr_rules++)
-		read_item(w, e, f, sched->nr_rules, &sched->rules[sched->nr_rules]);
+	for (const struct node *e = n->first; e; e = e->next, (*nr)++)
+		read_item(w, e, f, *nr, (char *)base + f->offset + *nr * f->item_bytes);
 }
 
 static void read_apps(struct walk *w, const struct node *n, const struct zone_field *f, void *base)

@@ -78,6 +78,7 @@ static const char everything[] =
     "apps:\n"
     "  - name: redis\n"
     "    class: lc\n"
+    "    threads: [{name: \"redis-serv*\", class: normal}, {name: \"io bound #1\", class: be}]\n"
     "    command: [redis-server, --port, 6379]\n"
     "    user: redis\n"
     "    workdir: /srv\n"
@@ -137,6 +138,11 @@ static void check_app(const struct zone_app *a)
 {
 	assert_string_equal(a->name, "redis");
 	assert_int_equal(a->class, CLASS_LC);
+	assert_int_equal(a->nr_threads, 2);
+	assert_string_equal(a->threads[0].name, "redis-serv*");
+	assert_int_equal(a->threads[0].class, CLASS_NORMAL);
+	assert_string_equal(a->threads[1].name, "io bound #1");
+	assert_int_equal(a->threads[1].class, CLASS_BE);
 	assert_string_equal(a->command[2], "6379");
 	assert_null(a->command[3]);
 	assert_string_equal(a->user, "redis");
@@ -224,6 +230,7 @@ static void test_normal_form(void **state)
 	check_normal_form(HEAD
 			  "apps:\n"
 			  "- name: a\n"
+			  "  threads: [{class: normal, name: '*'}]\n"
 			  "  command: [sh, -c, 'echo \"yes\"', true, '', '1', '# x', 'a: b']\n"
 			  "  env: {yes: 'no', A: \"tab\\tline\\n\", B: \"\\u00e4 \\U0001f600\"}\n"
 			  "  cpu: {max: 150%}\n"
@@ -246,6 +253,9 @@ static void test_normal_form(void **state)
 			  "    oci: \"/a b\"\n"
 			  "apps:\n"
 			  "  - name: a\n"
+			  "    threads:\n"
+			  "      - name: \"*\"\n"
+			  "        class: normal\n"
 			  "    command: [sh, \"-c\", \"echo \\\"yes\\\"\", \"true\", \"\", \"1\", "
 			  "\"# x\", \"a: b\"]\n"
 			  "    env:\n"
@@ -261,8 +271,8 @@ static void test_lines(void **state)
 	const char *t = everything;
 
 	assert_int_equal(zone_spec_line(t, strlen(t), "resource.cpu.max"), 13);
-	assert_int_equal(zone_spec_line(t, strlen(t), "apps[0].health.period"), 44);
-	assert_int_equal(zone_spec_line(t, strlen(t), "apps[1].bundle"), 45);
+	assert_int_equal(zone_spec_line(t, strlen(t), "apps[0].health.period"), 45);
+	assert_int_equal(zone_spec_line(t, strlen(t), "apps[1].bundle"), 46);
 	assert_int_equal(zone_spec_line(t, strlen(t), "apps[2].bundle"), 0);
 	assert_int_equal(zone_spec_line(t, strlen(t), "apps["), 0);
 	assert_int_equal(zone_spec_line(t, strlen(t), "resource.nothing"), 0);
@@ -484,6 +494,39 @@ static void test_apps_agree(void **state)
 	       "7: apps[2].memory: is more than the zone has",
 	       "7: apps[2].cpuset: the zone has CPUs 0 to 0",
 	       "7: apps[2].health.period: needs health.command");
+}
+
+static void test_threads(void **state)
+{
+	_cleanup_(strbuf_done) struct strbuf text = {0};
+	_cleanup_(zone_spec_done) struct zone_spec s = {0};
+
+	EXPECT(HEAD "apps:\n- name: a\n  command: [x]\n  threads:\n"
+		    "  - {name: sixteen-letters-, class: be}\n  - {name: b}\n"
+		    "  - {name: \"\\x07\", class: fast}\n  - {class: lc}\n  - lc\n",
+	       "8: apps[0].threads[0].name: 'sixteen-letters-' is not a thread's name, or a "
+	       "pattern (bio_*); at most 15 characters",
+	       "9: apps[0].threads[1]: 'class' is missing",
+	       "10: apps[0].threads[2].name: '\\x07' is not a thread's name, or a pattern (bio_*); "
+	       "at most 15 characters",
+	       "10: apps[0].threads[2].class: 'fast' is not one of normal, lc, be",
+	       "11: apps[0].threads[3]: 'name' is missing",
+	       "12: apps[0].threads[4]: expected '- name: ...' here");
+	EXPECT(HEAD "apps:\n- name: a\n  command: [x]\n  threads:\n"
+		    "  - {name: b, class: be}\n  - {name: '*', class: lc}\n"
+		    "  - {name: c, class: be}\n  - {name: b, class: lc}\n",
+	       "10: apps[0].threads[2].name: rule 2 takes these threads already",
+	       "11: apps[0].threads[3].name: rule 1 takes these threads already");
+	EXPECT(HEAD "runtime: cgroup\napps:\n- name: a\n  command: [x]\n"
+		    "  threads: [{name: b, class: be}]\n",
+	       "8: apps[0].threads: is for zones of runtime vm");
+	strbuf_puts(&text, HEAD "apps:\n- name: a\n  command: [x]\n  threads:\n");
+	for (int i = 0; i < ZONE_THREADS_MAX; i++)
+		strbuf_printf(&text, "  - {name: t%d, class: be}\n", i);
+	must_load(text.data, &s);
+	assert_int_equal(s.apps[0].nr_threads, ZONE_THREADS_MAX);
+	strbuf_puts(&text, "  - {name: more, class: be}\n");
+	EXPECT(text.data, "8: apps[0].threads: 17 entries; at most 16 are possible");
 }
 
 static void test_cgroup(void **state)
@@ -750,6 +793,7 @@ int main(void)
 	    cmocka_unit_test(test_missing),
 	    cmocka_unit_test(test_agreement),
 	    cmocka_unit_test(test_apps_agree),
+	    cmocka_unit_test(test_threads),
 	    cmocka_unit_test(test_cgroup),
 	    cmocka_unit_test(test_bounds),
 	    cmocka_unit_test(test_json),
