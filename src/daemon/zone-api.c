@@ -155,14 +155,13 @@ json_t *api_zone_remove(const struct api_call *c, struct error *reterr)
 static json_t *update(const struct api_call *c, struct applied *z, struct zone_spec *spec,
 		      struct error *reterr)
 {
-	enum zone_update needs;
 	bool reboot, dry_run;
 	json_t *diff;
 
 	if (arg_bool(c, "reboot", &reboot, reterr) < 0 ||
 	    arg_bool(c, "dry_run", &dry_run, reterr) < 0)
 		return NULL;
-	diff = zone_diff_json(&z->spec, spec, &needs);
+	diff = zone_diff_json(z, spec);
 	if (dry_run ? zone_check(z->m, spec, reterr) < 0
 		    : zone_update(z, spec, reboot, reterr) < 0) {
 		json_decref(diff);
@@ -228,7 +227,6 @@ json_t *api_zone_apply(const struct api_call *c, struct error *reterr)
 json_t *api_zone_diff(const struct api_call *c, struct error *reterr)
 {
 	struct zones_mgr *m = manager(c, reterr);
-	enum zone_update needs;
 	struct zone_spec spec;
 	struct applied *z;
 	json_t *o = NULL;
@@ -237,7 +235,7 @@ json_t *api_zone_diff(const struct api_call *c, struct error *reterr)
 		return NULL;
 	z = zones_mgr_find(m, spec.name);
 	if (z)
-		o = zone_diff_json(&z->spec, &spec, &needs);
+		o = zone_diff_json(z, &spec);
 	else
 		o = json_pack("{s:s,s:i,s:[]}", "needs", "create", "count", 0, "changes");
 	zone_spec_done(&spec);

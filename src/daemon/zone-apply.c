@@ -17,20 +17,32 @@
 
 static const char *const update_names[] = {"stale", "hot", "reboot", "refused"};
 
-json_t *zone_diff_json(const struct zone_spec *now, const struct zone_spec *wanted,
-		       enum zone_update *ret)
+/* From what it is: a machine that runs may grow to what it was started with. */
+static enum zone_update diff(const struct applied *z, const struct zone_spec *wanted,
+			     struct zone_change changes[ZONE_CHANGES_MAX], size_t *ret_nr)
+{
+	struct zone_spec now = z->spec; /* its texts are z's */
+
+	if (now.runtime == RUNTIME_VM && z->rec.state == ZS_RUNNING) {
+		now.resource.vcpus_max = z->vcpus_max;
+		now.resource.memory_max_bytes = z->memory_max_bytes;
+	}
+	return zone_diff(&now, wanted, changes, ZONE_CHANGES_MAX, ret_nr);
+}
+
+json_t *zone_diff_json(const struct applied *z, const struct zone_spec *wanted)
 {
 	struct zone_change changes[ZONE_CHANGES_MAX];
 	json_t *rows = json_array();
 	size_t nr;
+	enum zone_update needs = diff(z, wanted, changes, &nr);
 
-	*ret = zone_diff(now, wanted, changes, ZONE_CHANGES_MAX, &nr);
 	for (size_t i = 0; i < nr && i < ZONE_CHANGES_MAX; i++)
 		json_array_append_new(rows,
 				      json_pack("{s:s,s:s,s:s,s:s}", "field", changes[i].field,
 						"from", changes[i].from, "to", changes[i].to,
 						"needs", update_names[changes[i].needs]));
-	return json_pack("{s:s,s:I,s:o}", "needs", update_names[*ret], "count", (json_int_t)nr,
+	return json_pack("{s:s,s:I,s:o}", "needs", update_names[needs], "count", (json_int_t)nr,
 			 "changes", rows);
 }
 
@@ -72,13 +84,12 @@ static void tell(struct applied *z, const struct zone_change *c, size_t nr)
 
 	if (s->runtime == RUNTIME_CGROUP && changed(c, nr, "apps"))
 		ask(z, json_pack("{s:s,s:O}", "do", "apply", "spec", spec));
-	if (s->runtime == RUNTIME_VM && changed(c, nr, "resource.vcpus") && s->resource.vcpus)
-		ask(z,
-		    json_pack("{s:s,s:I}", "do", "vcpus", "online", (json_int_t)s->resource.vcpus));
-	if (s->runtime == RUNTIME_VM && changed(c, nr, "resource.memory") &&
-	    s->resource.memory_bytes)
+	if (s->runtime == RUNTIME_VM && changed(c, nr, "resource.vcpus"))
+		ask(z, json_pack("{s:s,s:I}", "do", "vcpus", "online",
+				 (json_int_t)zone_spec_vcpus(s)));
+	if (s->runtime == RUNTIME_VM && changed(c, nr, "resource.memory"))
 		ask(z, json_pack("{s:s,s:I}", "do", "memory", "bytes",
-				 (json_int_t)s->resource.memory_bytes));
+				 (json_int_t)zone_spec_memory(s)));
 	if (s->runtime == RUNTIME_VM && changed(c, nr, "scheduler"))
 		ask(z, json_pack("{s:s,s:O?,s:O?}", "do", "apply", "apps", apps, "sched", sched));
 	else if (s->runtime == RUNTIME_VM && changed(c, nr, "apps"))
@@ -146,8 +157,7 @@ int zone_update(struct applied *z, struct zone_spec *spec, bool reboot, struct e
 	size_t nr = 0;
 	bool runs = z->rec.state == ZS_RUNNING, mends = z->broken;
 	/* Of what cannot be loaded there is nothing to keep, not even the runtime. */
-	enum zone_update needs =
-	    mends && !runs ? UPDATE_HOT : zone_diff(&z->spec, spec, changes, ZONE_CHANGES_MAX, &nr);
+	enum zone_update needs = mends && !runs ? UPDATE_HOT : diff(z, spec, changes, &nr);
 	int r;
 
 	if (z->rec.wish == WISH_REMOVE)

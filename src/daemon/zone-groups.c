@@ -78,7 +78,7 @@ int zone_make_groups(struct applied *z, struct error *reterr)
 		r = make(z, z->path, false, reterr);
 	if (r == 0)
 		r = make_below(z, is_vm(z) ? "main" : "cz-run", reterr);
-	for (uint32_t i = 0; is_vm(z) && r == 0 && i < zone_spec_vcpus_max(&z->spec); i++) {
+	for (uint32_t i = 0; is_vm(z) && r == 0 && i < z->vcpus_max; i++) {
 		snprintf(name, sizeof(name), "vcpu%u", i);
 		r = make_below(z, name, reterr);
 	}
@@ -111,7 +111,7 @@ static int limit_vcpus(struct applied *z, struct error *reterr)
 	char path[ZONE_PATH_MAX];
 	int r = 0;
 
-	for (uint32_t i = 0; r == 0 && i < zone_spec_vcpus_max(&z->spec); i++) {
+	for (uint32_t i = 0; r == 0 && i < z->vcpus_max; i++) {
 		snprintf(path, sizeof(path), "%s/vcpu%u", z->path, i);
 		r = zone_idle_set(&z->m->d->fs, path, false);
 		r = r < 0 ? error_errno(reterr, r, "cpu.idle of %s", path)
@@ -129,7 +129,7 @@ int zone_set_limits(struct applied *z, struct error *reterr)
 	int r;
 
 	if (is_vm(z)) {
-		l.memory_bytes = zone_spec_memory_max(&z->spec) + VM_MEMORY_EXTRA;
+		l.memory_bytes = z->memory_max_bytes + VM_MEMORY_EXTRA;
 	} else {
 		l.memory_bytes = res->memory_bytes;
 		l.cpu_max_ppm = res->cpu_max_ppm;
@@ -196,7 +196,7 @@ static void limit_elsewhere(struct applied *z)
 	json_t *pins = json_array();
 	char text[512];
 
-	for (size_t i = 0; i < z->hello.nr_vcpus && i < zone_spec_vcpus_max(&z->spec); i++) {
+	for (size_t i = 0; i < z->hello.nr_vcpus && i < z->vcpus_max; i++) {
 		struct cpuset cpus;
 
 		cpu_of(z, i, &cpus);
@@ -214,7 +214,7 @@ static void limit_elsewhere(struct applied *z)
 
 bool zone_place_vcpus(struct applied *z)
 {
-	size_t max = zone_spec_vcpus_max(&z->spec), moved = 0;
+	size_t max = z->vcpus_max, moved = 0;
 	struct error e = {0};
 
 	if (!is_vm(z) || z->vcpus_moved)

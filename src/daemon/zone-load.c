@@ -17,6 +17,38 @@
 
 #define LAUNCH_MAX (1u << 20)
 
+/* What a zone was started with, as long as it runs. */
+static int launched_spec(const struct zones_mgr *m, const char *name, struct zone_spec *ret)
+{
+	_cleanup_free_ struct error_list *errs = calloc(1, sizeof(*errs));
+	_cleanup_free_ char *text = malloc(LAUNCH_MAX);
+	char path[ZONE_SPEC_NAME_MAX + 16];
+	json_t *launch;
+	ssize_t n;
+	int r;
+
+	snprintf(path, sizeof(path), "%s/launch.json", name);
+	n = errs && text ? read_file_at(m->run_dirfd, path, text, LAUNCH_MAX) : -ENOMEM;
+	if (n < 0)
+		return (int)n;
+	launch = json_loadb(text, (size_t)n, 0, NULL);
+	r = zone_spec_from_json(path, json_object_get(launch, "spec"), ret, errs);
+	json_decref(launch);
+	return r;
+}
+
+static void recall_machine(struct applied *z)
+{
+	struct zone_spec s;
+	bool known = launched_spec(z->m, z->name, &s) == 0;
+	const struct zone_spec *was = known ? &s : &z->spec;
+
+	z->vcpus_max = zone_spec_vcpus_max(was);
+	z->memory_max_bytes = zone_spec_memory_max(was);
+	if (known)
+		zone_spec_done(&s);
+}
+
 static void take_over(struct applied *z)
 {
 	uint64_t now_ns = clock_mono_ns();
@@ -31,6 +63,7 @@ static void take_over(struct applied *z)
 		z->rec.until_ns = now_ns + ZONE_GRACE_NS;
 	z->started_ns = now_ns;
 	z->cpus = z->spec.resource.cpus;
+	recall_machine(z);
 	if (zone_adopt(z) == 0) {
 		zone_say(z, "taken over, still running");
 		return;
@@ -59,26 +92,6 @@ static int load_spec(const struct zones_mgr *m, const char *name, struct zone_sp
 		return 0;
 	zone_spec_done(ret);
 	return error_set(reterr, -EBADMSG, "its spec.yaml is of a zone of another name");
-}
-
-/* What a zone was started with, as long as it runs. */
-static int launched_spec(const struct zones_mgr *m, const char *name, struct zone_spec *ret)
-{
-	_cleanup_free_ struct error_list *errs = calloc(1, sizeof(*errs));
-	_cleanup_free_ char *text = malloc(LAUNCH_MAX);
-	char path[ZONE_SPEC_NAME_MAX + 16];
-	json_t *launch;
-	ssize_t n;
-	int r;
-
-	snprintf(path, sizeof(path), "%s/launch.json", name);
-	n = errs && text ? read_file_at(m->run_dirfd, path, text, LAUNCH_MAX) : -ENOMEM;
-	if (n < 0)
-		return (int)n;
-	launch = json_loadb(text, (size_t)n, 0, NULL);
-	r = zone_spec_from_json(path, json_object_get(launch, "spec"), ret, errs);
-	json_decref(launch);
-	return r;
 }
 
 /* Known all the same: it can be seen, updated and removed, and what runs of it goes on. */

@@ -49,6 +49,10 @@ struct applied {
 	uint64_t stats_ns; /* when they came; 0 never */
 	uint64_t started_ns, retry_ns, backoff_ns;
 	uint32_t crashes;
+	/* Of the machine that was started last: whatever the spec came to say since, it can have
+	 * so much. */
+	uint32_t vcpus_max;
+	uint64_t memory_max_bytes;
 	bool vcpus_moved;
 	struct cpuset cpus; /* as set */
 	uint64_t harm_ns;   /* since when harm inside is seen; 0: none */
@@ -125,8 +129,7 @@ must_check int zone_remove_groups(struct applied *z);
 void zone_note_groups(struct applied *z); /* limits are no change to verify */
 
 /* zone-apply.c */
-json_t *zone_diff_json(const struct zone_spec *now, const struct zone_spec *wanted,
-		       enum zone_update *ret);
+json_t *zone_diff_json(const struct applied *z, const struct zone_spec *wanted);
 /* Takes spec over on success. */
 must_check int zone_update(struct applied *z, struct zone_spec *spec, bool reboot,
 			   struct error *reterr);

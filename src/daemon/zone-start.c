@@ -445,6 +445,8 @@ int zone_start(struct applied *z, struct error *reterr)
 	if (r < 0)
 		return r;
 	z->rec.wish = WISH_NONE;
+	z->vcpus_max = zone_spec_vcpus_max(&z->spec);
+	z->memory_max_bytes = zone_spec_memory_max(&z->spec);
 	z->groups = true;
 	r = zone_make_groups(z, reterr);
 	if (r == 0)

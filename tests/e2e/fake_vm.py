@@ -64,7 +64,7 @@ def answer(request):
     elif do == "apply" and "sched" in request:
         STATE["policy"] = (request["sched"] or {}).get("policy", "none")
     elif do == "sched-stats":
-        reply |= {"policy": STATE["policy"], "stats": {"asked": len(STATE["asked"]), "last_memory": next(
+        reply |= {"policy": STATE["policy"], "stats": {"asked": len(STATE["asked"]), "online": STATE["online"], "last_memory": next(
             (q["bytes"] for q in reversed(STATE["asked"]) if q["do"] == "memory"), 0)}}
     elif do == "vcpus":
         STATE["online"] = request["online"]

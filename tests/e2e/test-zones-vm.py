@@ -89,6 +89,37 @@ def reboot_only_when_asked(czd, zone):
     live.wait_for(lambda: (z := zone.show())["pid"] not in (None, pid) and z["phase"] == "running", 10, "booted anew")
 
 
+@scene(resource={"vcpus": 2, "memory": "256Mi"})
+def grows_back_to_what_it_was_started_with(czd, zone):
+    def told():
+        stats = czd.request("zone-sched", name=zone.name)["stats"]
+        return (int(stats["last_memory"]) >> 20, int(stats["online"]))
+
+    def update(vcpus, memory, code=0, *options):
+        zone.spec["resource"] = {"vcpus": vcpus, "memory": memory}
+        return zone.czctl("update", *options, code=code, file=True)
+    zone.czctl("apply", "--wait", file=True)
+    pid = zone.show()["pid"]
+    for _ in range(2):
+        update(1, "128Mi")
+        check(told() == (128, 1), f"less: {told()}")
+        check("reboot" not in update(2, "256Mi"), "a reboot for what the machine has")
+        check(told() == (256, 2), f"as at first: {told()}")
+        update(1, "128Mi")
+        czd.stop()
+        czd.start()
+        live.wait_for(lambda: zone.show()["phase"] == "running", 5, "the new czd knows it")
+    check("resource.memoryMax" in update(1, "257Mi", 0, "--dry-run"), "more than the machine has")
+    update(1, "257Mi", 1)
+    check(zone.show()["pid"] == pid, "booted anew")
+    zone.spec["resource"] = {}
+    check("resource.memoryMax" in zone.czctl("diff", code=6, file=True), "512 MiB where nothing is said")
+    zone.czctl("stop", "--wait")
+    update(4, "1Gi")
+    zone.czctl("start", "--wait")
+    check("reboot" in update(4, "2Gi", 1), "what it was started with then")
+
+
 @scene()
 def scheduler_and_terminal(czd, zone):
     zone.czctl("apply", "--wait", file=True)
@@ -184,7 +215,7 @@ def harm_inside_is_answered_inside(czd, zone):
 def main():
     live.need_root()
     live.raise_on_signals()
-    return live.run_cases([vcpus_get_a_cpu_each, reboot_only_when_asked, scheduler_and_terminal, foreign_threads_are_left_alone,
+    return live.run_cases([vcpus_get_a_cpu_each, reboot_only_when_asked, grows_back_to_what_it_was_started_with, scheduler_and_terminal, foreign_threads_are_left_alone,
                            a_lying_supervisor_harms_nobody, a_line_without_end, last_words_are_told, a_guest_that_never_says_hello, killed,
                            harm_inside_is_answered_inside],
                           (AssertionError, TimeoutError, live.RequestError, OSError, RuntimeError, KeyError))
