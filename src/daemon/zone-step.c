@@ -155,6 +155,20 @@ static bool may_restart(const struct applied *z)
 	return z->spec.restart != RESTART_NEVER && z->rec.wish == WISH_NONE && !z->broken;
 }
 
+static void say_why(struct applied *z)
+{
+	char last[200];
+
+	zone_last_words(z, "supervisor.log", last, sizeof(last));
+	if (z->verdict[0])
+		str_copy(z->why, sizeof(z->why), z->verdict);
+	else if (z->is_child)
+		str_copy(z->why, sizeof(z->why), last);
+	else /* whether it was killed, only czd that started it would have been told */
+		snprintf(z->why, sizeof(z->why), "its supervisor is gone; its log ends with: %s",
+			 last);
+}
+
 /* Its process and its groups are gone. */
 static void settle(struct applied *z)
 {
@@ -184,10 +198,7 @@ static void settle(struct applied *z)
 					    : z->backoff_ns * 2;
 		z->retry_ns = may_restart(z) ? now_ns + z->backoff_ns : 0;
 		z->crashes++;
-		if (z->verdict[0])
-			str_copy(z->why, sizeof(z->why), z->verdict);
-		else
-			zone_last_words(z, "supervisor.log", z->why, sizeof(z->why));
+		say_why(z);
 		zone_set_state(z, ZS_ERROR);
 		zone_say(z, "ended unasked: %.100s", z->why);
 	}
@@ -327,7 +338,13 @@ int zone_stop(struct applied *z, enum zone_wish wish, uint64_t grace_ns, struct 
 
 static int on_child(sd_event_source *src, const siginfo_t *si, void *arg)
 {
-	return on_gone(arg);
+	struct applied *z = arg;
+
+	/* Who is killed says no last words: the end of its log tells nothing. */
+	if (si->si_code != CLD_EXITED && !z->verdict[0])
+		snprintf(z->verdict, sizeof(z->verdict), "its supervisor was killed (signal %d)",
+			 si->si_status);
+	return on_gone(z);
 }
 
 static int on_pidfd(sd_event_source *src, int fd, uint32_t revents, void *arg)

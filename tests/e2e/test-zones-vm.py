@@ -197,6 +197,15 @@ def killed(czd, zone):
     pid = zone.show()["pid"]
     os.kill(pid, signal.SIGKILL)
     live.wait_for(lambda: zone.show()["pid"] not in (None, pid) and zone.show()["phase"] == "running", 10, "back")
+    zone.spec["restart"] = "never"
+    zone.czctl("update", file=True)
+    for why in ("its supervisor was killed (signal 9)", "its supervisor is gone"):
+        os.kill(zone.show()["pid"], signal.SIGKILL)
+        live.wait_for(lambda: zone.state() == "error", 5, "its end is noticed")
+        check(why in zone.show()["why"], zone.show()["why"])
+        zone.czctl("start", "--wait")
+        czd.stop()
+        czd.start()
     os.unlink(os.path.join(czd.folder, "libexec", "cz-vm"))
     zone.czctl("stop", "--wait")
     check("cz-vm" in zone.czctl("start", code=4), "cz-vm is missing")
