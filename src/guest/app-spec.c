@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "guest/app-spec.h"
 
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,14 @@ bool app_same_process(const struct zone_app *a, const struct zone_app *b)
 		    strcmp(a->env[i].value, b->env[i].value) != 0)
 			return false;
 	return true;
+}
+
+const struct thread_rule *app_thread_rule(const struct zone_app *a, const char *name)
+{
+	for (size_t i = 0; i < a->nr_threads; i++)
+		if (fnmatch(a->threads[i].name, name, 0) == 0)
+			return &a->threads[i];
+	return NULL;
 }
 
 void app_spec_done(struct zone_app *a)

@@ -10,8 +10,10 @@
 #include "guest/cgroup-v2.h"
 #include "guest/health.h"
 #include "guest/launch.h"
+#include "guest/policy.h"
 #include "guest/restart.h"
 #include "guest/stats.h"
+#include "guest/threads.h"
 
 #define STOP_GRACE_NS	5000000000ULL
 #define REMOVE_RETRY_NS 100000000ULL
@@ -260,11 +262,14 @@ static void update_app(struct app *a, struct zone_app *spec)
 
 	if (!leaving && app_same_process(&a->spec, spec)) {
 		struct zone_app old = a->spec;
+		bool other_side = old.class != spec->class || (old.nr_threads && !spec->nr_threads);
 
 		a->spec = *spec;
 		*spec = old; /* freed with the rest of the old */
 		a->log.name = a->spec.name;
 		set_limits(a);
+		if (other_side)
+			app_cgroup_set_ext(a->cgroup_fd, policy_takes(a->guest, a->spec.class));
 		if (a->pid)
 			health_start(a);
 		return;
@@ -298,6 +303,7 @@ void apps_apply(struct guest *g, struct zone_spec *wanted)
 		else
 			add_app(g, &wanted->apps[i]);
 	}
+	threads_look(g);
 }
 
 int app_operate(struct guest *g, const char *name, const char *op, struct error *reterr)

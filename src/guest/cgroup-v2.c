@@ -102,7 +102,7 @@ void app_cgroup_kill(int fd)
 		app_cgroup_signal(fd, SIGKILL);
 }
 
-static void each_pid(int cgroup_fd, const char *file, void (*what)(pid_t pid, int arg), int arg)
+static void each_pid(int cgroup_fd, const char *file, void (*what)(pid_t pid, void *arg), void *arg)
 {
 	_cleanup_close_ int fd = openat(cgroup_fd, file, O_RDONLY | O_CLOEXEC);
 	struct text_numbers w = {.fd = fd};
@@ -113,26 +113,31 @@ static void each_pid(int cgroup_fd, const char *file, void (*what)(pid_t pid, in
 			what((pid_t)pid, arg);
 }
 
-static void send_signal(pid_t pid, int signal)
+static void send_signal(pid_t pid, void *signal)
 {
-	kill(pid, signal);
+	kill(pid, *(const int *)signal);
 }
 
-static void set_ext(pid_t pid, int ext)
+static void set_ext(pid_t pid, void *ext)
 {
-	task_set_ext(pid, ext);
+	task_set_ext(pid, *(const bool *)ext);
 }
 
 void app_cgroup_signal(int fd, int signal)
 {
-	each_pid(fd, "cgroup.procs", send_signal, signal);
+	each_pid(fd, "cgroup.procs", send_signal, &signal);
+}
+
+void app_cgroup_threads(int fd, void (*what)(pid_t tid, void *arg), void *arg)
+{
+	each_pid(fd, "cgroup.threads", what, arg);
 }
 
 void app_cgroup_set_ext(int fd, bool ext)
 {
 	/* Twice: what was born meanwhile of one not yet changed is in the list by then. */
 	for (int i = 0; i < 2; i++)
-		each_pid(fd, "cgroup.threads", set_ext, ext);
+		app_cgroup_threads(fd, set_ext, &ext);
 }
 
 int app_cgroup_remove(const char *name)

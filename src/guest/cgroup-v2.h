@@ -2,6 +2,7 @@
 /* The guest's cgroups: one for each app below /cz, one for terminals. cgroup v2 only. */
 #pragma once
 #include <stdint.h>
+#include <sys/types.h>
 #include "base/error.h"
 #include "model/zone-spec.h"
 
@@ -20,5 +21,7 @@ void app_cgroup_kill(int fd);
 void app_cgroup_signal(int fd, int signal);
 /* -EBUSY: something is still ending in it. */
 must_check int app_cgroup_remove(const char *name);
+/* Each thread in it. */
+void app_cgroup_threads(int fd, void (*what)(pid_t tid, void *arg), void *arg);
 /* All tasks of it into the class of sched_ext, or back into the fair one. */
 void app_cgroup_set_ext(int fd, bool ext);

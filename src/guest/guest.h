@@ -12,6 +12,7 @@ struct apps;
 struct terms;
 struct policies;
 struct stats;
+struct threads;
 
 struct guest {
 	struct loop loop;
@@ -23,6 +24,7 @@ struct guest {
 	struct terms *terms;
 	struct policies *policies;
 	struct stats *stats;
+	struct threads *threads;
 	struct bus bus; /* for the schedulers; closed where there is no BPF */
 	struct timer tick;
 	bool ending;

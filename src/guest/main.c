@@ -23,6 +23,7 @@
 #include "guest/stats.h"
 #include "guest/task.h"
 #include "guest/term.h"
+#include "guest/threads.h"
 
 #define SECOND_NS	 1000000000ULL
 #define NOTICES_A_SECOND 20
@@ -171,6 +172,7 @@ static void on_tick(void *arg)
 	for (int i = 0; i < CHANNEL_NR; i++)
 		port_tick(&g->ports[i]);
 	stats_tick(g);
+	threads_look(g);
 	apps_each(g, a)
 	{
 		log_wake(&a->log, true);
@@ -217,6 +219,8 @@ static int set_up(struct guest *g)
 		r = terms_init(g);
 	if (r == 0)
 		r = policy_init(g);
+	if (r == 0)
+		r = threads_init(g);
 	if (r == 0)
 		r = watch_signals(g);
 	if (g->init) {

@@ -13,6 +13,7 @@
 #include "guest/policy-proc.h"
 #include "guest/stats.h"
 #include "guest/task.h"
+#include "guest/threads.h"
 
 #define STATS_ASKED_MAX 8
 
@@ -218,6 +219,7 @@ static void divide_apps(struct guest *g)
 		if (a->cgroup_fd >= 0)
 			app_cgroup_set_ext(a->cgroup_fd, policy_takes(g, a->spec.class));
 	}
+	threads_look(g);
 }
 
 static void drive(struct guest *g)

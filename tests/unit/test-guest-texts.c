@@ -2,6 +2,7 @@
 /* What cz-guest reads that others wrote: the kernel command line, users, DHCP, options of policies.
  */
 #include <arpa/inet.h>
+#include "base/cleanup.h"
 #include "guest/app-spec.h"
 #include "guest/boot-line.h"
 #include "guest/dhcp.h"
@@ -191,6 +192,28 @@ static void test_same_process(void **state)
 	app_env_free(text);
 }
 
+static void test_thread_rules(void **state)
+{
+	static struct zone_app a = {
+	    .threads = {{(char *)"GC Thread#*", CLASS_BE},
+			{(char *)"GC*", CLASS_LC},
+			{(char *)"w[0-9]?", CLASS_LC},
+			{(char *)"a\\*", CLASS_BE}},
+	    .nr_threads = 4,
+	};
+	static const struct {
+		const char *name;
+		int rule; /* -1: none */
+	} cases[] = {{"GC Thread#12", 0}, {"GC", 1}, {"GC Thread", 1}, {"w12", 2}, {"w1", -1},
+		     {"xGC", -1},	  {"", -1},  {"a*", 3},	       {"ab", -1}, {"w1/", 2}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_ptr_equal(app_thread_rule(&a, cases[i].name),
+				 cases[i].rule < 0 ? NULL : &a.threads[cases[i].rule]);
+	a.nr_threads = 0;
+	assert_null(app_thread_rule(&a, "GC"));
+}
+
 static void test_task_names(void **state)
 {
 	const char *class = NULL;
@@ -217,7 +240,8 @@ int main(void)
 	    cmocka_unit_test(test_boot_line),	 cmocka_unit_test(test_boot_line_wrong),
 	    cmocka_unit_test(test_users),	 cmocka_unit_test(test_dhcp),
 	    cmocka_unit_test(test_dhcp_request), cmocka_unit_test(test_policy),
-	    cmocka_unit_test(test_same_process), cmocka_unit_test(test_task_names),
+	    cmocka_unit_test(test_same_process), cmocka_unit_test(test_thread_rules),
+	    cmocka_unit_test(test_task_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
