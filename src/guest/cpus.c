@@ -6,9 +6,10 @@
 #include "base/cpuset.h"
 #include "base/io.h"
 
-#define CPU_DIR		"/sys/devices/system/cpu/"
-#define EXT_SERVER	"/sys/kernel/debug/sched/ext_server/"
-#define EXT_SERVER_TIME "10000000" /* ns of each second */
+#define CPU_DIR		  "/sys/devices/system/cpu/"
+#define EXT_SERVER	  "/sys/kernel/debug/sched/ext_server/"
+#define EXT_SERVER_TIME	  "1000000" /* ns of each period */
+#define EXT_SERVER_PERIOD "250000000"
 
 static int read_set(const char *path, struct cpuset *ret)
 {
@@ -70,17 +71,24 @@ int cpus_set_online(unsigned int n, struct error *reterr)
 	return 0;
 }
 
+static int set_ext_server(int cpu, const char *what, const char *value)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), EXT_SERVER "cpu%d/%s", cpu, what);
+	return write_file_at(AT_FDCWD, path, value);
+}
+
 void cpus_limit_ext_server(void)
 {
 	struct cpuset present;
-	char path[96];
 
 	if (read_set(CPU_DIR "present", &present) < 0)
 		return;
+	/* The time first: it may not be more than the period. */
 	for (int cpu = cpuset_next(&present, 0); cpu >= 0;
-	     cpu = cpuset_next(&present, (unsigned int)cpu + 1)) {
-		snprintf(path, sizeof(path), EXT_SERVER "cpu%d/runtime", cpu);
-		if (write_file_at(AT_FDCWD, path, EXT_SERVER_TIME) < 0)
+	     cpu = cpuset_next(&present, (unsigned int)cpu + 1))
+		if (set_ext_server(cpu, "runtime", EXT_SERVER_TIME) < 0 ||
+		    set_ext_server(cpu, "period", EXT_SERVER_PERIOD) < 0)
 			return; /* an older kernel has none */
-	}
 }

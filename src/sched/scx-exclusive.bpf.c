@@ -28,7 +28,7 @@
  * that is changed on the bus is seen within 100 ms. A chosen CPU that a real-time task takes first
  * holds the wake-up until cpu_release gives it back. The threshold and the SMT rule waste CPU time
  * by design. In partial mode lc is in the fair class, which always goes first; from 7.0 the
- * kernel's own server for SCHED_EXT gives be 5 % of a CPU then (in a zone 1 %: cz-guest sets it).
+ * kernel's own server for SCHED_EXT gives be 5 % of a CPU then (in a zone 0.4 %: cz-guest sets it).
  * The guarantee on the bus is one for the class: the last one seen. Caches and memory bandwidth are
  * shared as before.
  */
