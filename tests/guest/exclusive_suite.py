@@ -208,19 +208,7 @@ def case_user():
     check(four["decided"] > three["decided"] + 20, "user space did not come back")
 
 
-def case_threads():
-    """Classes of single threads by rules on names, and their end."""
-    loops = [subprocess.Popen(["sleep", "30"]) for _ in range(2)]
-    time.sleep(0.2)
-    found = [subprocess.run(["sched-lab", "rules", *rules], check=True, stdout=subprocess.PIPE).stdout.strip()
-             for rules in (["sleep = lc"], ["nobody/* = be"])]
-    for child in loops:
-        child.kill()
-        child.wait()
-    check(found == [b"2", b"0"], f"{found} threads have a class, not 2 and then 0")
-
-
-PLAIN = [case_threads, case_harm_20, case_harm_50, case_threshold, case_net, case_net_partial,
+PLAIN = [case_harm_20, case_harm_50, case_threshold, case_net, case_net_partial,
          case_user, case_switches, case_guarantee]
 CASES = {case.__name__.removeprefix("case_"): case for case in PLAIN + [case_smt]}
 

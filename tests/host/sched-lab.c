@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sched-lab: latency-critical threads beside best-effort hogs, in cgroups that are classed on the
- *bus, under whatever scheduler is in force. Prints one JSON object: wake-up latency of the lc
- *threads (timer to running), what both got of the CPU, and by the wait ledger who ran while lc
- *waited.
+ * bus, under whatever scheduler is in force. Prints one JSON object: wake-up latency of the lc
+ * threads (timer to running), what both got of the CPU, and by the wait ledger who ran while lc
+ * waited.
  *
  *	sched-lab [-l LOAD_PERCENT] [-t LC_THREADS] [-p PERIOD_US] [-b BE_HOGS] [-s SECONDS]
  *	sched-lab class GROUP lc|normal|be	makes the cgroup /GROUP and sets its class
- *	sched-lab rules RULE..			one pass of thread rules; prints how many threads
- *have a class
  *
  * A load of 100 is an endless loop: no wake-ups. Needs cgroup v2, for a guest.
  */
@@ -30,9 +28,9 @@
 #include "base/hist.h"
 #include "base/io.h"
 #include "base/parse.h"
+#include "model/zone.h"
 #include "probes/ledger.h"
 #include "sched/bus-user.h"
-#include "sched/task-class.h"
 
 #define ROOT	    "/sys/fs/cgroup"
 #define THREADS_MAX 16
@@ -252,32 +250,14 @@ static void parse(int argc, char **argv)
 				exit(2);
 }
 
-static int set_class(struct bus *bus, const char *group, const char *class)
+static int set_class(struct bus *bus, const char *group, const char *name)
 {
-	char text[64];
-	struct task_class_rule rule; /* knows the names of classes */
+	enum zone_class class;
 
-	snprintf(text, sizeof(text), "x=%s", class);
-	if (task_class_parse(text, &rule, NULL) < 0)
+	if (zone_class_parse(name, &class) < 0)
 		return 2;
-	make_group(group, rule.class, bus);
+	make_group(group, (enum bus_class_id) class, bus);
 	return 0;
-}
-
-static int apply_rules(struct bus *bus, char **texts, int nr)
-{
-	struct task_class_rule rules[TASK_CLASS_RULES];
-	int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC), found;
-	uint32_t dropped;
-
-	if (nr > TASK_CLASS_RULES)
-		return 2;
-	for (int i = 0; i < nr; i++)
-		if (task_class_parse(texts[i], &rules[i], NULL) < 0)
-			return 2;
-	found = task_class_apply(bus, proc, rules, (size_t)nr, &dropped);
-	printf("%d\n", found);
-	return found < 0;
 }
 
 int main(int argc, char **argv)
@@ -294,8 +274,6 @@ int main(int argc, char **argv)
 	}
 	if (argc == 4 && strcmp(argv[1], "class") == 0)
 		return set_class(&bus, argv[2], argv[3]);
-	if (argc > 1 && strcmp(argv[1], "rules") == 0)
-		return apply_rules(&bus, argv + 2, argc - 2);
 	parse(argc, argv);
 	shared =
 	    mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

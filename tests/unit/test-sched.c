@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The policies' pure parts: when scx-net restrains, whom scx-user picks, rules for threads. */
 #include "sched/net-load.h"
-#include "sched/task-class.h"
 #include "sched/user-pick.h"
 #include "test.h"
 
@@ -121,29 +120,6 @@ static void test_pick_bounds(void **state)
 	assert_false(user_pick_add(&pick, &r));
 }
 
-static void test_rules(void **state)
-{
-	struct task_class_rule rules[3];
-	struct error error = {0};
-
-	assert_int_equal(task_class_parse("redis-server=lc", &rules[0], &error), 0);
-	assert_int_equal(task_class_parse(" java / GC* = be ", &rules[1], &error), 0);
-	assert_int_equal(task_class_parse("java=normal", &rules[2], &error), 0);
-	assert_string_equal(rules[1].program, "java");
-	assert_string_equal(rules[1].thread, "GC*");
-	assert_int_equal(rules[1].class, BUS_BE);
-	assert_ptr_equal(task_class_match(rules, 3, "java", "GC Thread#1"), &rules[1]);
-	assert_ptr_equal(task_class_match(rules, 3, "java", "main"), &rules[2]);
-	assert_ptr_equal(task_class_match(rules, 3, "redis-server", "bio_close"), &rules[0]);
-	assert_null(task_class_match(rules, 3, "sshd", "sshd"));
-	assert_int_equal(task_class_parse("x=fast", &rules[0], &error), -EINVAL);
-	assert_non_null(strstr(error.msg, "'fast'"));
-	assert_int_equal(task_class_parse("x", &rules[0], NULL), -EINVAL);
-	assert_int_equal(task_class_parse("=lc", &rules[0], NULL), -EINVAL);
-	assert_int_equal(task_class_parse("x/=lc", &rules[0], NULL), -EINVAL);
-	assert_string_equal(rules[0].program, "redis-server"); /* untouched by what failed */
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -152,7 +128,6 @@ int main(void)
 	    cmocka_unit_test(test_net_idle_and_flapping),
 	    cmocka_unit_test(test_pick_fair),
 	    cmocka_unit_test(test_pick_bounds),
-	    cmocka_unit_test(test_rules),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
