@@ -51,6 +51,22 @@ int privs_drop(uid_t uid, gid_t gid, struct error *reterr)
 	return r < 0 ? error_errno(reterr, r, "give up root") : 0;
 }
 
+int privs_become(uid_t uid, gid_t gid, uint32_t caps)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {{caps, caps, caps}};
+
+	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 ||
+	    prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setresuid(uid, uid, uid) < 0 ||
+	    syscall(SYS_capset, &head, data) < 0)
+		return -errno;
+	for (unsigned int cap = 0; cap < 32; cap++) {
+		if (caps & 1u << cap && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
 void privs_die_with(pid_t parent)
 {
 	sigset_t none;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -14,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <linux/capability.h>
 #include <linux/mount.h>
 #include "base/cleanup.h"
 #include "base/io.h"
@@ -22,6 +24,11 @@
 #include "vm/privs.h"
 
 #define ACCOUNTS_MAX 65536
+/* Of the namespace: a folder that every host has, all may pass, and nobody may share. */
+#define PLACE "/tmp"
+/* From the zone's uid to that of its virtiofsd: another, or QEMU could take it over. */
+#define OWN_IDS	  100000
+#define RUST_MARK "RUST_BACKTRACE" /* in every program of that language */
 
 const struct share_entry share_host[] = {
     {"usr", SHARE_TREE},
@@ -231,8 +238,8 @@ static int put_host(int root, char **share, struct error *reterr)
 	return 0;
 }
 
-/* The tree, at `place` in a mount namespace of this process alone. */
-static int build_tree(const char *place, const char *dir, char **share, struct error *reterr)
+/* The tree, at PLACE in a mount namespace of this process alone. */
+static int build_tree(const char *dir, char **share, struct error *reterr)
 {
 	_cleanup_close_ int from = dir ? open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 	_cleanup_close_ int root = -1;
@@ -243,18 +250,18 @@ static int build_tree(const char *place, const char *dir, char **share, struct e
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return error_errno(reterr, -errno, "a mount namespace for the shared tree");
 	if (dir) {
-		r = bind_tree(from, AT_FDCWD, place);
+		r = bind_tree(from, AT_FDCWD, PLACE);
 		return r < 0 ? error_errno(reterr, r, "share %s", dir) : 0;
 	}
-	if (mount("cz-root", place, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=4m") < 0)
+	if (mount("cz-root", PLACE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=4m") < 0)
 		return error_errno(reterr, -errno, "a place for the shared tree");
-	root = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	root = open(PLACE, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return error_errno(reterr, -errno, "open the shared tree");
 	r = put_host(root, share, reterr);
 	if (r < 0)
 		return r;
-	if (mount(NULL, place, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV,
+	if (mount(NULL, PLACE, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV,
 		  NULL) < 0)
 		return error_errno(reterr, -errno, "make the shared tree read only");
 	return 0;
@@ -262,18 +269,49 @@ static int build_tree(const char *place, const char *dir, char **share, struct e
 
 /* --- virtiofsd ----------------------------------------------------------------------------- */
 
-static void child_main(const struct launch *l, const char *place, const char *dir, int listener,
-		       pid_t parent)
+/* virtiofsd in Rust chroots for nobody but root. */
+static bool needs_root(int program)
+{
+	struct stat st;
+	void *map;
+	bool found;
+
+	if (fstat(program, &st) < 0 || st.st_size <= 0)
+		return false;
+	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, program, 0);
+	if (map == MAP_FAILED)
+		return false;
+	found = memmem(map, (size_t)st.st_size, RUST_MARK, strlen(RUST_MARK)) != NULL;
+	munmap(map, (size_t)st.st_size);
+	return found;
+}
+
+/*
+ * A rootfs of the zone's own is the guest's, whoever owns what is in it. Of the host's tree a guest
+ * gets what is for everybody: there virtiofsd is a user who owns nothing. CAP_FOWNER is for
+ * O_NOATIME, with which guests read below an overlay; CAP_SETPCAP and CAP_SYS_CHROOT it gives up
+ * itself.
+ */
+static int take_user(const struct launch *l)
+{
+	return privs_become(l->uid + OWN_IDS, l->gid + OWN_IDS,
+			    1u << CAP_FOWNER | 1u << CAP_SETPCAP | 1u << CAP_SYS_CHROOT);
+}
+
+static void child_main(const struct launch *l, const char *dir, int listener, pid_t parent)
 {
 	struct error e = {0};
-	char fd[32], source[600];
+	/* by its fd: its folder may be one that only root may pass */
+	int program = open(l->virtiofsd, O_RDONLY | O_CLOEXEC), r;
+	bool lesser = !dir && !needs_root(program);
+	char fd[32];
 	/* Reading what all may read takes no rights; chroot is for the sandbox, and given up after.
 	 */
 	char *argv[] = {
 	    "virtiofsd",
 	    fd,
 	    "-o",
-	    source,
+	    "source=" PLACE,
 	    "-o",
 	    "sandbox=chroot",
 	    "-o",
@@ -283,21 +321,30 @@ static void child_main(const struct launch *l, const char *place, const char *di
 	    "-o",
 	    "log_level=err",
 	    "-o",
-	    "modcaps=-dac_override:-dac_read_search:-chown:-fowner:-mknod:-setfcap:-fsetid",
+	    lesser
+		? "modcaps=-dac_override:-dac_read_search:-chown:-mknod:-setfcap:-fsetid:-setuid:-"
+		  "setgid"
+		: "modcaps=-dac_override:-dac_read_search:-chown:-fowner:-mknod:-setfcap:-fsetid",
 	    "--thread-pool-size=0",
 	    NULL};
 	char *environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C", NULL};
 
-	privs_die_with(parent);
 	snprintf(fd, sizeof(fd), "--fd=%d", listener);
-	snprintf(source, sizeof(source), "source=%s", place);
-	if (build_tree(place, dir, l->spec.os.share, &e) < 0) {
+	r = program < 0 ? error_errno(&e, -errno, "open %s", l->virtiofsd)
+			: build_tree(dir, l->spec.os.share, &e);
+	if (r == 0 && lesser) {
+		r = take_user(l);
+		if (r < 0)
+			error_errno(&e, r, "a user of its own for virtiofsd");
+	}
+	if (r < 0) {
 		dprintf(STDERR_FILENO, "<3>the shared root file system: %s\n", e.msg);
 		_exit(125);
 	}
+	privs_die_with(parent);
 	fcntl(listener, F_SETFD, 0);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	execve(l->virtiofsd, argv, environment);
+	fexecve(program, argv, environment);
 	dprintf(STDERR_FILENO, "<3>virtiofsd can't be started: %s\n", strerror(errno));
 	_exit(127);
 }
@@ -348,9 +395,8 @@ int share_start(const struct launch *l, const char *dir, const char *socket_path
 		pid_t *ret_pid, struct error *reterr)
 {
 	_cleanup_close_ int listener = -1, client = -1;
-	char place[512];
 	pid_t parent = getpid(), pid;
-	int r = str_printf(place, sizeof(place), "%s/private", l->run);
+	int r;
 
 	if (!l->virtiofsd) {
 		r = error_set(reterr, -ENOENT,
@@ -359,17 +405,13 @@ int share_start(const struct launch *l, const char *dir, const char *socket_path
 			   "install it (Debian: qemu-system-common or virtiofsd), or use an image");
 		return r;
 	}
-	/* virtiofsd reads its options as a list */
-	if (r < 0 || strchr(place, ','))
-		return error_set(reterr, -EINVAL,
-				 "the run directory's name is too long or has commas");
 	r = socket_path ? listen_at(l, socket_path, &listener)
 			: socket_pair_by_name(&listener, &client);
 	if (r < 0)
 		return error_errno(reterr, r, "a socket for virtiofsd");
 	pid = fork();
 	if (pid == 0)
-		child_main(l, place, dir, listener, parent);
+		child_main(l, dir, listener, parent);
 	if (pid < 0)
 		return error_errno(reterr, -errno, "fork");
 	*ret_pid = pid;

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -26,6 +27,7 @@ CZ_VM = os.path.realpath(os.path.join(os.environ.get("CZ_BIN", "build/bin"), "cz
 GUEST = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(CZ_VM))), "tests/host/vm-guest")
 BOOT_S = 60  # TCG on a busy machine
 MIB = 1 << 20
+CAP_FOWNER = 1 << 3
 
 
 def status_of(pid):
@@ -82,7 +84,7 @@ class Zones(unittest.TestCase):
         port = free_port()
         zone = self.zone(spec={"resource": {"vcpus": 1, "vcpusMax": 2, "memory": "256Mi", "memoryMax": "384Mi",
                                             "net": {"mode": "user", "forward": [f"{port}:80"]}},
-                               "os": {"rootfs": "host", "accel": "tcg"}})
+                               "os": {"rootfs": "host", "accel": "tcg", "share": [self.folder_to_share()]}})
         zone.start().connect()
         state = zone.wait_state("running", BOOT_S)
         self.assertEqual((state["accel"], state["accel_why"]), ("tcg", "the spec says tcg"))
@@ -124,11 +126,22 @@ class Zones(unittest.TestCase):
         self.assertLess(time.monotonic() - start, 5, "the guest was asked, not killed")
         self.gone(pids)
 
+    def folder_to_share(self):
+        folder = "/var/tmp/cz-test"
+        os.mkdir(folder, 0o755)
+        self.addCleanup(shutil.rmtree, folder)
+        for name, mode in (("root's", 0o600), ("everybody's", 0o644)):
+            with open(f"{folder}/{name}", "w", encoding="utf-8", opener=lambda path, flags, mode=mode: os.open(path, flags, mode)) as file:
+                file.write("text")
+        return folder
+
     def check_shared_tree(self, console):
         for line in ("/mnt/bin/true readable", "/mnt/etc/passwd readable", "/mnt/etc/shadow no", "/mnt/root/.bashrc no",
-                     "/mnt/etc/ssh/ssh_config no", "/mnt/home no", "write Read-only file system",
-                     "mknod Read-only file system", "remount Read-only file system"):
+                     "/mnt/etc/ssh/ssh_config no", "/mnt/home no", "/mnt/var/tmp/cz-test/root's no",
+                     "/mnt/var/tmp/cz-test/everybody's readable", "remount Read-only file system"):
             self.assertIn(f"guest: {line}", console)
+        for what in ("write", "mknod"):
+            self.assertRegex(console, f"guest: {what} (Read-only file system|Operation not permitted)")
 
     def test_disk_tap_and_killed_qemu(self):
         """The image stays as it is, the layer keeps what was written; QEMU's death ends the zone."""
@@ -181,10 +194,10 @@ class Zones(unittest.TestCase):
         zone.start().connect()
         zone.wait_state("booting", 20)
         pids = zone.children()
-        for pid in pids:
-            with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
-                if file.read().strip() == "virtiofsd":
-                    os.kill(pid, signal.SIGKILL)
+        virtiofsd, = (pid for pid in pids if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == "virtiofsd")
+        self.assertEqual(status_of(virtiofsd)["Uid"].split(), [str(vmzone.UID + 100000)] * 4)
+        live.wait_for(lambda: int(status_of(virtiofsd)["CapPrm"], 16) == CAP_FOWNER, 5, "no more rights than it needs")
+        os.kill(virtiofsd, signal.SIGKILL)
         self.assertEqual(zone.process.wait(10), 1)
         self.assertIn("virtiofsd ended", zone.stderr())
         self.gone(pids)

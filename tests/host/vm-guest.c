@@ -78,9 +78,15 @@ static const char *access_word(const char *path)
 
 static void look_at_root(void)
 {
-	static const char *const paths[] = {
-	    "/mnt/bin/true",	       "/mnt/etc/passwd", "/mnt/etc/shadow", "/mnt/root/.bashrc",
-	    "/mnt/etc/ssh/ssh_config", "/mnt/home",	  "/mnt/hello"};
+	static const char *const paths[] = {"/mnt/bin/true",
+					    "/mnt/etc/passwd",
+					    "/mnt/etc/shadow",
+					    "/mnt/root/.bashrc",
+					    "/mnt/etc/ssh/ssh_config",
+					    "/mnt/home",
+					    "/mnt/hello",
+					    "/mnt/var/tmp/cz-test/root's",
+					    "/mnt/var/tmp/cz-test/everybody's"};
 	int fd;
 
 	mkdir("/mnt", 0755);
