@@ -7,7 +7,7 @@
 
 struct net_rule {
 	uint64_t events_per_s; /* restrain from here on */
-	uint64_t batch_milli;  /* or, at a tenth of that, from so many thousandths of an event a
+	uint64_t batch_milli;  /* or, at a fiftieth, from so many thousandths of an event a
 				* return; 0: never */
 	uint32_t leave_ppm;    /* let go below this part of the thresholds */
 	uint64_t dwell_ns;     /* at least so long between two changes */

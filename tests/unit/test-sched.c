@@ -43,7 +43,12 @@ static void test_net_batch(void **state)
 {
 	struct feed f = {.now_ns = 5000 * MS};
 
-	assert_int_equal(feed(&f, 50, 10, 5000, true), -1); /* long batches, but hardly any load */
+	for (int i = 0; i < 5; i++) { /* a long batch each second is hardly any load */
+		assert_int_equal(feed(&f, 25, 5, 200, true), -1);
+		assert_int_equal(feed(&f, 0, 0, 800, true), -1);
+	}
+	assert_in_range(feed(&f, 50, 5, 2000, true), 200, 1000); /* a server that is always late */
+	assert_in_range(feed(&f, 0, 0, 2000, false), 200, 1200);
 	assert_in_range(feed(&f, 300, 6, 2000, true), 200, 1000);
 	assert_in_range(feed(&f, 300, 1, 3000, false), 200, 1200);
 }
