@@ -304,14 +304,14 @@ static void child_main(const struct launch *l, const char *dir, int listener, pi
 	/* by its fd: its folder may be one that only root may pass */
 	int program = open(l->virtiofsd, O_RDONLY | O_CLOEXEC), r;
 	bool lesser = !dir && !needs_root(program);
-	char fd[32];
+	char fd[32], source[] = "source=" PLACE;
 	/* Reading what all may read takes no rights; chroot is for the sandbox, and given up after.
 	 */
 	char *argv[] = {
 	    "virtiofsd",
 	    fd,
 	    "-o",
-	    "source=" PLACE,
+	    source,
 	    "-o",
 	    "sandbox=chroot",
 	    "-o",
