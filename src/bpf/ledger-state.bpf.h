@@ -41,7 +41,7 @@ u64 counters[COUNTER_NR];
 u64 zone_cache[LEDGER_CACHE_SIZE];
 struct ledger_task task_table[LEDGER_TASKS];
 u64 lookup_all_until; /* rq clock until which every task switched in is looked up */
-u32 cache_gen = 1;
+u32 cache_gen;
 u32 nr_victims;
 u32 next_slot = SLOT_FIRST;
 

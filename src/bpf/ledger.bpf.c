@@ -114,7 +114,8 @@ static __always_inline void overlaps_begin(struct ledger_cpu *cs, u32 cpu, u64 n
 	}
 }
 
-enum switch_flag { SWITCH_WAITS = 1, SWITCH_MISSED = 2 };
+/* prev: still wants to run; was never seen switched in; is gone for good. */
+enum switch_flag { SWITCH_WAITS = 1, SWITCH_MISSED = 2, SWITCH_DEAD = TASK_DEAD };
 
 /* Somebody waits here: pay, then see who waits on. */
 static __always_inline int switch_busy(struct ledger_cpu *cs, struct task_struct *prev,
@@ -161,31 +162,41 @@ static __always_inline int switch_busy(struct ledger_cpu *cs, struct task_struct
 	return 0;
 }
 
-SEC("tp_btf/sched_switch")
-int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
-	     unsigned int prev_state)
+/* All but one task that sleeps giving way to another where nobody waits. */
+static __always_inline int switch_rest(struct ledger_cpu *cs, struct task_struct *prev,
+				       struct task_struct *next, u32 flags)
 {
-	u32 cpu = bpf_get_smp_processor_id(), flags = 0;
-	struct ledger_cpu *cs;
-
-	if (!nr_victims)
-		return 0;
-	cs = cpu_state(cpu);
-	if (!cs)
-		return 0;
 	if ((u64)prev != cs->run_task && cs->run_task) {
-		flags = SWITCH_MISSED;
+		flags |= SWITCH_MISSED;
 		count(COUNTER_MISSED_SWITCHES);
 	}
-	if (preempt || prev_state == TASK_RUNNING)
-		flags |= SWITCH_WAITS;
-	else if (prev_state & TASK_DEAD)
+	if ((flags & (SWITCH_DEAD | SWITCH_WAITS)) == SWITCH_DEAD)
 		state_release(prev);
 	if (cs->mask || (flags & SWITCH_WAITS && victim_of(prev) != LEDGER_VICTIM_NONE))
 		return switch_busy(cs, prev, next, flags);
 	cs->run_slot = SLOT_LAZY;
 	cs->run_task = (u64)next;
 	return 0;
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
+	     unsigned int prev_state)
+{
+	struct ledger_cpu *cs = cpu_state(bpf_get_smp_processor_id());
+	u32 flags;
+
+	if (!cs)
+		return 0;
+	flags = preempt | (prev_state - 1) >> 31 | (prev_state & TASK_DEAD);
+	/* Of all switches most end here: without a branch taken, and little is read. */
+	if (__builtin_expect((u64)prev == cs->run_task, 1) &&
+	    __builtin_expect(!(cs->mask | flags), 1)) {
+		cs->run_slot = SLOT_LAZY;
+		cs->run_task = (u64)next;
+		return 0;
+	}
+	return switch_rest(cs, prev, next, flags);
 }
 
 /* Who runs while p begins to wait: not looked for before. Under the CPU's lock. */

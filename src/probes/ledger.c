@@ -22,7 +22,7 @@ int ledger_find(const struct ledger *l, uint64_t zone_id)
 
 void ledger_invalidate(struct ledger *l)
 {
-	l->skel->data->cache_gen = (l->skel->data->cache_gen & LEDGER_GEN_MASK) + 1;
+	l->skel->bss->cache_gen = (l->skel->bss->cache_gen & LEDGER_GEN_MASK) + 1;
 	memset(l->skel->bss->zone_cache, 0, sizeof(l->skel->bss->zone_cache));
 }
 
@@ -69,7 +69,8 @@ static void victim_clear(struct ledger *l, uint32_t v)
 	}
 }
 
-/* The hooks did nothing so far: who runs on each CPU is not known, nor which tasks have ended. */
+/* The hooks of waking did nothing so far: which tasks wait, and who runs beside them, is not known.
+ */
 static void runners_forget(struct ledger *l)
 {
 	memset(l->skel->bss->task_table, 0, sizeof(l->skel->bss->task_table));
