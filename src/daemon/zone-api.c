@@ -147,8 +147,8 @@ json_t *api_zone_remove(const struct api_call *c, struct error *reterr)
 	if (!z || arg_bool(c, "force", &force, reterr) < 0 ||
 	    zone_stop(z, WISH_REMOVE, force ? 0 : ZONE_GRACE_NS, reterr) < 0)
 		return NULL;
-	/* What it left and nobody knows: removed with it. */
-	z->groups |= z->broken;
+	/* What it left, of which its state does not tell: removed with it. */
+	z->groups |= zone_owns_groups(z);
 	return zone_shape(z, false);
 }
 

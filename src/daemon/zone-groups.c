@@ -2,19 +2,26 @@
 /*
  * The cgroups of a zone: /cz-zones/NAME with `main` (the supervisor and QEMU) and `vcpuN`, or with
  * `cz-run` and a group for each app. Desired state: no lease, no journal, and no change to verify.
+ *
+ * Another czd may have a zone of the same name, and thus a group of the same path. Which one is
+ * ours RUN_DIR/zones/NAME/group says, "BOOT_ID ID"; no other is killed or removed.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include "actuate/zone-limits.h"
 #include "actuate/zone-make.h"
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "daemon/zone-mgr.h"
 
 /* QEMU and its translated code come on top of what the guest has. */
 #define VM_MEMORY_EXTRA (1ull << 30)
 #define LIMITS_ASK_NS	30000000000ull
+#define MARK_MAX	80
 
 static bool is_vm(const struct applied *z)
 {
@@ -61,21 +68,71 @@ int zone_app_groups(struct applied *z, struct error *reterr)
 	return r;
 }
 
+/* What the group that is there is known by. */
+static int mark_of(const struct applied *z, char text[static MARK_MAX])
+{
+	const struct daemon *d = z->m->d;
+	_cleanup_close_ int fd = cgroup_open(&d->fs, CG_CPU, z->path, 0);
+	char boot[37];
+	uint64_t id;
+	int r = fd < 0 ? fd : cgroup_id_at(fd, &id);
+
+	if (r == 0)
+		r = proc_boot_id(&d->kernel, boot);
+	return r < 0 ? r : str_printf(text, MARK_MAX, "%s %" PRIu64 "\n", boot, id);
+}
+
+static void mark_path(const struct applied *z, char path[static ZONE_SPEC_NAME_MAX + 16])
+{
+	snprintf(path, ZONE_SPEC_NAME_MAX + 16, "%s/group", z->name);
+}
+
+bool zone_owns_groups(const struct applied *z)
+{
+	char path[ZONE_SPEC_NAME_MAX + 16], is[MARK_MAX], ours[MARK_MAX];
+
+	mark_path(z, path);
+	return mark_of(z, is) == 0 &&
+	       read_file_at(z->m->run_dirfd, path, ours, sizeof(ours)) >= 0 && !strcmp(is, ours);
+}
+
+int zone_mark_groups(const struct applied *z, struct error *reterr)
+{
+	char path[ZONE_SPEC_NAME_MAX + 16], text[MARK_MAX];
+	int r = mark_of(z, text);
+
+	mark_path(z, path);
+	if (r == 0)
+		r = write_file_atomic(z->m->run_dirfd, path, text, strlen(text), 0600);
+	return r < 0 ? error_errno(reterr, r, "note that %s is ours", z->path) : 0;
+}
+
+int zone_path_is_free(const struct applied *z, struct error *reterr)
+{
+	/* Where nothing runs nothing is lost. */
+	if (!is_there(&z->m->d->fs, z->path) || zone_remove_tree(&z->m->d->fs, z->path) == 0)
+		return 0;
+	error_set(reterr, -EBUSY, "something runs in %s already", z->path);
+	if (zone_owns_groups(z))
+		error_hint(reterr, "left by zone %s: czctl remove %s ends it", z->name, z->name);
+	else
+		error_hint(reterr, "another czd's zone of that name? See: czctl list --all");
+	return -EBUSY;
+}
+
 int zone_make_groups(struct applied *z, struct error *reterr)
 {
 	char name[16];
 	int r;
 
-	/* Left by a zone of that name that somebody else's czd has. */
-	if (is_there(&z->m->d->fs, z->path) && zone_remove_tree(&z->m->d->fs, z->path) < 0) {
-		error_set(reterr, -EBUSY, "something runs in %s already", z->path);
-		error_hint(reterr, "another czd's zone of that name? See: czctl list --all");
-		return -EBUSY;
-	}
 	made_prepare(z->m->d);
 	r = make(z, ZONES_PARENT, false, reterr);
 	if (r == 0)
 		r = make(z, z->path, false, reterr);
+	if (r == 0) {
+		z->groups = true;
+		r = zone_mark_groups(z, reterr);
+	}
 	if (r == 0)
 		r = make_below(z, is_vm(z) ? "main" : "cz-run", reterr);
 	for (uint32_t i = 0; is_vm(z) && r == 0 && i < z->vcpus_max; i++) {
@@ -147,17 +204,22 @@ int zone_set_limits(struct applied *z, struct error *reterr)
 	return r;
 }
 
-/* Is that thread one of a process in the zone's own group? A guest's QEMU says so; the kernel
- * knows. */
-static bool is_ours(const struct applied *z, pid_t tid)
+bool zone_holds(const struct applied *z, pid_t tid)
 {
 	const struct daemon *d = z->m->d;
 	size_t n = strlen(z->path);
 	char path[ZONE_PATH_MAX];
 
-	return tid > 1 && tid != z->rec.pid &&
+	return tid > 1 &&
 	       cgroup_path_of_pid(&d->kernel, &d->fs, CG_CPU, tid, path, sizeof(path)) == 0 &&
 	       !strncmp(path, z->path, n) && path[n] == '/';
+}
+
+/* Is that thread one of a process in the zone's own group? A guest's QEMU says so; the kernel
+ * knows. */
+static bool is_ours(const struct applied *z, pid_t tid)
+{
+	return tid != z->rec.pid && zone_holds(z, tid);
 }
 
 /* One CPU each while there are as many; more vCPUs than CPUs share all of them. */

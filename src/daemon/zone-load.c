@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -17,24 +19,39 @@
 
 #define LAUNCH_MAX (1u << 20)
 
-/* What a zone was started with, as long as it runs. */
+/* What a zone was started with, as long as it runs; NULL: not known. */
+static json_t *launched(const struct zones_mgr *m, const char *name)
+{
+	_cleanup_free_ char *text = malloc(LAUNCH_MAX);
+	char path[ZONE_SPEC_NAME_MAX + 16];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%s/launch.json", name);
+	n = text ? read_file_at(m->run_dirfd, path, text, LAUNCH_MAX) : -ENOMEM;
+	return n < 0 ? NULL : json_loadb(text, (size_t)n, 0, NULL);
+}
+
 static int launched_spec(const struct zones_mgr *m, const char *name, struct zone_spec *ret)
 {
 	_cleanup_free_ struct error_list *errs = calloc(1, sizeof(*errs));
-	_cleanup_free_ char *text = malloc(LAUNCH_MAX);
-	char path[ZONE_SPEC_NAME_MAX + 16];
 	json_t *launch;
-	ssize_t n;
 	int r;
 
-	snprintf(path, sizeof(path), "%s/launch.json", name);
-	n = errs && text ? read_file_at(m->run_dirfd, path, text, LAUNCH_MAX) : -ENOMEM;
-	if (n < 0)
-		return (int)n;
-	launch = json_loadb(text, (size_t)n, 0, NULL);
-	r = zone_spec_from_json(path, json_object_get(launch, "spec"), ret, errs);
+	if (!errs)
+		return -ENOMEM;
+	launch = launched(m, name);
+	r = zone_spec_from_json("launch.json", json_object_get(launch, "spec"), ret, errs);
 	json_decref(launch);
 	return r;
+}
+
+static int64_t launched_uid(const struct zones_mgr *m, const char *name)
+{
+	json_t *launch = launched(m, name);
+	int64_t uid = json_integer_value(json_object_get(launch, "uid"));
+
+	json_decref(launch);
+	return uid;
 }
 
 static void recall_machine(struct applied *z)
@@ -53,7 +70,7 @@ static void take_over(struct applied *z)
 {
 	uint64_t now_ns = clock_mono_ns();
 
-	z->groups = z->rec.state == ZS_RUNNING;
+	z->groups = z->rec.state == ZS_RUNNING && zone_owns_groups(z);
 	if (z->rec.state != ZS_RUNNING) {
 		z->rec.state = z->broken ? ZS_ERROR : z->rec.state;
 		return;
@@ -107,21 +124,65 @@ static int load_broken(struct applied *z, const struct error *e)
 	return z->spec.name ? 0 : -ENOMEM;
 }
 
+/* The process that listens on its link.sock, which is in our own run directory: its supervisor. */
+static pid_t find_supervisor(const struct zones_mgr *m, const char *name)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (fd < 0 ||
+	    str_printf(addr.sun_path, sizeof(addr.sun_path), "%s/zones/%s/link.sock",
+		       m->d->opt->run_dir, name) < 0 ||
+	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return 0;
+	return peer.pid;
+}
+
+/* Of a zone that runs the state can be had from what runs, if its file is lost. */
+static int recall_record(const struct zones_mgr *m, const char *name, struct zone_record *ret)
+{
+	struct zone_record rec = {.state = ZS_RUNNING, .slot = ret->slot};
+	struct proc_pid_stat st;
+	int64_t uid;
+	int r;
+
+	rec.pid = find_supervisor(m, name);
+	if (rec.pid <= 1 || proc_pid_stat(&m->d->kernel, rec.pid, &st) < 0)
+		return -ESRCH;
+	rec.start_ticks = st.start_ticks;
+	uid = launched_uid(m, name);
+	if (uid >= ZONE_UID_BASE && uid < ZONE_UID_BASE + 2 * ZONES_APPLIED_MAX)
+		rec.slot = (uint32_t)uid - ZONE_UID_BASE;
+	r = zone_store_hash(m->dirfd, name, &rec.spec_hash);
+	if (r == 0)
+		r = zone_store_state(m->dirfd, name, &rec);
+	if (r == 0)
+		*ret = rec;
+	return r;
+}
+
 static void load_one(struct zones_mgr *m, const char *name)
 {
-	struct zone_record rec = {.state = ZS_ERROR};
+	/* Out of the way of those that are read later. */
+	struct zone_record rec = {.state = ZS_ERROR, .slot = ZONES_APPLIED_MAX + (uint32_t)m->nr};
 	struct zone_spec spec;
 	struct error e = {0};
 	struct applied *z;
 	int r = zone_name_fits(name) ? zone_store_record(m->dirfd, name, &rec) : -ENOENT;
 
+	if (r == -EBADMSG && recall_record(m, name, &rec) == 0) {
+		log_warn(
+		    "zone %s: its file 'state' was not what czd wrote: made anew from what runs",
+		    name);
+		r = 0;
+	}
 	if (r == -ENOENT || r == -ENOTDIR) {
 		log_error("zones/%.80s is no zone, and left as it is", name);
 		return;
 	}
-	/* Out of the way of those that are read later. */
-	if (r < 0)
-		rec.slot = ZONES_APPLIED_MAX + (uint32_t)m->nr;
 	r = r < 0 ? error_set(&e, r, "its file 'state' is not what czd wrote")
 		  : load_spec(m, name, &spec, &e);
 	z = zone_add(m, name);

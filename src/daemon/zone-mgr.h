@@ -34,7 +34,7 @@ struct applied {
 	bool edited;	   /* spec.yaml is not what czd wrote: said, not followed */
 	bool broken;	   /* nor can it be loaded: spec is what it was started with, or none */
 	bool clean;	   /* its supervisor said that it stops, on its own account */
-	bool groups;	   /* there are cgroups of it */
+	bool groups;	   /* there are cgroups of it, which this czd or one before it made */
 	char why[512];	   /* the latest trouble, "" none */
 	char verdict[512]; /* why czd itself is ending it; "" it is not */
 
@@ -119,6 +119,12 @@ void zone_last_words(const struct applied *z, const char *file, char *buf, size_
 void zone_clear_run_dir(struct applied *z);
 
 /* zone-groups.c */
+/* 0: its path is nobody's (now). -EBUSY: something runs there; it is left alone. */
+must_check int zone_path_is_free(const struct applied *z, struct error *reterr);
+bool zone_owns_groups(const struct applied *z); /* what is at its path was made for it */
+must_check int zone_mark_groups(const struct applied *z, struct error *reterr);
+bool zone_holds(const struct applied *z, pid_t tid); /* does it run in its groups? */
+/* z->groups: whether anything was made, also on failure. */
 must_check int zone_make_groups(struct applied *z, struct error *reterr);
 must_check int zone_app_groups(struct applied *z, struct error *reterr); /* those of its apps */
 must_check int zone_set_limits(struct applied *z, struct error *reterr);

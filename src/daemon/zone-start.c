@@ -193,7 +193,8 @@ static int make_run_dir(struct applied *z, struct error *reterr)
 
 void zone_clear_run_dir(struct applied *z)
 {
-	static const char *const files[] = {"launch.json", "link.sock", "term.sock", "private"};
+	static const char *const files[] = {"launch.json", "link.sock", "term.sock", "private",
+					    "group"};
 	_cleanup_close_ int fd =
 	    openat(z->m->run_dirfd, z->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
@@ -416,7 +417,8 @@ static int check_start(struct applied *z, struct error *reterr)
 		error_hint(reterr, "czctl update -f FILE says what it is to be");
 		return -ESTALE;
 	}
-	return zone_check(z->m, &z->spec, reterr);
+	r = zone_check(z->m, &z->spec, reterr);
+	return r < 0 ? r : zone_path_is_free(z, reterr);
 }
 
 int zone_start(struct applied *z, struct error *reterr)
@@ -447,14 +449,13 @@ int zone_start(struct applied *z, struct error *reterr)
 	z->rec.wish = WISH_NONE;
 	z->vcpus_max = zone_spec_vcpus_max(&z->spec);
 	z->memory_max_bytes = zone_spec_memory_max(&z->spec);
-	z->groups = true;
 	r = zone_make_groups(z, reterr);
 	if (r == 0)
 		r = zone_set_limits(z, reterr);
 	if (r == 0)
 		r = spawn(z, program, reterr);
 	if (r < 0) {
-		if (zone_remove_groups(z) < 0)
+		if (z->groups && zone_remove_groups(z) < 0)
 			zone_soon(z->m);
 		zone_clear_run_dir(z);
 		return r;
@@ -473,9 +474,7 @@ int zone_start(struct applied *z, struct error *reterr)
 
 int zone_adopt(struct applied *z)
 {
-	const struct daemon *d = z->m->d;
-	size_t n = strlen(z->path);
-	char path[ZONE_PATH_MAX];
+	struct error e = {0};
 	uint64_t ticks = 0;
 
 	if (z->rec.pid <= 1)
@@ -485,11 +484,13 @@ int zone_adopt(struct applied *z)
 		return -ESRCH;
 	/* In this order: from here on the pid cannot change hands unseen. */
 	if (start_ticks(z->m, z->rec.pid, &ticks) < 0 || ticks != z->rec.start_ticks ||
-	    cgroup_path_of_pid(&d->kernel, &d->fs, CG_CPU, z->rec.pid, path, sizeof(path)) < 0 ||
-	    strncmp(path, z->path, n) || path[n] != '/') {
+	    !zone_holds(z, z->rec.pid)) {
 		close_fd(&z->pidfd);
 		return -ESRCH;
 	}
 	z->is_child = false;
+	z->groups = true;
+	if (zone_mark_groups(z, &e) < 0) /* an earlier czd left no mark */
+		log_warn("zone %s: %s", z->name, e.msg);
 	return zone_watch(z);
 }

@@ -276,9 +276,9 @@ static bool step(struct applied *z)
 		zone_kill(&z->m->d->fs, z->path);
 		if (zone_remove_groups(z) < 0)
 			return true;
-		if (z->rec.state == ZS_RUNNING)
-			settle(z);
 	}
+	if (z->rec.state == ZS_RUNNING)
+		settle(z);
 	if (z->rec.wish == WISH_REMOVE) {
 		remove_zone(z);
 		return false;

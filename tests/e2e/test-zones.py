@@ -236,6 +236,59 @@ def broken_behind_its_back(czd, zone):
 
 
 @scene
+def lost_state_is_made_anew(czd, zone):
+    """What runs tells what its file does not: no app is disturbed, and it stays a zone like others."""
+    zone.czctl("apply", "--wait", file=True)
+    app = live.wait_for(lambda: zone.pids("sleeper"), 5, "the app")
+    supervisor = zone.show()["pid"]
+    live.write(os.path.join(zone.folder(), "state"), "v1 flying\n")
+    czd.stop()
+    czd.start()
+    zone.czctl("apply", "--wait", file=True)
+    shown = zone.show()
+    check(shown["state"] == "running" and shown["pid"] == supervisor and not shown["why"], f"{shown}")
+    check(zone.pids("sleeper") == app and live.alive(int(app[0])), "its app is another, or dead")
+    # and if nothing tells that it is ours, nothing of it is touched
+    live.write(os.path.join(zone.folder(), "state"), "v1 flying\n")
+    czd.stop()
+    link = os.path.join(zone.folder(), "link.sock")
+    os.rename(link, link + ".away")
+    czd.start()
+    check("already" in zone.czctl("apply", "--wait", code=1, file=True), "started over it")
+    check(zone.pids("sleeper") == app and live.alive(int(app[0])), "its app is another, or dead")
+    zone.czctl("remove", "--wait")
+    check(zone.gone(), "removed, but there are groups")
+
+
+@scene
+def a_name_that_another_czd_uses(czd, zone):
+    zone.czctl("apply", "--wait", file=True)
+    app, supervisor = live.wait_for(lambda: zone.pids("sleeper"), 5, "the app"), zone.show()["pid"]
+
+    def unharmed(what):
+        check(zone.state() == "running" and zone.show()["pid"] == supervisor, f"after {what}: {zone.show()}")
+        check(zone.pids("sleeper") == app and live.alive(int(app[0])), f"after {what}: its app is another, or dead")
+    with live.Czd(CONFIG, ["--libexec", live.BIN, "--no-bpf"]) as other_czd:
+        other = Zone(other_czd)
+        for verb in ("apply", "start"):
+            check("runs in /cz-zones/" in other.czctl(verb, code=1, file=verb == "apply"), f"{verb} took it over")
+            time.sleep(0.3)
+            unharmed(verb)
+        # a czd that believes it had left it running
+        state = os.path.join(other.folder(), "state")
+        fields = live.read(state).split()
+        kill_czd(other_czd)
+        live.write(state, " ".join([fields[0], "running", fields[2], "999999", "1", *fields[5:]]) + "\n")
+        other_czd.start()
+        live.wait_for(lambda: other.state() == "error", 5, "it is told that its zone is gone")
+        time.sleep(1.5)
+        unharmed("a restart")
+        check("already" in other.show()["why"], f"{other.show()}")
+        other.czctl("remove", "--wait")
+        unharmed("remove")
+
+
+@scene
 def wishes_outlive_czd(czd, zone):
     """czd dies right after it was asked; the zone ends while nobody looks."""
     zone.spec["apps"] = [{"name": "sleeper", "command": ["sh", "-c", "trap 'sleep 1; exit' TERM; sleep 3600 & wait"]}]
@@ -399,7 +452,7 @@ def main():
     live.need_root()
     live.raise_on_signals()
     return live.run_cases([whole_life, limits_are_the_kernels, apps_come_and_go, bad_input_is_refused, supervisor_killed,
-                           edited_behind_its_back, broken_behind_its_back, wishes_outlive_czd, commands_join_the_zone, app_verbs,
+                           edited_behind_its_back, broken_behind_its_back, lost_state_is_made_anew, a_name_that_another_czd_uses, wishes_outlive_czd, commands_join_the_zone, app_verbs,
                            limits_that_nothing_applies_are_refused, czd_dies_at_any_moment, disk_full, class_and_goals_protect_it],
                           (AssertionError, TimeoutError, live.RequestError, OSError, RuntimeError))
 
