@@ -6,9 +6,6 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 
-/* Of one socket in one turn of the loop. */
-#define TURN_BYTES 65536
-
 static void set_events(struct pump *p, uint32_t set, uint32_t clear)
 {
 	uint32_t events = 0;
@@ -41,7 +38,7 @@ static int write_pending(struct pump *p)
 
 static int read_some(struct pump *p)
 {
-	char buf[TURN_BYTES];
+	char buf[PUMP_TURN_BYTES];
 	ssize_t n = recv(p->fd, buf, sizeof(buf), MSG_DONTWAIT);
 
 	if (n < 0)

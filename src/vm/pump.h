@@ -6,6 +6,9 @@
 #include <systemd/sd-event.h>
 #include "base/error.h"
 
+/* Of one socket in one turn of the loop: what feed() is given at most. */
+#define PUMP_TURN_BYTES 65536
+
 struct pump_ops {
 	int (*feed)(void *arg, const void *data, size_t len); /* negative: close */
 	const void *(*pending)(void *arg, size_t *ret_len);

@@ -11,7 +11,9 @@
 #include "vm/json.h"
 #include "vm/pump.h"
 
-#define IN_MAX (TERM_HEAD + TERM_FRAME_MAX)
+/* With that much there is a whole frame, and nothing more is read; room is for one turn more. */
+#define IN_FULL (TERM_HEAD + TERM_FRAME_MAX)
+#define IN_MAX	(IN_FULL + PUMP_TURN_BYTES)
 /* The window of a stream, in frames as small as they come, and the first line. */
 #define OUT_MAX (CHANNEL_WINDOW * 6)
 
@@ -166,7 +168,7 @@ static int go_on(struct term *t)
 
 	while (r == 0 && t->in_len && (t->state == TERM_LINE || t->state == TERM_OPEN))
 		r = t->state == TERM_LINE ? take_line(t) : take_frame(t);
-	pump_hold(&t->pump, t->in_len == IN_MAX);
+	pump_hold(&t->pump, t->in_len >= IN_FULL);
 	/* A guest that boots has no terminals yet: whoever wants one waits for it. */
 	return r == -EAGAIN || (r == -ENOTCONN && t->state == TERM_LINE) ? 0 : r;
 }
@@ -174,22 +176,14 @@ static int go_on(struct term *t)
 static int feed(void *arg, const void *data, size_t len)
 {
 	struct term *t = arg;
-	int r = 0;
 
-	while (r == 0 && len && t->state != TERM_ENDED) {
-		size_t n = IN_MAX - t->in_len < len ? IN_MAX - t->in_len : len;
-
-		/* pump_hold() stops the reading before the buffer is full, save for one turn's rest
-		 */
-		if (n == 0)
-			return -ENOBUFS;
-		memcpy(t->in + t->in_len, data, n);
-		t->in_len += n;
-		data = (const char *)data + n;
-		len -= n;
-		r = go_on(t);
-	}
-	return r;
+	if (t->state == TERM_ENDED)
+		return 0;
+	if (len > IN_MAX - t->in_len)
+		return -ENOBUFS;
+	memcpy(t->in + t->in_len, data, len);
+	t->in_len += len;
+	return go_on(t);
 }
 
 static const void *pending(void *arg, size_t *ret_len)

@@ -79,12 +79,28 @@ class Zones(unittest.TestCase):
             self.assertEqual(stream.read(8), b"\3\4\0\0" + struct.pack("<i", 7))
             self.assertEqual(stream.read(), b"")
 
+    def large_input(self, zone):
+        """Much more than all buffers on the way hold, as fast as it goes."""
+        with socket.socket(socket.AF_UNIX) as term:
+            term.settimeout(60)
+            term.connect(f"{zone.run}/term.sock")
+            term.sendall(b'{"do": "conn", "test": "count"}\n')
+            stream = term.makefile("rb")
+            self.assertEqual(json.loads(stream.readline()), {"ok": True})
+            piece = bytes(range(250)) * 200
+            for _ in range(100):
+                term.sendall(b"\0" + struct.pack("<I", len(piece))[:3] + piece)
+            term.sendall(b"\4\0\0\0")
+            said = f"{100 * len(piece)} {100 * sum(piece)}".encode()
+            self.assertEqual(stream.read(), b"\0" + struct.pack("<I", len(said))[:3] + said + b"\3\4\0\0" + struct.pack("<i", 7))
+
     def test_life(self):
         """The host's tree, a forwarded port, memory, vCPUs, a terminal, logs, and the way down."""
         port = free_port()
         zone = self.zone(spec={"resource": {"vcpus": 1, "vcpusMax": 2, "memory": "256Mi", "memoryMax": "384Mi",
                                             "net": {"mode": "user", "forward": [f"{port}:80"]}},
-                               "os": {"rootfs": "host", "accel": "tcg", "share": [self.folder_to_share()]}})
+                               "os": {"rootfs": "host", "accel": "tcg", "share": [self.folder_to_share()]},
+                               "apps": [{"name": "web", "command": ["web"]}]})
         zone.start().connect()
         state = zone.wait_state("running", BOOT_S)
         self.assertEqual((state["accel"], state["accel_why"]), ("tcg", "the spec says tcg"))
@@ -112,6 +128,7 @@ class Zones(unittest.TestCase):
         self.assertEqual(zone.ask("vcpus", online=3)["error"]["name"], "ERANGE")
         self.assertEqual(zone.ask("dance")["error"]["name"], "EOPNOTSUPP")
         self.terminal(zone)
+        self.large_input(zone)
         zone.until("a log line", 5, lambda: os.path.exists(f"{zone.dir}/log/app-web.log"))
 
         # a new client replaces the old one

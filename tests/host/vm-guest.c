@@ -45,18 +45,40 @@ static void on_control(const char *text)
 	}
 }
 
+/* A terminal opened with "count" says at its end how much it was given, and the bytes' sum. */
+static bool counting;
+static unsigned long count, sum;
+
+static void on_counted(enum channel_port port, const struct channel_frame *f)
+{
+	char text[64];
+	int n;
+
+	for (size_t i = 0; f->type == CHANNEL_DATA && i < f->len; i++, count++)
+		sum += (unsigned char)f->data[i];
+	if (f->type != CHANNEL_CLOSED)
+		return;
+	n = snprintf(text, sizeof(text), "%lu %lu", count, sum);
+	if (channel_write(channels[port], CHANNEL_DATA, f->stream, text, (size_t)n) < 0)
+		printf("guest: no count\n");
+}
+
 static void on_frame(const struct channel_frame *f, void *arg)
 {
 	enum channel_port port = *(enum channel_port *)arg;
 	char text[4096];
 
 	snprintf(text, sizeof(text), "%.*s", (int)f->len, f->data);
+	if (f->type == CHANNEL_OPEN)
+		counting = strstr(text, "count");
+	if (counting)
+		on_counted(port, f);
 	if (f->type == CHANNEL_MESSAGE)
 		on_control(text);
 	else if (f->type == CHANNEL_OPEN &&
 		 channel_write(channels[port], CHANNEL_OPENED, f->stream, "{\"ok\":true}", 11) < 0)
 		printf("guest: no terminal\n");
-	else if (f->type == CHANNEL_DATA && !deaf &&
+	else if (f->type == CHANNEL_DATA && !deaf && !counting &&
 		 channel_write(channels[port], CHANNEL_DATA, f->stream, f->data, f->len) < 0)
 		printf("guest: no echo\n");
 	else if (f->type == CHANNEL_CLOSED || f->type == CHANNEL_END)
