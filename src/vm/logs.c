@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,18 +90,34 @@ static bool app_name(const char *data, size_t len)
 	return true;
 }
 
-static void take_name(struct logs *l, const struct channel_frame *f)
+static bool is_app(const json_t *apps, const char *data, size_t len)
+{
+	json_t *app;
+	size_t i;
+
+	json_array_foreach((json_t *)apps, i, app)
+	{
+		const char *name = json_string_value(json_object_get(app, "name"));
+
+		if (name && strlen(name) == len && memcmp(name, data, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool take_name(struct logs *l, const json_t *apps, const struct channel_frame *f)
 {
 	struct logfile *file = &l->app[f->stream];
 	char name[LOGFILE_NAME_MAX];
 
 	logfile_done(file);
 	file->name[0] = 0;
-	if (!app_name(f->data, f->len))
-		return;
+	if (!app_name(f->data, f->len) || !is_app(apps, f->data, f->len))
+		return false;
 	snprintf(name, sizeof(name), "app-%.*s.log", (int)f->len, f->data);
 	if (logfile_open(file, l->dirfd, name) < 0)
 		file->name[0] = 0;
+	return true;
 }
 
 static void take_lost(struct logfile *file, const struct channel_frame *f)
@@ -116,16 +131,17 @@ static void take_lost(struct logfile *file, const struct channel_frame *f)
 	logfile_write(file, text, strlen(text));
 }
 
-void logs_frame(struct logs *l, const struct channel_frame *f)
+bool logs_frame(struct logs *l, const json_t *apps, const struct channel_frame *f)
 {
 	struct logfile *file = &l->app[f->stream < CHANNEL_STREAMS_MAX ? f->stream : 0];
 
 	if (f->type == CHANNEL_NAME)
-		take_name(l, f);
-	else if (!file->name[0])
-		return;
-	else if (f->type == CHANNEL_LOST)
+		return take_name(l, apps, f);
+	if (!file->name[0])
+		return true;
+	if (f->type == CHANNEL_LOST)
 		take_lost(file, f);
 	else if (f->type == CHANNEL_DATA || f->type == CHANNEL_STDERR)
 		logfile_write(file, f->data, f->len);
+	return true;
 }

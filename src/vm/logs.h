@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What a guest writes to its console and its apps to their outputs, into the zone's log folder. */
 #pragma once
+#include <stdbool.h>
+#include <jansson.h>
 #include <systemd/sd-event.h>
 #include "channel/channel.h"
 
@@ -8,7 +10,8 @@ struct logs;
 /* dirfd is borrowed; console (a socket) is taken on success. */
 must_check int logs_new(sd_event *loop, int dirfd, int console, struct logs **ret);
 void logs_free(struct logs *l);
-/* A frame of the log port. */
-void logs_frame(struct logs *l, const struct channel_frame *f);
+/* A frame of the log port. `apps` is as in a spec: no log is made for any other name, or a guest
+ * fills the host's disk with them. False: a name was refused. */
+bool logs_frame(struct logs *l, const json_t *apps, const struct channel_frame *f);
 /* Streams have no names any more. */
 void logs_session(struct logs *l);

@@ -71,6 +71,7 @@ json_t *zone_stats_json(struct zone *z)
 	if (z->machine && z->backend->vcpu_stats)
 		json_object_set(stats, "vcpus", z->backend->vcpu_stats(z->machine));
 	json_object_set_new(stats, "dropped_lines", json_integer((json_int_t)z->dropped_total));
+	json_object_set_new(stats, "refused_logs", json_integer((json_int_t)z->refused_logs_total));
 	return stats;
 }
 
@@ -302,6 +303,12 @@ static void on_control(struct zone *z, const struct channel_frame *f)
 	json_decref(message);
 }
 
+static void on_log(struct zone *z, const struct channel_frame *f)
+{
+	if (!logs_frame(z->logs, json_object_get(z->apply, "apps"), f) && !z->refused_logs_total++)
+		zone_notice(z, "channel", "the guest wants a log for an app that the zone has not");
+}
+
 static void on_frame(void *arg, enum channel_port port, const struct channel_frame *f)
 {
 	struct zone *z = arg;
@@ -311,7 +318,7 @@ static void on_frame(void *arg, enum channel_port port, const struct channel_fra
 		return;
 	}
 	if (port == CHANNEL_LOG)
-		logs_frame(z->logs, f);
+		on_log(z, f);
 	else
 		on_control(z, f);
 	ports_consumed(z->ports, port, f->stream, f->len);

@@ -51,7 +51,7 @@ struct zone {
 	} want_memory;
 	unsigned int said;	 /* control messages of the guest this second */
 	unsigned int log_budget; /* lines that notices may still take in our own log */
-	uint64_t dropped_total;
+	uint64_t dropped_total, refused_logs_total;
 
 	unsigned int step; /* of the way down */
 	uint64_t grace_ns;

@@ -142,6 +142,15 @@ static void lies(unsigned int i)
 	}
 }
 
+static void names(unsigned int i)
+{
+	char name[16];
+	size_t len = (size_t)snprintf(name, sizeof(name), "zz%u", i % 100000);
+
+	put_frame(CHANNEL_LOG, CHANNEL_NAME, 2, name, len, (uint32_t)len);
+	put_frame(CHANNEL_LOG, CHANNEL_DATA, 2, "evil\n", 5, 5);
+}
+
 static void noise(unsigned int i)
 {
 	char bytes[4096];
@@ -161,9 +170,9 @@ static const struct {
 	void (*deed)(unsigned int i);
 	bool deaf; /* and what the host says is not read */
 } phases[] = {
-    {"flood", flood, false}, {"giants", giants, false}, {"halves", halves, false},
-    {"lies", lies, false},   {"noise", noise, false},	{"deaf flood", flood, true},
-    {"deaf", silence, true},
+    {"flood", flood, false},	 {"giants", giants, false}, {"halves", halves, false},
+    {"lies", lies, false},	 {"names", names, false},   {"noise", noise, false},
+    {"deaf flood", flood, true}, {"deaf", silence, true},
 };
 
 static void on_frame(const struct channel_frame *f, void *arg)

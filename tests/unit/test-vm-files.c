@@ -3,6 +3,7 @@
 #include <endian.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/cleanup.h"
@@ -12,6 +13,7 @@
 #include "vm/initramfs.h"
 #include "vm/link.h"
 #include "vm/logfile.h"
+#include "vm/logs.h"
 #include "vm/oci-layer.h"
 #include "vm/sha256.h"
 #include "vm/share.h"
@@ -167,6 +169,39 @@ static void test_logfile(void **state)
 	rmdir(dir);
 }
 
+/* A guest may name streams as it likes: files there are for the zone's apps only. */
+static void test_logs_of_apps_only(void **state)
+{
+	char dir[] = "/tmp/cz-logs-XXXXXX", name[16];
+	json_t *apps = json_pack("[{s:s},{s:s}]", "name", "web", "name", "db");
+	int dirfd, pair[2];
+	struct channel_frame f = {.type = CHANNEL_NAME, .data = name};
+	struct logs *l;
+	sd_event *loop;
+
+	assert_non_null(mkdtemp(dir));
+	dirfd = open(dir, O_RDONLY | O_DIRECTORY);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_true(sd_event_new(&loop) >= 0);
+	assert_int_equal(logs_new(loop, dirfd, pair[0], &l), 0);
+	for (int i = 0; i < 3000; i++) {
+		f.len = (size_t)snprintf(name, sizeof(name), "zz%d", i);
+		assert_false(logs_frame(l, apps, &f));
+		assert_int_equal(faccessat(dirfd, "app-zz0.log", F_OK, 0), -1);
+	}
+	f.len = (size_t)snprintf(name, sizeof(name), "web");
+	assert_false(logs_frame(l, NULL, &f));
+	assert_true(logs_frame(l, apps, &f));
+	assert_int_equal(unlinkat(dirfd, "app-web.log", 0), 0);
+	assert_int_equal(unlinkat(dirfd, "console.log", 0), 0);
+	assert_int_equal(rmdir(dir), 0); /* nothing else was made */
+	logs_free(l);
+	sd_event_unref(loop);
+	json_decref(apps);
+	close_fd(&dirfd);
+	close_fd(&pair[1]);
+}
+
 static void test_lines_and_frames(void **state)
 {
 	static char big[LINK_LINE_MAX + 2];
@@ -257,6 +292,7 @@ int main(void)
 	    cmocka_unit_test(test_accounts),
 	    cmocka_unit_test(test_allow_list),
 	    cmocka_unit_test(test_logfile),
+	    cmocka_unit_test(test_logs_of_apps_only),
 	    cmocka_unit_test(test_lines_and_frames),
 	    cmocka_unit_test(test_sha256),
 	    cmocka_unit_test(test_tar),
