@@ -9,6 +9,7 @@
 
 struct epoll_probe {
 	struct epoll_bpf *skel;
+	struct bpf_program *program;
 	struct bpf_link *link;
 	const char *where;
 	int cpus;
@@ -36,6 +37,7 @@ static int try_way(struct epoll_probe *probe, size_t way)
 	r = epoll_bpf__load(probe->skel);
 	if (r == 0) {
 		program = bpf_object__find_program_by_name(probe->skel->obj, ways[way].program);
+		probe->program = program;
 		probe->link = bpf_program__attach(program);
 		r = probe->link ? 0 : -errno;
 	}
@@ -66,6 +68,21 @@ int epoll_probe_open(struct epoll_probe **ret, struct error *reterr)
 	}
 	*ret = probe;
 	return 0;
+}
+
+int epoll_probe_attach(struct epoll_probe *probe, struct error *reterr)
+{
+	if (!probe->link)
+		probe->link = bpf_program__attach(probe->program);
+	return probe->link
+		   ? 0
+		   : error_errno(reterr, -errno, "could not attach the probe of epoll_wait");
+}
+
+void epoll_probe_detach(struct epoll_probe *probe)
+{
+	bpf_link__destroy(probe->link);
+	probe->link = NULL;
 }
 
 void epoll_probe_close(struct epoll_probe *probe)

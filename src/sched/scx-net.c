@@ -50,6 +50,7 @@ static int net_loaded(struct policy_run *run, struct error *reterr)
 	const struct scx_net_bpf__rodata *o = (const void *)run->settings->rodata;
 	struct itimerspec every = {.it_interval.tv_nsec = SAMPLE_NS, .it_value.tv_nsec = SAMPLE_NS};
 	struct net *net = calloc(1, sizeof(*net));
+	int r;
 
 	if (!net)
 		return error_set(reterr, -ENOMEM, "out of memory");
@@ -61,7 +62,24 @@ static int net_loaded(struct policy_run *run, struct error *reterr)
 	net->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (net->timer_fd < 0 || timerfd_settime(net->timer_fd, 0, &every, NULL) < 0)
 		return error_errno(reterr, -errno, "could not make a timer");
-	return epoll_probe_open(&net->probe, reterr);
+	r = epoll_probe_open(&net->probe, reterr);
+	if (r == 0)
+		epoll_probe_detach(net->probe); /* others may be loaded, too */
+	return r;
+}
+
+static int net_attach(struct policy_run *run, struct error *reterr)
+{
+	struct net *net = run->data;
+
+	net->load = (struct net_load){0};
+	exclusive_restrain(run, false);
+	return epoll_probe_attach(net->probe, reterr);
+}
+
+static void net_detach(struct policy_run *run)
+{
+	epoll_probe_detach(((struct net *)run->data)->probe);
 }
 
 static int net_fd(struct policy_run *run)
@@ -85,13 +103,14 @@ static void net_ready(struct policy_run *run)
 
 static void net_stats(struct policy_run *run, struct strbuf *line)
 {
-	const struct net *net = run->data;
+	const struct net_load *load = &((struct net *)run->data)->load;
+	uint64_t since_ns = load->changed_ns ? clock_mono_ns() - load->changed_ns : 0;
 
 	strbuf_printf(line,
 		      ", \"restrain\": %d, \"events_per_s\": %" PRIu64 ", \"batch_milli\": %" PRIu64
-		      ", \"changes\": %" PRIu64,
-		      net->load.restrain, net->load.events_per_s, net->load.batch_milli,
-		      net->load.changes_total);
+		      ", \"changes\": %" PRIu64 ", \"since_ms\": %" PRIu64,
+		      load->restrain, load->events_per_s, load->batch_milli, load->changes_total,
+		      since_ns / 1000000);
 }
 
 static void net_done(struct policy_run *run)
@@ -114,6 +133,8 @@ static const struct policy policy = {
     .partial_is_be = true,
     .hooks = {.open = net_open,
 	      .loaded = net_loaded,
+	      .attach = net_attach,
+	      .detach = net_detach,
 	      .fd = net_fd,
 	      .ready = net_ready,
 	      .stats = net_stats,
