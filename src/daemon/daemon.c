@@ -181,10 +181,11 @@ static int start(struct daemon *d, struct error *reterr)
 		r = open_actuator(d, reterr);
 	if (r == 0)
 		made_load(d);
+	/* Before the pipeline, which asks for the classes of the groups that it finds. */
+	if (r == 0 && !d->kernel.captured && (r = zones_mgr_new(d, &d->zones_mgr)) < 0)
+		error_errno(reterr, r, "take over the zones");
 	if (r == 0)
 		r = pipeline_init(d, reterr);
-	if (r == 0 && !d->kernel.captured)
-		r = zones_mgr_new(d, &d->zones_mgr);
 	if (r < 0)
 		return r;
 	d->events.on_event = on_event_published;

@@ -442,6 +442,11 @@ def class_and_goals_protect_it(czd, zone):
         return next((r for r in rows if r["path"] == f"/{zone.path}"), None)
     found = live.wait_for(row, 5, "the zone's row")
     check(found["name"] == zone.name and found["class"] == "lc" and found["slo"] == "wait.p99=500us", f"{found}")
+    for end in (czd.stop, lambda: kill_czd(czd)):
+        end()
+        czd.start()
+        again = live.wait_for(row, 5, "the zone's row")
+        check(again["class"] == "lc" and again["slo"] == found["slo"] and again["protected"], f"after a restart: {again}")
     zone.spec["class"] = "be"
     del zone.spec["slo"]
     zone.czctl("update", file=True)
