@@ -45,7 +45,7 @@ static void add_app_rows(const struct daemon *d, json_t *rows)
 		for (size_t k = 0; z->spec.runtime == RUNTIME_VM && z->stats_ns &&
 				   k < z->stats.nr_apps && json_array_size(rows) < ROWS_MAX;
 		     k++)
-			json_array_append_new(rows, zone_app_row(z, &z->stats.apps[k]));
+			json_array_append_new(rows, zone_app_row(z, &z->recent.apps[k]));
 	}
 }
 

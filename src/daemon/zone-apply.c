@@ -201,14 +201,14 @@ static uint64_t harm_inside_ns(const struct applied *z)
 {
 	uint64_t worst = 0;
 
-	for (size_t i = 0; i < z->stats.nr_apps; i++) {
-		const struct zone_app_stats *a = &z->stats.apps[i];
+	for (size_t i = 0; i < z->recent.nr_apps; i++) {
+		const struct zone_app_stats *a = &z->recent.apps[i];
 		uint64_t ns = 0;
 
 		for (size_t p = 0; a->class == CLASS_LC && p < a->nr_parts; p++) {
-			for (size_t k = 0; a->parts[p].app[0] && k < z->stats.nr_apps; k++)
-				if (!strcmp(z->stats.apps[k].name, a->parts[p].app) &&
-				    z->stats.apps[k].class == CLASS_BE)
+			for (size_t k = 0; a->parts[p].app[0] && k < z->recent.nr_apps; k++)
+				if (!strcmp(z->recent.apps[k].name, a->parts[p].app) &&
+				    z->recent.apps[k].class == CLASS_BE)
 					ns += a->parts[p].ns;
 		}
 		worst = ns > worst ? ns : worst;

@@ -45,8 +45,8 @@ struct applied {
 	enum zone_phase phase;
 	uint64_t phase_ns; /* since when */
 	struct zone_hello hello;
-	struct zone_stats stats;
-	uint64_t stats_ns; /* when they came; 0 never */
+	struct zone_stats stats, recent; /* as told; what apps waited in the last second */
+	uint64_t stats_ns;		 /* when they came; 0 never */
 	uint64_t started_ns, retry_ns, backoff_ns;
 	uint32_t crashes;
 	/* Of the machine that was started last: whatever the spec came to say since, it can have

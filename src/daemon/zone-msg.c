@@ -6,6 +6,9 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 
+#define WINDOW_MIN_NS 100000000ull
+#define WINDOW_MAX_NS 5000000000ull
+
 static const char *const phase_names[] = {[PHASE_NONE] = "-",
 					  [PHASE_STARTING] = "starting",
 					  [PHASE_BOOTING] = "booting",
@@ -96,6 +99,7 @@ static void take_app(const json_t *o, struct zone_app_stats *ret)
 	ret->healthy = !json_is_false(json_object_get(o, "healthy"));
 	ret->cpu_ns = take_count(o, "cpu_ns");
 	ret->memory_bytes = take_count(o, "memory_bytes");
+	ret->wait_known = json_is_integer(json_object_get(o, "wait_ns"));
 	ret->wait_ns = take_count(o, "wait_ns");
 	ret->waits = take_count(o, "waits");
 	ret->wait_p99_ns = take_count(o, "wait_p99_ns");
@@ -131,6 +135,81 @@ static void take_stats(const json_t *o, struct zone_stats *ret)
 		take_app(item, a);
 		ret->nr_apps += a->name[0] != 0;
 	}
+}
+
+static const struct zone_app_stats *app_of(const struct zone_stats *s, const char *name)
+{
+	for (size_t i = 0; i < s->nr_apps; i++)
+		if (!strcmp(s->apps[i].name, name))
+			return &s->apps[i];
+	return NULL;
+}
+
+/* Its total in an earlier report; of one that was cut off there nothing is known. */
+static bool part_of(const struct zone_app_stats *a, const struct zone_part *p, uint64_t *ret_ns)
+{
+	for (size_t i = 0; i < a->nr_parts; i++) {
+		if (!strcmp(a->parts[i].cause, p->cause) && !strcmp(a->parts[i].app, p->app)) {
+			*ret_ns = a->parts[i].ns;
+			return true;
+		}
+	}
+	*ret_ns = 0;
+	return a->nr_parts < ZONE_PARTS_MAX;
+}
+
+static uint64_t a_second(uint64_t ns, uint64_t window_ns)
+{
+	__uint128_t scaled = (__uint128_t)ns * 1000000000 / window_ns;
+
+	return scaled > INT64_MAX ? INT64_MAX : (uint64_t)scaled;
+}
+
+static void put_part(struct zone_app_stats *a, const struct zone_part *p)
+{
+	size_t i = a->nr_parts++;
+
+	for (; i && a->parts[i - 1].ns < p->ns; i--)
+		a->parts[i] = a->parts[i - 1];
+	a->parts[i] = *p;
+}
+
+/* app: what `is` says, to be changed. */
+static void app_recent(const struct zone_app_stats *was, const struct zone_app_stats *is,
+		       uint64_t window_ns, struct zone_app_stats *app)
+{
+	app->wait_known = false;
+	app->wait_ns = app->waits = app->nr_parts = 0;
+	if (!was || !window_ns || !was->wait_known || !is->wait_known ||
+	    is->wait_ns < was->wait_ns || is->waits < was->waits)
+		return;
+	app->wait_known = true;
+	app->wait_ns = a_second(is->wait_ns - was->wait_ns, window_ns);
+	app->waits = a_second(is->waits - was->waits, window_ns);
+	for (size_t i = 0; i < is->nr_parts; i++) {
+		struct zone_part p = is->parts[i];
+		uint64_t before;
+
+		if (!part_of(was, &p, &before) || p.ns <= before)
+			continue;
+		p.ns = a_second(p.ns - before, window_ns);
+		put_part(app, &p);
+	}
+}
+
+bool zone_stats_recent(const struct zone_stats *was, const struct zone_stats *is,
+		       struct zone_stats *ret)
+{
+	uint64_t window_ns = is->at_ns > was->at_ns ? is->at_ns - was->at_ns : 0;
+
+	if (window_ns && window_ns < WINDOW_MIN_NS)
+		return false;
+	if (window_ns > WINDOW_MAX_NS)
+		window_ns = 0;
+	*ret = *is;
+	for (size_t i = 0; i < is->nr_apps; i++)
+		app_recent(app_of(was, is->apps[i].name), &is->apps[i], window_ns, &ret->apps[i]);
+	return true;
 }
 
 static void take_numbers(json_t *o, struct zone_msg *m)

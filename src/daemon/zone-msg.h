@@ -31,7 +31,8 @@ struct zone_app_stats {
 	uint64_t restarts;
 	bool healthy;
 	uint64_t cpu_ns, memory_bytes; /* cpu_ns: since it started */
-	/* in the last second; waits 0: not measured */
+	bool wait_known;	       /* the ledger has it */
+	/* Waiting: since it was first there, its p99 in the last second. */
 	uint64_t wait_ns, waits, wait_p99_ns;
 	size_t nr_parts;
 	struct zone_part parts[ZONE_PARTS_MAX];
@@ -44,6 +45,14 @@ struct zone_stats {
 	size_t nr_apps;
 	struct zone_app_stats apps[ZONE_APPS_MAX];
 };
+
+/*
+ * The same figures, with waiting (wait_ns, waits, parts, most first) as it was a second between two
+ * reports. Not known (wait_known false): of an app whose totals fell, or that is new; of all when
+ * the guest's clock went back or reports are missing. False, and *ret as it was: too short a time.
+ */
+bool zone_stats_recent(const struct zone_stats *was, const struct zone_stats *is,
+		       struct zone_stats *ret);
 
 enum zone_phase { PHASE_NONE, PHASE_STARTING, PHASE_BOOTING, PHASE_RUNNING, PHASE_STOPPING };
 const char *zone_phase_name(enum zone_phase p);

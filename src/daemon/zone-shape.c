@@ -24,7 +24,7 @@ static json_t *shape_app(const struct zone_app_stats *a)
 			 (json_int_t)a->pid, "exit", (json_int_t)a->exit_code, "restarts",
 			 (json_int_t)a->restarts, "healthy", a->healthy, "cpu_ns",
 			 (json_int_t)a->cpu_ns, "memory_bytes", (json_int_t)a->memory_bytes,
-			 "wait_ns", shape_known(a->waits, a->wait_ns), "wait_p99_ns",
+			 "wait_ns", shape_known(a->wait_known, a->wait_ns), "wait_p99_ns",
 			 shape_known(a->waits, a->wait_p99_ns), "parts", parts);
 }
 
@@ -92,7 +92,7 @@ json_t *zone_shape(const struct applied *z, bool whole)
 	return o;
 }
 
-/* As shape_zone(), as far as a guest tells. */
+/* As shape_zone(), as far as a guest tells; a: of z->recent. */
 json_t *zone_app_row(const struct applied *z, const struct zone_app_stats *a)
 {
 	return json_pack(
@@ -100,10 +100,10 @@ json_t *zone_app_row(const struct applied *z, const struct zone_app_stats *a)
 	    "name", json_sprintf("%s/%s", z->name, a->name), "path",
 	    json_sprintf("%s (guest)/%s", z->path, a->name), "kind", "vm", "class",
 	    zone_class_name(a->class), "class_own", true, "protected", false, "slo", "",
-	    "off_limits", true, "cpu_ppm", "wait_ppm", shape_known(a->waits, a->wait_ns / 1000),
-	    "foreign_wait_ppm", "wait_p99_ns", shape_known(a->waits, a->wait_p99_ns),
-	    "memory_bytes", (json_int_t)a->memory_bytes, "throttled_ppm", "psi_cpu_ppm", "state",
-	    a->healthy ? a->state : "sick", "depth", 3);
+	    "off_limits", true, "cpu_ppm", "wait_ppm",
+	    shape_known(a->wait_known, a->wait_ns / 1000), "foreign_wait_ppm", "wait_p99_ns",
+	    shape_known(a->waits, a->wait_p99_ns), "memory_bytes", (json_int_t)a->memory_bytes,
+	    "throttled_ppm", "psi_cpu_ppm", "state", a->healthy ? a->state : "sick", "depth", 3);
 }
 
 json_t *zones_mgr_rows(const struct zones_mgr *m)

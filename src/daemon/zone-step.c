@@ -71,6 +71,7 @@ static void on_event(const struct zone_msg *m, void *arg)
 		take_state(z, &m->hello);
 		break;
 	case ZONE_MSG_STATS:
+		zone_stats_recent(&z->stats, &m->stats, &z->recent);
 		z->stats = m->stats;
 		z->stats_ns = clock_mono_ns();
 		zone_answer_harm(z, z->stats_ns);
@@ -178,6 +179,7 @@ static void settle(struct applied *z)
 	zone_clear_run_dir(z);
 	zone_set_phase(z, PHASE_NONE);
 	z->stats_ns = 0;
+	memset(&z->stats, 0, sizeof(z->stats));
 	z->rec.pid = 0;
 	z->rec.start_ticks = 0;
 	if (!crashed) {

@@ -50,7 +50,11 @@ static void add_parts(struct strbuf *b, const struct zone_app_stats *a)
 
 		format_ppm(a->wait_ns ? (uint64_t)((__uint128_t)p->ns * 1000000 / a->wait_ns) : 0,
 			   share, sizeof(share));
-		strbuf_printf(b, "%s%s %s", i ? ", " : ": behind ", p->app[0] ? p->app : p->cause,
+		strbuf_printf(b, "%s%s %s", i ? ", " : ": behind ",
+			      p->app[0]			       ? p->app
+			      : !strcmp(p->cause, "neighbour") ? "what is no app"
+			      : !strcmp(p->cause, "self")      ? "its own work"
+							       : p->cause,
 			      share);
 	}
 }
@@ -59,9 +63,12 @@ static void add_inside(struct strbuf *b, const struct applied *z, const struct z
 {
 	char share[24];
 
+	if (!a->wait_known) {
+		strbuf_printf(b, "What %s waits for inside zone %s is not known", a->name, z->name);
+		return;
+	}
 	if (!a->waits) {
-		strbuf_printf(b, "Inside zone %s, %s has not waited (or its guest does not tell)",
-			      z->name, a->name);
+		strbuf_printf(b, "Inside zone %s, %s has not waited", z->name, a->name);
 		return;
 	}
 	format_ppm(a->wait_ns / (SECOND_NS / 1000000), share, sizeof(share));
@@ -104,7 +111,8 @@ static json_t *shape_levels(const struct applied *z, const struct zone_app_stats
 	else
 		strbuf_puts(&b, ". What its vCPUs wait for is not known (only an lc zone has a "
 				"ledger)");
-	strbuf_printf(&b, ". The harm comes from %s.", verdict_of(inside, below, w && a->waits));
+	strbuf_printf(&b, ". The harm comes from %s.",
+		      verdict_of(inside, below, w && a->wait_known));
 	o = json_pack("{s:s,s:s,s:I,s:o,s:o}", "app", a->name, "level", verdict_word(inside, below),
 		      "inside_ppm", (json_int_t)inside, "below_ppm", shape_known(w != NULL, below),
 		      "text", shape_string(b.data ? b.data : ""));
@@ -127,9 +135,9 @@ const struct applied *zone_why_of(const struct zones_mgr *m, const char *name,
 	z = zones_mgr_find(m, zone);
 	if (!z || z->spec.runtime != RUNTIME_VM || !z->stats_ns)
 		return NULL;
-	for (size_t i = 0; slash && i < z->stats.nr_apps; i++)
-		if (!strcmp(z->stats.apps[i].name, slash + 1))
-			*ret_app = &z->stats.apps[i];
+	for (size_t i = 0; slash && i < z->recent.nr_apps; i++)
+		if (!strcmp(z->recent.apps[i].name, slash + 1))
+			*ret_app = &z->recent.apps[i];
 	return !slash || *ret_app ? z : NULL;
 }
 
@@ -139,8 +147,8 @@ void zone_why(const struct applied *z, const struct zone_app_stats *app,
 	const struct ledger_view *below = w && !w->estimated ? w : NULL;
 	json_t *inside = json_array(), *notes = json_object_get(o, "notes");
 
-	for (size_t i = 0; i < z->stats.nr_apps; i++) {
-		const struct zone_app_stats *a = &z->stats.apps[i];
+	for (size_t i = 0; i < z->recent.nr_apps; i++) {
+		const struct zone_app_stats *a = &z->recent.apps[i];
 		json_t *levels;
 
 		if (app ? a != app : a->class != CLASS_LC)

@@ -216,10 +216,14 @@ def killed(czd, zone):
 @scene({"harm": "1"}, **{"class": "lc", "scheduler": {"policy": "exclusive", "onHarm": True}})
 def harm_inside_is_answered_inside(czd, zone):
     zone.czctl("apply", "--wait", file=True)
-    why = live.wait_for(lambda: w if (w := czd.request("why", zone=f"{zone.name}/web")).get("inside") else None, 5, "why")
-    check(why["inside"][0]["level"] == "inside" and "behind batch 100.0 %" in why["headline"], f"{why['headline']}")
+    why = live.wait_for(lambda: w if (w := czd.request("why", zone=f"{zone.name}/web")).get("inside") and w["inside"][0]["level"] == "inside"
+                        else None, 5, "why")
+    check("waited 30.0 % of the last second" in why["headline"] and "behind batch 100.0 %" in why["headline"], f"{why['headline']}")
+    rows = czd.request("list", all=True)["zones"]
+    check(290000 < next(r["wait_ppm"] for r in rows if r["name"] == f"{zone.name}/web") < 310000, f"{rows}")
     live.wait_for(lambda: zone.show()["policy"] == "exclusive", 10, "the policy is switched")
     live.wait_for(lambda: czd.request("why", zone=f"{zone.name}/web")["inside"][0]["level"] == "none", 5, "and it helped")
+    check(next(r["wait_ppm"] for r in czd.request("list", all=True)["zones"] if r["name"] == f"{zone.name}/web") < 1000, "the total is shown")
 
 
 def main():

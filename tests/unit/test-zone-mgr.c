@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "test.h"
+#include "base/str.h"
 #include "daemon/zone-msg.h"
 #include "daemon/zone-store.h"
 
@@ -149,12 +150,90 @@ static void test_store(void **state)
 	assert_int_equal(remove_all_at(AT_FDCWD, dir), 0);
 }
 
+/* Totals by which of one app, after 1, 2, ... seconds. */
+static struct zone_stats *report(uint64_t at_ns, uint64_t batch_ns, uint64_t self_ns)
+{
+	static struct zone_stats s[2];
+	static int which;
+	struct zone_stats *r = &s[which ^= 1];
+
+	*r = (struct zone_stats){.at_ns = at_ns, .nr_apps = 1};
+	r->apps[0] = (struct zone_app_stats){
+	    .name = "web",
+	    .wait_known = true,
+	    .wait_ns = batch_ns + self_ns,
+	    .waits = (batch_ns + self_ns) / 1000000,
+	    .wait_p99_ns = 7,
+	    .nr_parts = batch_ns ? 2 : 1,
+	    .parts = {{.cause = "self", .ns = self_ns},
+		      {.cause = "neighbour", .app = "batch", .ns = batch_ns}}};
+	return r;
+}
+
+#define S_NS 1000000000ull
+
+static void test_recent(void **state)
+{
+	static struct zone_stats now, first;
+	const struct zone_app_stats *a = &now.apps[0];
+
+	/* The first report of a guest has nothing to be compared with. */
+	assert_true(zone_stats_recent(&first, report(90 * S_NS, 0, 38 * S_NS), &now));
+	assert_false(a->wait_known);
+	assert_string_equal(a->name, "web");
+	/* 38 s in total, then a second with a half behind batch: that half is what counts. */
+	assert_true(zone_stats_recent(report(90 * S_NS, 0, 38 * S_NS),
+				      report(91 * S_NS, S_NS / 2, 38 * S_NS + 1), &now));
+	assert_true(a->wait_known && a->wait_ns == S_NS / 2 + 1 && a->waits == 500);
+	assert_int_equal(a->nr_parts, 2);
+	assert_string_equal(a->parts[0].app, "batch");
+	assert_int_equal(a->parts[0].ns, S_NS / 2);
+	assert_int_equal(a->wait_p99_ns, 7);
+	/* Two seconds between reports: as much a second. */
+	assert_true(zone_stats_recent(report(90 * S_NS, 0, 0), report(92 * S_NS, S_NS, 0), &now));
+	assert_int_equal(a->wait_ns, S_NS / 2);
+	/* Nothing since: known to be nothing. */
+	assert_true(
+	    zone_stats_recent(report(90 * S_NS, S_NS, 5), report(91 * S_NS, S_NS, 5), &now));
+	assert_true(a->wait_known && !a->wait_ns && !a->waits && !a->nr_parts);
+}
+
+static void test_recent_unknown(void **state)
+{
+	static struct zone_stats now, full;
+
+	/* Reports are missing; the clock went back (booted anew); the totals fell. */
+	assert_true(zone_stats_recent(report(10 * S_NS, 0, 0), report(30 * S_NS, 9, 9), &now));
+	assert_false(now.apps[0].wait_known);
+	assert_true(zone_stats_recent(report(10 * S_NS, 0, 0), report(9 * S_NS, 9, 9), &now));
+	assert_false(now.apps[0].wait_known);
+	assert_true(zone_stats_recent(report(10 * S_NS, 9, 9), report(11 * S_NS, 8, 8), &now));
+	assert_false(now.apps[0].wait_known);
+	/* Too short a time says nothing, whatever it claims. */
+	assert_false(
+	    zone_stats_recent(report(10 * S_NS, 0, 0), report(10 * S_NS + 1, S_NS, S_NS), &now));
+	/* No total is so large that a second's overflows. */
+	assert_true(zone_stats_recent(report(10 * S_NS, 0, 0),
+				      report(10 * S_NS + S_NS / 5, 0, INT64_MAX), &now));
+	assert_int_equal(now.apps[0].wait_ns, INT64_MAX);
+	/* A list that was full may have lacked the part. */
+	full = *report(10 * S_NS, 0, 0);
+	full.apps[0].nr_parts = ZONE_PARTS_MAX;
+	assert_true(zone_stats_recent(&full, report(11 * S_NS, S_NS / 2, 0), &now));
+	assert_int_equal(now.apps[0].nr_parts, 1);
+	str_copy(full.apps[0].parts[1].app, sizeof(full.apps[0].parts[1].app), "other");
+	assert_true(zone_stats_recent(&full, report(11 * S_NS, S_NS / 2, 0), &now));
+	assert_int_equal(now.apps[0].nr_parts, 0);
+	assert_int_equal(now.apps[0].wait_ns, S_NS / 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_state),  cmocka_unit_test(test_refused),
 	    cmocka_unit_test(test_bounds), cmocka_unit_test(test_answer),
 	    cmocka_unit_test(test_record), cmocka_unit_test(test_store),
+	    cmocka_unit_test(test_recent), cmocka_unit_test(test_recent_unknown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
