@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+#include "base/str.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
 
-#define WHAT_MAX 34 /* columns; longer ones push their text to the right */
+#define VERSION_S 3  /* a program has to say its version */
+#define WHAT_MAX  34 /* columns; longer ones push their text to the right */
 
 static size_t widest(const json_t *data, const char *const keys[])
 {
@@ -55,10 +61,61 @@ static void print_self(const struct cli *cli, const json_t *self)
 		      show_duration(self, "loop_delay_max_ns", delay));
 }
 
+/* "QEMU emulator version 10.0.8 (Debian ...)": what the program says of itself, or "". */
+static void first_line_of(const char *program, char *buf, size_t size)
+{
+	_cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int out[2], status;
+	ssize_t n;
+	pid_t pid;
+
+	buf[0] = '\0';
+	if (null < 0 || pipe2(out, O_CLOEXEC) < 0)
+		return;
+	pid = fork();
+	if (pid == 0) {
+		alarm(VERSION_S);
+		dup2(null, STDIN_FILENO);
+		dup2(out[1], STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+		execl(program, program, "--version", (char *)NULL);
+		_exit(EXIT_COMMAND_ABSENT);
+	}
+	close(out[1]);
+	n = pid > 0 ? read(out[0], buf, size - 1) : -1;
+	close(out[0]);
+	buf[n > 0 ? n : 0] = '\0';
+	buf[strcspn(buf, "\n")] = '\0';
+	if (pid > 0)
+		waitpid(pid, &status, 0);
+}
+
+/* czd does not wait for programs: its loop has other work. */
+static void add_qemu_version(json_t *data)
+{
+	char said[200], safe[400], text[5000];
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(data, "machines"), i, item)
+	{
+		const char *path = get_text(item, "path");
+
+		if (strcmp(get_text(item, "name"), "QEMU") != 0 || !path[0])
+			continue;
+		first_line_of(path, said, sizeof(said));
+		if (said[0] && snprintf(text, sizeof(text), "%s: %s", path,
+					str_escape(safe, sizeof(safe), said)) < (int)sizeof(text))
+			json_object_set_new(item, "text", json_string(text));
+	}
+}
+
 static void print_doctor(const struct cli *cli, const json_t *data)
 {
-	static const char *const keys[] = {"can_see", "cant_see", "can_act", "cant_act", NULL};
-	static const char *const labels[] = {"can see", "can't see", "can act", "can't act"};
+	static const char *const keys[] = {"can_see",  "cant_see", "can_act",
+					   "cant_act", "machines", NULL};
+	static const char *const labels[] = {"can see", "can't see", "can act", "can't act",
+					     "zones"};
 	size_t width = widest(data, keys);
 
 	print_host(cli, json_object_get(data, "host"));
@@ -69,7 +126,17 @@ static void print_doctor(const struct cli *cli, const json_t *data)
 
 static int doctor_run(struct cli *cli, const struct args *args)
 {
-	return cli_show(cli, "doctor", json_object(), print_doctor);
+	_cleanup_json_ json_t *data = NULL;
+	int r = cli_call(cli, "doctor", json_object(), &data);
+
+	if (r != EXIT_OK)
+		return r;
+	add_qemu_version(data);
+	if (cli->json)
+		cli_print_json(data);
+	else
+		print_doctor(cli, data);
+	return EXIT_OK;
 }
 
 const struct verb verb_doctor = {
@@ -77,7 +144,8 @@ const struct verb verb_doctor = {
     .summary = "what this host lets czd see and do",
     .usage = "",
     .help = "The host, what can be measured and changed on it, and, for what cannot, the\n"
-	    "reason and what would help. The last line is what czd itself costs: its own CPU\n"
+	    "reason and what would help; what zones need: helpers, QEMU and its version, KVM,\n"
+	    "virtiofsd, kernels. The last line is what czd itself costs: its own CPU\n"
 	    "time over the last tick, and that of its BPF programs, which run in other\n"
 	    "processes' time and are measured once a minute.\n"
 	    "\n"

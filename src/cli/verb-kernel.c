@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The kernels that zones of runtime vm may boot; needs no czd. */
+/* The kernels that zones of runtime vm may boot; asks czd where they are, if one runs. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,12 +18,24 @@
 
 enum { OPTION_DIR };
 
-static const char *kernels_dir(const struct args *args)
+/* What was said, else where czd looks, else where one without options would. */
+static void kernels_dir(struct cli *cli, const struct args *args, char *buf, size_t size)
 {
 	const char *set =
 	    args->option[OPTION_DIR] ? args->option[OPTION_DIR] : getenv("CZ_KERNELS");
+	_cleanup_json_ json_t *doctor = NULL;
+	const char *dir = DEFAULT_DIR;
+	json_t *item;
+	size_t i;
 
-	return set && set[0] ? set : DEFAULT_DIR;
+	if ((!set || !set[0]) &&
+	    client_call(&cli->client, "doctor", json_object(), &doctor, NULL) == 0)
+		json_array_foreach(json_object_get(doctor, "machines"), i, item)
+		{
+			if (!strcmp(get_text(item, "name"), "kernels"))
+				dir = get_text(item, "path");
+		}
+	snprintf(buf, size, "%s", set && set[0] ? set : dir);
 }
 
 /* Why no scheduler can be loaded; "" where one can. */
@@ -152,7 +164,7 @@ static int do_fetch(struct cli *cli, const char *dir)
 		r = -errno;
 	}
 	error_errno(&e, r, "%s", program);
-	error_hint(&e, "is Control Zone installed in full?");
+	error_hint(&e, "is Control Zone installed in full? From a build tree: ./dev shell");
 	return cli_fail(cli, &e);
 }
 
@@ -166,14 +178,19 @@ static const struct {
 
 static int kernel_run(struct cli *cli, const struct args *args)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
-		if (!strcmp(parts[i].name, args->words[0]))
-			return parts[i].run(cli, kernels_dir(args));
+	char dir[4096];
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		if (strcmp(parts[i].name, args->words[0]) != 0)
+			continue;
+		kernels_dir(cli, args, dir, sizeof(dir));
+		return parts[i].run(cli, dir);
+	}
 	return cli_usage(&verb_kernel, "'%s' is not list or fetch", args->words[0]);
 }
 
 static const struct verb_option options[] = {
-    [OPTION_DIR] = {"dir", "DIR", "where they are (default: $CZ_KERNELS, " DEFAULT_DIR ")"},
+    [OPTION_DIR] = {"dir", "DIR", "where they are (default: $CZ_KERNELS, or what czd says)"},
     {0},
 };
 

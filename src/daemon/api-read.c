@@ -399,6 +399,8 @@ json_t *api_doctor(const struct api_call *c, struct error *reterr)
 		json_object_set_new(o, groups[g].yes, yes);
 		json_object_set_new(o, groups[g].no, no);
 	}
+	if (d->zones_mgr)
+		json_object_set_new(o, "machines", zone_machines_json(d->zones_mgr));
 	if (d->actuator && !turn_can_apply(c->d, &why))
 		json_object_set_new(o, "cannot_enforce", shape_text(why));
 	if (!d->ledger)

@@ -28,7 +28,8 @@ static const char help[] =
     "                        with --run-dir: that directory)\n"
     "      --root DIR        look at a captured machine instead of this one; changes nothing\n"
     "      --libexec DIR     where cz-run, cz-vm and the schedulers are\n"
-    "                        (default " DEFAULT_LIBEXEC ")\n"
+    "                        (default $CZ_LIBEXEC, else\n"
+    "                        " DEFAULT_LIBEXEC ")\n"
     "      --no-bpf          do not load the wait ledger; waiting is then only estimated\n"
     "      --no-keeper       run the worker alone (debugging)\n"
     "      --watchdog SEC    kill and restart a worker silent for so long (default 30,\n"
@@ -102,11 +103,14 @@ int main(int argc, char **argv)
 			      .beat_fd = -1};
 	struct keeper_options ko = {
 	    .worker = run_worker, .undo = run_undo, .arg = &opt, .ret_beat_fd = &opt.beat_fd};
+	const char *set = getenv("CZ_LIBEXEC");
 	bool undo = false, keeper = true;
 	uint64_t watchdog_s = WATCHDOG_S;
 	enum log_level level;
 	int c;
 
+	if (set && set[0])
+		opt.libexec_dir = set;
 	opterr = 0; /* one sentence of our own */
 	while ((c = getopt_long(argc, argv, "c:hV", long_options, NULL)) != -1) {
 		switch (c) {

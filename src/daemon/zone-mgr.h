@@ -107,6 +107,16 @@ void zone_drop_link(struct applied *z);
 /* zone-load.c */
 void zones_load(struct zones_mgr *m);
 
+/* zone-programs.c */
+enum vm_program { VM_QEMU, VM_VIRTIOFSD, VM_QEMU_DATA };
+const char *zone_program(enum vm_program which); /* NULL: not on this host */
+must_check int zone_libexec_path(const struct zones_mgr *m, const char *name, char *buf,
+				 size_t size, struct error *reterr);
+/* A path as it is, else a name; NULL: the default. */
+must_check int zone_kernel_path(const struct zones_mgr *m, const char *name, char *buf, size_t size,
+				struct error *reterr);
+json_t *zone_machines_json(const struct zones_mgr *m); /* what is there, for doctor */
+
 /* zone-start.c */
 /* CPUs, files and other zones: can this spec run here, now? */
 must_check int zone_check(const struct zones_mgr *m, const struct zone_spec *spec,

@@ -20,88 +20,19 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "daemon/zone-mgr.h"
-#include "kernel/kimage.h"
 #include "spec/zone-spec-io.h"
 
 #define LOG_FILE     "log/supervisor.log"
 #define EXIT_NO_EXEC 126
 
-/* What a machine's programs are called, and who may say otherwise. */
-static const struct program {
-	const char *key, *env, *candidates[3];
-} vm_programs[] = {
-    {"qemu", "CZ_QEMU", {"/usr/bin/qemu-system-x86_64"}},
-    {"virtiofsd", "CZ_VIRTIOFSD", {"/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd"}},
-    {"qemu_data", "CZ_QEMU_DATA", {NULL}},
-};
-
-static const char *find_program(const struct program *p)
-{
-	const char *path = getenv(p->env);
-
-	for (size_t i = 0; !path && i < ARRAY_SIZE(p->candidates) && p->candidates[i]; i++)
-		if (access(p->candidates[i], X_OK) == 0)
-			path = p->candidates[i];
-	return path;
-}
-
-static int libexec_path(const struct zones_mgr *m, const char *name, char *buf, size_t size,
-			struct error *reterr)
-{
-	int r = str_printf(buf, size, "%s/%s", m->d->opt->libexec_dir, name);
-
-	if (r == 0 && access(buf, X_OK) < 0)
-		r = -errno;
-	if (r < 0) {
-		error_errno(reterr, r, "%s", buf);
-		error_hint(reterr, "is Control Zone installed in full? czd --libexec says where");
-	}
-	return r;
-}
-
-/* One of the kernels kept in STATE_DIR: a file, or a directory of its own. */
-static int named_kernel(const struct zones_mgr *m, const char *name, char *buf, size_t size)
-{
-	_cleanup_close_ int fd = -1;
-	char dir[4096], path[512];
-	int r = str_printf(dir, sizeof(dir), "%s/kernels", m->d->opt->state_dir);
-
-	if (r < 0)
-		return r;
-	fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	r = fd < 0 ? -errno : kimage_find(fd, name, path, sizeof(path));
-	return str_printf(buf, size, "%s/%s", dir, r < 0 ? name : path) < 0 ? -ENAMETOOLONG : r;
-}
-
-/* A path as it is, else a name. */
-static int kernel_path(const struct zones_mgr *m, const struct zone_spec *s, char *buf, size_t size,
-		       struct error *reterr)
-{
-	const char *name = s->os.kernel ? s->os.kernel : getenv("CZ_KERNEL");
-	int r;
-
-	if (name && strchr(name, '/'))
-		r = str_printf(buf, size, "%s", name);
-	else
-		r = named_kernel(m, name ? name : "default", buf, size);
-	if (r == 0 && access(buf, R_OK) < 0)
-		r = -errno;
-	if (r < 0) {
-		error_errno(reterr, r, "kernel %s", buf);
-		error_hint(reterr, "czctl kernel list shows those that are there; czctl kernel "
-				   "fetch gets one");
-	}
-	return r;
-}
-
 static int check_vm(const struct zones_mgr *m, const struct zone_spec *s, struct error *reterr)
 {
 	char path[4096];
-	int r = kernel_path(m, s, path, sizeof(path), reterr);
+	int r = zone_kernel_path(m, s->os.kernel, path, sizeof(path), reterr);
 
 	if (r < 0)
 		return r;
-	if (find_program(&vm_programs[0]))
+	if (zone_program(VM_QEMU))
 		return 0;
 	error_set(reterr, -ENOENT, "qemu-system-x86_64 is not installed");
 	error_hint(reterr, "apt install qemu-system-x86 --no-install-recommends");
@@ -216,19 +147,20 @@ static int nonce(char hex[static 33])
 
 static int add_vm_paths(const struct applied *z, json_t *o, struct error *reterr)
 {
+	static const char *const keys[] = {
+	    [VM_QEMU] = "qemu", [VM_VIRTIOFSD] = "virtiofsd", [VM_QEMU_DATA] = "qemu_data"};
 	char path[4096];
-	int r = kernel_path(z->m, &z->spec, path, sizeof(path), reterr);
+	int r = zone_kernel_path(z->m, z->spec.os.kernel, path, sizeof(path), reterr);
 
 	if (r < 0)
 		return r;
 	json_object_set_new(o, "kernel", json_string(path));
-	for (size_t i = 0; i < ARRAY_SIZE(vm_programs); i++) {
-		const char *found = find_program(&vm_programs[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		const char *found = zone_program(i);
 
-		json_object_set_new(o, vm_programs[i].key,
-				    found ? json_string(found) : json_null());
+		json_object_set_new(o, keys[i], found ? json_string(found) : json_null());
 	}
-	r = libexec_path(z->m, "cz-guest", path, sizeof(path), reterr);
+	r = zone_libexec_path(z->m, "cz-guest", path, sizeof(path), reterr);
 	if (r == 0)
 		json_object_set_new(o, "guest", json_string(path));
 	json_object_set_new(o, "sched_dir", json_string(z->m->d->opt->libexec_dir));
@@ -438,8 +370,8 @@ int zone_start(struct applied *z, struct error *reterr)
 	}
 	r = check_start(z, reterr);
 	if (r == 0)
-		r = libexec_path(z->m, z->spec.runtime == RUNTIME_VM ? "cz-vm" : "cz-run", program,
-				 sizeof(program), reterr);
+		r = zone_libexec_path(z->m, z->spec.runtime == RUNTIME_VM ? "cz-vm" : "cz-run",
+				      program, sizeof(program), reterr);
 	if (r == 0)
 		r = make_run_dir(z, reterr);
 	if (r == 0)

@@ -111,6 +111,8 @@ DOCTOR = {
                   "text": "no resctrl: CPU lacks RDT or kernel lacks CONFIG_X86_CPU_RESCTRL"}],
     "can_act": [{"what": "cpu", "text": "idle, weight, max, cpuset, freeze (v1 files)"}],
     "cant_act": [{"what": "cache ways, bandwidth", "text": "no resctrl"}],
+    "machines": [{"name": "QEMU", "what": "QEMU", "path": None, "text": "none: install qemu-system-x86, or set CZ_QEMU"},
+                 {"name": "kernels", "what": "kernels by name", "path": "/nonexistent/kernels", "text": "/nonexistent/kernels"}],
     "self": {"cpu_ppm": 3_000, "ledger_cost_ppm": 8_618, "rss_bytes": 12_000_000, "loop_delay_max_ns": 250_000,
              "priority": "SCHED_FIFO 1"},
 }

@@ -80,6 +80,7 @@ GOLDEN_CASES = {
     "spec-convert-new": "spec convert examples/zones/redis-vm.yaml",
     "spec-unknown": "spec chek x",
     "kernel-list-none": "kernel list --dir /nonexistent",
+    "kernel-list-of-czd": "kernel list",
     "kernel-unknown": "kernel lst",
     "run": "run --class be -- echo hello --help",
     # what goes wrong

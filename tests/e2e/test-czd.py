@@ -377,6 +377,31 @@ def asked_at_once():
         shutil.rmtree(czd.folder, ignore_errors=True)
 
 
+def what_zones_need_is_told():
+    """Helpers by the environment, as ./dev shell has it; kernels where czd looks, whoever asks."""
+    czd = live.Czd(FAST)
+    at = czd.arguments.index("--libexec")
+    del czd.arguments[at:at + 2]
+    qemu = os.path.join(czd.folder, "qemu")
+    with open(qemu, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o755)) as file:
+        file.write("#!/bin/sh\necho QEMU emulator version 99.1\necho more\n")
+    here = {"CZ_LIBEXEC": live.BIN, "CZ_QEMU": qemu, "CZ_VIRTIOFSD": "/nonexistent"}
+    os.environ.update(here)
+    try:
+        with czd:
+            there = {item["name"]: item["path"] for item in czd.request("doctor")["machines"]}
+            check(there["cz-run"] == os.path.join(live.BIN, "cz-run"), f"{there}")
+            check(there["virtiofsd"] is None and there["kernel"] is None, f"{there}")
+            text = " ".join(czd.czctl("doctor").stdout.split())
+            check(f"{qemu}: QEMU emulator version 99.1" in text and "more" not in text, text)
+            kernels = os.path.join(czd.run_dir, "kernels")
+            check(kernels in czd.czctl("kernel", "list").stdout, "czctl looks elsewhere")
+            check(os.path.exists(os.path.join(live.BIN, "cz-fetch-kernel")), "a build tree has no cz-fetch-kernel")
+    finally:
+        for name in here:
+            del os.environ[name]
+
+
 def wrong_configuration_is_explained():
     for text, want in (("tick: soon\n", ":1:"), ("zones:\n  - match: x\n    clas: lc\n", ":3:"), ("tick: [\n", "czd.yaml:")):
         czd = live.Czd(text)
@@ -873,7 +898,7 @@ TESTS = (from_harm_to_unchanged, approve_one_proposal, try_ends_by_itself, undo_
          stop_puts_back, knob_changed_by_somebody_else,
          only_best_effort_is_touched, run_makes_a_zone_and_removes_it, run_moves_only_who_asked, protect_survives_a_restart, recreated_is_another_zone,
          a_second_daemon_is_refused, two_with_different_run_directories, one_enforces_though_run_is_read_only,
-         the_mode_is_told, asked_at_once, wrong_configuration_is_explained, a_host_that_cannot_be_read, reload_keeps_the_old_when_wrong, odd_names, texts_that_are_cut,
+         the_mode_is_told, asked_at_once, what_zones_need_is_told, wrong_configuration_is_explained, a_host_that_cannot_be_read, reload_keeps_the_old_when_wrong, odd_names, texts_that_are_cut,
          zones_that_come_and_go, clients_that_never_read, followers_that_never_read, refused_with_more_to_say,
          many_requests_in_one_write, verify_is_answered_later, real_time_priority_comes_back, a_restrained_zone_goes_away, what_could_not_be_put_back_is_tried_again,
          requests_that_make_no_sense, unprivileged_peers_only_read, goals_and_classes_that_do_not_fit, too_many_connections,

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/* What zones need beside czd: our own helpers, and a machine's programs and kernels. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "daemon/shape.h"
+#include "daemon/zone-mgr.h"
+#include "kernel/kimage.h"
+
+/* Where they are, and who may say otherwise. */
+static const struct {
+	const char *env, *candidates[3];
+} programs[] = {
+    [VM_QEMU] = {"CZ_QEMU", {"/usr/bin/qemu-system-x86_64"}},
+    [VM_VIRTIOFSD] = {"CZ_VIRTIOFSD", {"/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd"}},
+    [VM_QEMU_DATA] = {"CZ_QEMU_DATA", {NULL}},
+};
+
+const char *zone_program(enum vm_program which)
+{
+	const char *path = getenv(programs[which].env);
+
+	for (size_t i = 0; !path && programs[which].candidates[i]; i++)
+		if (access(programs[which].candidates[i], X_OK) == 0)
+			path = programs[which].candidates[i];
+	return path;
+}
+
+int zone_libexec_path(const struct zones_mgr *m, const char *name, char *buf, size_t size,
+		      struct error *reterr)
+{
+	int r = str_printf(buf, size, "%s/%s", m->d->opt->libexec_dir, name);
+
+	if (r == 0 && access(buf, X_OK) < 0)
+		r = -errno;
+	if (r < 0) {
+		error_errno(reterr, r, "%s", buf);
+		error_hint(reterr, "is Control Zone installed in full? From a build tree: ./dev "
+				   "shell, or czd --libexec DIR");
+	}
+	return r;
+}
+
+static int kernels_dir(const struct zones_mgr *m, char *buf, size_t size)
+{
+	const char *set = getenv("CZ_KERNELS");
+
+	return set && set[0] ? str_printf(buf, size, "%s", set)
+			     : str_printf(buf, size, "%s/kernels", m->d->opt->state_dir);
+}
+
+/* One of those that are kept: a file, or a directory of its own. */
+static int named_kernel(const struct zones_mgr *m, const char *name, char *buf, size_t size)
+{
+	_cleanup_close_ int fd = -1;
+	char dir[4096], path[512];
+	int r = kernels_dir(m, dir, sizeof(dir));
+
+	if (r < 0)
+		return r;
+	fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	r = fd < 0 ? -errno : kimage_find(fd, name, path, sizeof(path));
+	return str_printf(buf, size, "%s/%s", dir, r < 0 ? name : path) < 0 ? -ENAMETOOLONG : r;
+}
+
+int zone_kernel_path(const struct zones_mgr *m, const char *name, char *buf, size_t size,
+		     struct error *reterr)
+{
+	int r;
+
+	name = name ? name : getenv("CZ_KERNEL");
+	if (name && strchr(name, '/'))
+		r = str_printf(buf, size, "%s", name);
+	else
+		r = named_kernel(m, name ? name : "default", buf, size);
+	if (r == 0 && access(buf, R_OK) < 0)
+		r = -errno;
+	if (r < 0) {
+		error_errno(reterr, r, "kernel %s", buf);
+		error_hint(reterr, "czctl kernel list shows those that are there; czctl kernel "
+				   "fetch gets one");
+	}
+	return r;
+}
+
+/* --- what doctor says ---------------------------------------------------------------------- */
+
+/* path NULL: it is not there, or is no file, and `text` says what that means. */
+static void add(json_t *list, const char *name, const char *what, const char *path,
+		const char *text)
+{
+	json_array_append_new(list, json_pack("{s:s,s:s,s:o,s:o}", "name", name, "what", what,
+					      "path", path ? shape_text(path) : json_null(), "text",
+					      shape_text(path ? path : text)));
+}
+
+static void add_helper(json_t *list, const struct zones_mgr *m, const char *name, const char *what)
+{
+	struct error e = {0};
+	char path[4096];
+	int r = zone_libexec_path(m, name, path, sizeof(path), &e);
+
+	add(list, name, what, r < 0 ? NULL : path, e.msg);
+}
+
+static void add_program(json_t *list, enum vm_program which, const char *name, const char *absent)
+{
+	const char *path = zone_program(which);
+
+	if (path && access(path, X_OK) < 0)
+		add(list, name, name, NULL, "what the environment names cannot be run");
+	else
+		add(list, name, name, path, absent);
+}
+
+json_t *zone_machines_json(const struct zones_mgr *m)
+{
+	bool kvm = access("/dev/kvm", F_OK) == 0;
+	json_t *list = json_array();
+	struct error e = {0};
+	char path[4600];
+	int r;
+
+	add_helper(list, m, "cz-run", "zones of cgroups");
+	add_helper(list, m, "cz-vm", "virtual machines");
+	add_program(list, VM_QEMU, "QEMU", "none: install qemu-system-x86, or set CZ_QEMU");
+	add(list, "KVM", "KVM", NULL,
+	    kvm ? "/dev/kvm is there; the first start tries whether a guest boots on it"
+		: "no /dev/kvm: CPUs are emulated (TCG), and machines are slow");
+	add_program(list, VM_VIRTIOFSD, "virtiofsd",
+		    "none, and rootfs host, dir and oci need it: install qemu-system-common or "
+		    "virtiofsd, or set CZ_VIRTIOFSD");
+	r = zone_kernel_path(m, NULL, path, sizeof(path), &e);
+	add(list, "kernel", "default kernel", r < 0 ? NULL : path, e.msg);
+	r = kernels_dir(m, path, sizeof(path));
+	add(list, "kernels", "kernels by name", r < 0 ? NULL : path, "the path is too long");
+	add_helper(list, m, "cz-libvirt", "backend libvirt");
+	return list;
+}
