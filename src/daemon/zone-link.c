@@ -10,10 +10,11 @@
 #include "base/clock.h"
 #include "base/str.h"
 
-#define OUT_MAX	     (256u << 10)
-#define BAD_IN_A_ROW 3
-#define SECOND_NS    1000000000ull
-#define READ_AT_ONCE 4 /* then others have their turn */
+#define OUT_MAX		(256u << 10)
+#define BAD_IN_A_ROW	3
+#define LINES_LOOKED_AT (10 * ZONE_LINK_LINES) /* a second, for answers */
+#define SECOND_NS	1000000000ull
+#define READ_AT_ONCE	4 /* then others have their turn */
 
 struct request {
 	uint64_t id; /* 0: free */
@@ -82,6 +83,14 @@ static void take_answer(struct zone_link *l)
 	l->counts.late_total++;
 }
 
+static bool is_asked(const struct zone_link *l)
+{
+	for (size_t i = 0; i < ZONE_LINK_REQUESTS; i++)
+		if (l->requests[i].id)
+			return true;
+	return false;
+}
+
 static bool over_rate(struct zone_link *l)
 {
 	uint64_t now_ns = clock_mono_ns();
@@ -96,8 +105,11 @@ static bool over_rate(struct zone_link *l)
 /* NULL, or why the link has to be closed. */
 static const char *take_line(struct zone_link *l, const char *line, size_t len)
 {
+	bool over = over_rate(l);
+
 	l->counts.lines_total++;
-	if (over_rate(l)) {
+	/* What was asked for is not to be lost in a flood. */
+	if (over && (!is_asked(l) || l->lines_in_second > LINES_LOOKED_AT)) {
 		l->counts.dropped_total++;
 		return NULL;
 	}
@@ -108,6 +120,8 @@ static const char *take_line(struct zone_link *l, const char *line, size_t len)
 	l->bad_in_a_row = 0;
 	if (l->msg.kind == ZONE_MSG_ANSWER)
 		take_answer(l);
+	else if (over)
+		l->counts.dropped_total++;
 	else
 		l->h.on_event(&l->msg, l->h.arg);
 	return NULL;

@@ -2,8 +2,8 @@
 /*
  * czd's end of a zone's link.sock. Never blocks: connecting, sending and reading go through the
  * event loop. Requests have deadlines; an answer that comes late is dropped by its id. More than
- * ZONE_LINK_LINES lines a second are dropped and counted, a line that is too long or nonsense three
- * times in a row closes the link.
+ * ZONE_LINK_LINES lines a second are dropped and counted, less answers that are waited for; a line
+ * that is too long or nonsense three times in a row closes the link.
  */
 #pragma once
 #include <jansson.h>
