@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdio.h>
 #include <string.h>
 #include "base/cleanup.h"
 #include "cli/show.h"
@@ -28,55 +27,27 @@ static json_t *app_of(const struct args *args)
 			 args->option[OPT_CLASS], "cpuset", args->option[OPT_CPUS]);
 }
 
-static json_t *find(const json_t *apps, const char *name, size_t *ret_index)
+/* Only the change is sent: czd makes it in the description that is there by then. */
+static int change(struct cli *cli, const struct args *args)
 {
-	json_t *app;
-	size_t i;
+	bool delete = !strcmp(args->words[0], "delete");
+	_cleanup_json_ json_t *data = NULL;
+	json_t *app = delete ? NULL : app_of(args);
+	int r;
 
-	json_array_foreach(apps, i, app)
-	{
-		if (!strcmp(get_text(app, "name"), name)) {
-			*ret_index = i;
-			return app;
-		}
-	}
-	return NULL;
-}
-
-/* The zone's own description with that change: czd sees a whole, as from `update`. */
-static int change(const struct args *args, json_t *spec)
-{
-	json_t *apps = json_object_get(spec, "apps"), *app;
-	size_t at;
-
-	if (!apps) {
-		apps = json_array();
-		json_object_set_new(spec, "apps", apps);
-	}
-	if (!strcmp(args->words[0], "delete")) {
-		if (!find(apps, args->words[2], &at)) {
-			fprintf(stderr, "czctl: there is no app '%s' in that zone.\n",
-				args->words[2]);
-			return EXIT_NOT_FOUND;
-		}
-		json_array_remove(apps, at);
-		return EXIT_OK;
-	}
-	app = app_of(args);
-	if (!app)
+	if (!delete &&!app)
 		return cli_usage(&verb_pod, "the command is not UTF-8 text");
-	if (find(apps, get_text(app, "name"), &at)) {
-		json_decref(app);
-		return cli_usage(&verb_pod, "there is such an app already: give it a --name");
-	}
-	json_array_append_new(apps, app);
-	return EXIT_OK;
+	r = cli_call(cli, "zone-update",
+		     json_pack("{s:s,s:o*,s:s*}", "name", args->words[1], "add_app", app,
+			       "delete_app", delete ? args->words[2] : NULL),
+		     &data);
+	return r == EXIT_OK ? zone_cli_updated(cli, data) : r;
 }
 
 static int pod_run(struct cli *cli, const struct args *args)
 {
 	const char *op = args->words[0];
-	_cleanup_json_ json_t *zone = NULL, *data = NULL;
+	_cleanup_json_ json_t *zone = NULL;
 	bool show = !strcmp(op, "show");
 	int r;
 
@@ -84,21 +55,16 @@ static int pod_run(struct cli *cli, const struct args *args)
 		return cli_usage(&verb_pod, "'%s' is not add, delete or show", op);
 	if (!show && args->nr < 3)
 		return cli_usage(&verb_pod, "something is missing: czctl pod %s", verb_pod.usage);
+	if (!show)
+		return change(cli, args);
 	r = cli_call(cli, "zone-show", json_pack("{s:s}", "name", args->words[1]), &zone);
 	if (r != EXIT_OK)
 		return r;
-	if (show) {
-		if (cli->json)
-			cli_print_json(json_object_get(zone, "apps"));
-		else
-			zone_cli_print(cli, zone);
-		return EXIT_OK;
-	}
-	r = change(args, json_object_get(zone, "spec"));
-	if (r == EXIT_OK)
-		r = cli_call(cli, "zone-update",
-			     json_pack("{s:O}", "spec", json_object_get(zone, "spec")), &data);
-	return r == EXIT_OK ? zone_cli_updated(cli, data) : r;
+	if (cli->json)
+		cli_print_json(json_object_get(zone, "apps"));
+	else
+		zone_cli_print(cli, zone);
+	return EXIT_OK;
 }
 
 const struct verb verb_pod = {

@@ -171,14 +171,83 @@ static json_t *update(const struct api_call *c, struct applied *z, struct zone_s
 			 false);
 }
 
+static bool find_app(const json_t *apps, const char *name, size_t *ret_index)
+{
+	const json_t *app;
+	size_t i;
+
+	json_array_foreach(apps, i, app)
+	{
+		if (!strcmp(json_string_value(json_object_get(app, "name")), name)) {
+			*ret_index = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* One app more or less. Done here and not by the client, who would write back what he read: others
+ * may have changed it meanwhile. */
+static int change_apps(const struct applied *z, json_t *apps, json_t *add, const char *delete,
+		       struct error *reterr)
+{
+	const char *name = json_string_value(json_object_get(add, "name"));
+	size_t at;
+
+	if (name && find_app(apps, name, &at)) {
+		error_set(reterr, -EEXIST, "zone %s has an app %.64s already", z->name, name);
+		error_hint(reterr, "give this one another --name");
+		return -EEXIST;
+	}
+	if (add)
+		return json_array_append(apps, add) < 0 ? -ENOMEM : 0;
+	if (!find_app(apps, delete, &at))
+		return error_set(reterr, -ENOENT, "there is no app '%.64s' in zone %s", delete,
+				 z->name);
+	json_array_remove(apps, at);
+	return 0;
+}
+
+static int spec_with_change(const struct api_call *c, json_t *add, const char *delete,
+			    struct zone_spec *ret, struct error *reterr)
+{
+	_cleanup_free_ struct error_list *errs = calloc(1, sizeof(*errs));
+	const struct applied *z = arg_applied(c, reterr);
+	json_t *spec, *apps;
+	int r;
+
+	if (!z)
+		return -ENOENT;
+	if (!errs)
+		return error_errno(reterr, -ENOMEM, "change zone %s", z->name);
+	spec = zone_spec_json(&z->spec);
+	apps = json_object_get(spec, "apps");
+	if (!apps && spec) {
+		apps = json_array();
+		json_object_set_new(spec, "apps", apps);
+	}
+	r = change_apps(z, apps, add, delete, reterr);
+	if (r == 0 && (r = zone_spec_from_json("spec", spec, ret, errs)) < 0)
+		error_set(reterr, r, "%s", errs->nr ? errs->items[0].text : "memory");
+	json_decref(spec);
+	return r;
+}
+
 json_t *api_zone_update(const struct api_call *c, struct error *reterr)
 {
 	struct zones_mgr *m = manager(c, reterr);
+	json_t *add = json_object_get(c->args, "add_app");
+	const char *delete = NULL;
 	struct zone_spec spec;
 	struct applied *z;
 	json_t *o = NULL;
+	int r;
 
-	if (!m || arg_spec(c, &spec, reterr) < 0)
+	if (!m || arg_text(c, "delete_app", &delete, reterr) < 0)
+		return NULL;
+	r = add || delete ? spec_with_change(c, add, delete, &spec, reterr)
+			  : arg_spec(c, &spec, reterr);
+	if (r < 0)
 		return NULL;
 	z = zones_mgr_find(m, spec.name);
 	if (z) {

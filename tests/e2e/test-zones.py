@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -152,6 +153,48 @@ def apps_come_and_go(czd, zone):
     zone.czctl("update", file=True)
     app = live.wait_for(lambda: a if (a := zone.show()["apps"] or [{}])[0].get("restarts", 0) > 1 else None, 15, "restarts")[0]
     check(app["exit"] == 7, f"{app}")
+
+
+@scene
+def one_app_more_or_less(czd, zone):
+    """Two users at once: neither takes back what the other one changed."""
+    zone.spec["resource"] = {"memory": "64Mi"}
+    zone.czctl("apply", "--wait", file=True)
+
+    def pod(*words, code=0):
+        done = czd.czctl("pod", *words)
+        check(done.returncode == code, f"pod {words}: exit {done.returncode}: {done.stdout}{done.stderr}")
+        return done.stdout + done.stderr
+    check("no app 'nobody'" in pod("delete", zone.name, "nobody", code=4), "deleted what is not there")
+    check("already" in pod("add", "--name", "sleeper", zone.name, "--", "true", code=1), "two of one name")
+    check("cpuset" in pod("add", "--cpus", "x", zone.name, "--", "true", code=2), "a CPU list that is none")
+    pod("add", "--name", "other", "--class", "be", zone.name, "--", "sleep", "3600")
+    live.wait_for(lambda: zone.pids("other"), 5, "the new app")
+    stop, failed = threading.Event(), []
+
+    def come_and_go():
+        while not stop.is_set():
+            for words in (("add", "--name", "guest", zone.name, "--", "sleep", "9"), ("delete", zone.name, "guest")):
+                if (done := czd.czctl("pod", *words)).returncode:
+                    failed.append(done.stderr)
+                elif "resource" in done.stdout:
+                    failed.append(done.stdout)
+    comer = threading.Thread(target=come_and_go)
+    comer.start()
+    try:
+        for i in range(30):
+            spec = zone.show()["spec"]
+            spec["resource"] = {"memory": f"{65 + i}Mi"}
+            spec["apps"] = [app for app in spec["apps"] if app["name"] != "guest"]
+            czd.request("zone-update", spec=spec)
+            time.sleep(0.03)
+            check(zone.show()["memory_bytes"] == 65 + i << 20, "the limit was taken back")
+    finally:
+        stop.set()
+        comer.join()
+    check(not any("resource" in text for text in failed), f"{failed}")
+    pod("delete", zone.name, "other")
+    live.wait_for(lambda: not zone.pids("other"), 5, "its end")
 
 
 @scene
@@ -456,7 +499,7 @@ def class_and_goals_protect_it(czd, zone):
 def main():
     live.need_root()
     live.raise_on_signals()
-    return live.run_cases([whole_life, limits_are_the_kernels, apps_come_and_go, bad_input_is_refused, supervisor_killed,
+    return live.run_cases([whole_life, limits_are_the_kernels, apps_come_and_go, one_app_more_or_less, bad_input_is_refused, supervisor_killed,
                            edited_behind_its_back, broken_behind_its_back, lost_state_is_made_anew, a_name_that_another_czd_uses, wishes_outlive_czd, commands_join_the_zone, app_verbs,
                            limits_that_nothing_applies_are_refused, czd_dies_at_any_moment, disk_full, class_and_goals_protect_it],
                           (AssertionError, TimeoutError, live.RequestError, OSError, RuntimeError))
