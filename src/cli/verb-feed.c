@@ -52,7 +52,7 @@ static int feed_open(struct feed *f, struct error *reterr)
 		f->cli->client.no_answer = r != -EACCES;
 		error_errno(reterr, r, "czd is not reachable at %s", addr.sun_path);
 		error_hint(reterr, "Start it: sudo czd, or: systemctl start czd");
-		return reterr->code;
+		return r;
 	}
 	f->fd = TAKE_FD(fd);
 	return 0;
