@@ -19,6 +19,7 @@
 
 #define LINE_MAX_BYTES 8192
 #define HEADER	       4
+#define ANSWER_LIMIT_S 10
 
 struct term {
 	int fd, winch_fd;
@@ -77,6 +78,10 @@ static int open_socket(struct cli *cli, const char *zone, struct term *t)
 
 	if (r != EXIT_OK)
 		return r;
+	if (json_is_integer(json_object_get(shown, "silent_ns"))) {
+		error_set(&e, -ETIMEDOUT, "zone %s: %s", zone, get_text(shown, "why"));
+		return cli_fail(cli, &e);
+	}
 	if (str_printf(addr.sun_path, sizeof(addr.sun_path), "%.*szones/%s/term.sock",
 		       slash ? (int)(slash - cli->client.path) + 1 : 0, cli->client.path,
 		       zone) < 0) {
@@ -101,13 +106,22 @@ static int open_socket(struct cli *cli, const char *zone, struct term *t)
 /* The one line that answers the request; no byte beyond it is taken. */
 static int read_answer(struct cli *cli, struct term *t)
 {
+	struct timeval limit = {.tv_sec = ANSWER_LIMIT_S}, none = {0};
 	char line[LINE_MAX_BYTES];
+	ssize_t got = 0;
 	_cleanup_json_ json_t *answer = NULL;
 	struct error e = {0};
 	size_t n = 0;
 
-	while (n < sizeof(line) && recv(t->fd, line + n, 1, 0) == 1 && line[n] != '\n')
+	setsockopt(t->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	while (n < sizeof(line) && (got = recv(t->fd, line + n, 1, 0)) == 1 && line[n] != '\n')
 		n++;
+	if (got < 0 && errno == EAGAIN) {
+		error_set(&e, -ETIMEDOUT, "the zone has not given a terminal within %d s",
+			  ANSWER_LIMIT_S);
+		return cli_fail(cli, &e);
+	}
+	setsockopt(t->fd, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof(none));
 	answer = n < sizeof(line) ? json_loadb(line, n, 0, NULL) : NULL;
 	if (get_bool(answer, "ok"))
 		return EXIT_OK;

@@ -119,6 +119,9 @@ static const char *state_words(const json_t *zone)
 {
 	const char *phase = get_text(zone, "phase"), *state = get_text(zone, "state");
 
+	if (json_is_integer(json_object_get(zone, "silent_ns")))
+		return "hangs";
+
 	return !strcmp(state, "running") && phase[0] && strcmp(phase, "-") ? phase : state;
 }
 

@@ -15,7 +15,8 @@
 #include "spec/zone-spec-io.h"
 
 #define LOG_PIECE    (32u << 10)
-#define GUEST_ASK_NS 30000000000ull
+#define LOAD_ASK_NS  30000000000ull /* a policy has to be verified */
+#define GUEST_ASK_NS 8000000000ull
 #define TICKETS	     (1ull << 32) /* those of verify are below */
 
 /* Arguments */
@@ -407,7 +408,7 @@ static void on_answer(const struct zone_msg *m, int code, void *arg)
 	if (m && !m->ok)
 		error_set(&e, -EIO, "zone %s: %s", w->name, m->error_message);
 	else if (!m)
-		error_errno(&e, code, "zone %s: its guest has not answered", w->name);
+		error_errno(&e, code, "zone %s has not answered", w->name);
 	server_answer(w->d->server, w->ticket, data, &e);
 	json_decref(data);
 	free(w);
@@ -417,9 +418,17 @@ static void on_answer(const struct zone_msg *m, int code, void *arg)
 static json_t *ask_zone(const struct api_call *c, struct applied *z, json_t *request,
 			struct error *reterr)
 {
+	bool loads = !strcmp(json_string_value(json_object_get(request, "do")), "sched");
 	struct waiting *w = NULL;
 	int r = -ENOTCONN;
 
+	if (z->silent_ns) {
+		json_decref(request);
+		error_set(reterr, -ETIMEDOUT, "zone %s cannot be asked: no heartbeat for %llu s",
+			  z->name, (unsigned long long)z->silent_ns / 1000000000);
+		error_hint(reterr, "czctl stop --grace 0 %s ends it", z->name);
+		return NULL;
+	}
 	if (z->link) {
 		w = calloc(1, sizeof(*w));
 		r = -ENOMEM;
@@ -433,7 +442,7 @@ static json_t *ask_zone(const struct api_call *c, struct applied *z, json_t *req
 	}
 	*w = (struct waiting){.d = c->d, .ticket = TICKETS + ++z->m->last_ticket};
 	str_copy(w->name, sizeof(w->name), z->name);
-	r = zone_link_ask(z->link, request, GUEST_ASK_NS, on_answer, w);
+	r = zone_link_ask(z->link, request, loads ? LOAD_ASK_NS : GUEST_ASK_NS, on_answer, w);
 	if (r < 0) {
 		free(w);
 		error_errno(reterr, r, "ask zone %s", z->name);

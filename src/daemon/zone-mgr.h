@@ -47,6 +47,8 @@ struct applied {
 	struct zone_hello hello;
 	struct zone_stats stats, recent; /* as told; what apps waited in the last second */
 	uint64_t stats_ns;		 /* when they came; 0 never */
+	uint64_t silent_ns; /* for how long nothing was heard of it; 0: it is heard of */
+	unsigned int silent_ticks;
 	uint64_t started_ns, retry_ns, backoff_ns;
 	uint32_t crashes;
 	/* Of the machine that was started last: whatever the spec came to say since, it can have
@@ -97,6 +99,8 @@ int zones_step(sd_event_source *src, uint64_t usec, void *arg); /* the manager's
 void zone_set_phase(struct applied *z, enum zone_phase phase);
 /* Ends a machine whose guest has not said for too long that it runs: that counts as a crash. */
 void zone_check_boot(struct applied *z, uint64_t now_ns);
+/* Says when one that runs is not heard of any more, and when it is again. */
+void zone_check_voice(struct applied *z, uint64_t now_ns);
 bool zone_is_stopping(const struct applied *z); /* on request */
 /* Asks it to end, and for what comes then (on disk before anything is done). */
 must_check int zone_stop(struct applied *z, enum zone_wish wish, uint64_t grace_ns,

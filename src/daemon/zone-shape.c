@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Zones that users created, as JSON for clients (docs/protocol.md). */
+#include <stdio.h>
 #include "base/clock.h"
 #include "base/str.h"
 #include "daemon/shape.h"
@@ -57,9 +58,11 @@ static json_t *shape_apps(const struct applied *z)
 json_t *zone_shape(const struct applied *z, bool whole)
 {
 	bool vm = z->spec.runtime == RUNTIME_VM, runs = z->rec.state == ZS_RUNNING;
-	char cpus[256];
+	char cpus[256], silent[80];
 	json_t *o;
 
+	snprintf(silent, sizeof(silent), "no heartbeat for %llu s: it hangs",
+		 (unsigned long long)z->silent_ns / 1000000000);
 	if (cpuset_format(&z->spec.resource.cpus, cpus, sizeof(cpus)) < 0)
 		str_copy(cpus, sizeof(cpus), "many");
 	o = json_pack(
@@ -67,13 +70,14 @@ json_t *zone_shape(const struct applied *z, bool whole)
 	    z->path, "runtime", vm ? "vm" : "cgroup", "class", zone_class_name(z->spec.class),
 	    "state", zone_state_name(z->rec.state), "phase",
 	    zone_is_stopping(z) ? "stopping" : zone_phase_name(runs ? z->phase : PHASE_NONE), "why",
-	    shape_text(z->why), "cpus", cpus, "edited", z->edited && !z->broken, "crashes",
-	    (json_int_t)z->crashes, "memory_bytes",
+	    shape_text(z->silent_ns ? silent : z->why), "cpus", cpus, "edited",
+	    z->edited && !z->broken, "crashes", (json_int_t)z->crashes, "memory_bytes",
 	    shape_known(z->spec.resource.memory_bytes, z->spec.resource.memory_bytes), "pid",
 	    shape_known(z->rec.pid, (uint64_t)z->rec.pid), "started_ns",
 	    shape_known(runs, z->started_ns));
 	json_object_set_new(o, "apps", shape_apps(z));
 	json_object_set_new(o, "uptime_ns", shape_known(runs, clock_mono_ns() - z->started_ns));
+	json_object_set_new(o, "silent_ns", shape_known(z->silent_ns, z->silent_ns));
 	json_object_set_new(o, "retry_ns", shape_known(z->retry_ns, z->retry_ns));
 	if (!whole)
 		return o;

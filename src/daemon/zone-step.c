@@ -16,6 +16,8 @@
 #define SET_UP_NS     (600ull * 1000000000)
 #define BOOT_TCG_NS   (120ull * 1000000000)
 #define BOOT_KVM_NS   (30ull * 1000000000)
+#define SILENT_NS     10000000000ull /* heartbeats come once a second */
+#define SECONDS(ns)   ((unsigned long long)((ns) / 1000000000))
 #define TURN_NS	      200000000ull /* for all zones: each writes to a disk that may be slow */
 
 void zone_drop_link(struct applied *z)
@@ -233,6 +235,28 @@ void zone_check_boot(struct applied *z, uint64_t now_ns)
 	    format_duration(boot_limit_ns(z), limit, sizeof(limit)),
 	    z->phase == PHASE_BOOTING ? "console" : "supervisor's log", last);
 	zone_kill(&z->m->d->fs, z->path);
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+void zone_check_voice(struct applied *z, uint64_t now_ns)
+{
+	bool runs = z->rec.pid && !zone_is_stopping(z) && !z->verdict[0] &&
+		    z->phase != PHASE_STARTING && z->phase != PHASE_BOOTING;
+	uint64_t heard_ns = later(z->stats_ns, later(z->phase_ns, z->started_ns));
+	bool silent = runs && now_ns - heard_ns > SILENT_NS;
+
+	/* Twice: after a pause of czd's own what was said meanwhile may lie unread. */
+	z->silent_ticks = silent ? z->silent_ticks + 1 : 0;
+	if (z->silent_ticks == 2)
+		zone_say(z, "no heartbeat for %llu s: its %s", SECONDS(now_ns - heard_ns),
+			 z->spec.runtime == RUNTIME_VM ? "guest or cz-vm hangs" : "cz-run hangs");
+	if (!silent && z->silent_ns && runs)
+		zone_say(z, "its heart beats again, after %llu s", SECONDS(z->silent_ns));
+	z->silent_ns = z->silent_ticks >= 2 ? now_ns - heard_ns : 0;
 }
 
 static int on_gone(struct applied *z)

@@ -213,6 +213,31 @@ def killed(czd, zone):
     check(zone.gone(), "a start that failed leaves groups")
 
 
+@scene()
+def one_that_hangs_is_told(czd, zone):
+    zone.czctl("apply", "--wait", file=True)
+    pid = zone.show()["pid"]
+
+    def says(*words, seconds):
+        start = time.monotonic()
+        done = czd.czctl(*words, timeout=30)
+        check(done.returncode not in (0, -9) and time.monotonic() - start < seconds, f"{words}: {done}")
+        return done.stderr
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        check("within" in says("exec", zone.name, "--", "true", seconds=12), "exec, before anybody knows")
+        live.wait_for(lambda: zone.show()["silent_ns"], 15, "it is noticed")
+        check("no heartbeat for 1" in says("exec", zone.name, "--", "true", seconds=1), "exec")
+        check("no heartbeat for 1" in says("sched", "show", zone.name, seconds=1), "sched show")
+        check("no heartbeat" in zone.czctl("inspect") and "hangs" in czd.czctl("list").stdout, "inspect and list")
+        check(any("no heartbeat" in e["text"] for e in czd.request("events")["events"]), "no event")
+        check(zone.state() == "running", "it was ended")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    live.wait_for(lambda: not zone.show()["silent_ns"], 5, "heard of again")
+    check(czd.czctl("exec", zone.name, "--", "true").returncode == 0, "exec, afterwards")
+
+
 @scene({"harm": "1"}, **{"class": "lc", "scheduler": {"policy": "exclusive", "onHarm": True}})
 def harm_inside_is_answered_inside(czd, zone):
     zone.czctl("apply", "--wait", file=True)
@@ -231,7 +256,7 @@ def main():
     live.raise_on_signals()
     return live.run_cases([vcpus_get_a_cpu_each, reboot_only_when_asked, grows_back_to_what_it_was_started_with, scheduler_and_terminal, foreign_threads_are_left_alone,
                            a_lying_supervisor_harms_nobody, a_line_without_end, last_words_are_told, a_guest_that_never_says_hello, killed,
-                           harm_inside_is_answered_inside],
+                           harm_inside_is_answered_inside, one_that_hangs_is_told],
                           (AssertionError, TimeoutError, live.RequestError, OSError, RuntimeError, KeyError))
 
 
