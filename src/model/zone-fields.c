@@ -140,8 +140,8 @@ static const struct zone_field io_fields[] = {
 
 static const struct zone_field net_fields[] = {
     {"mode", FIELD_ENUM, 0, REBOOT, AT(resource.net.mode), .names = modes, .fallback = "none",
-     .help = "none; user: out through the host's own connections; tap: a device of the host; "
-	     "bridge: a tap on a bridge."},
+     .help = "none; user: a network of its own, from which nothing leads out: only `forward` lets "
+	     "connections in; tap: a device of the host; bridge: a tap on a bridge."},
     {"address", FIELD_TEXT, 0, REBOOT, AT(resource.net.address), .min = 1, .max = 49,
      .fits = is_network, .allowed = "an address and its prefix (192.0.2.10/24)",
      .fallback = "by DHCP", .help = "The zone's own address; modes tap and bridge."},
