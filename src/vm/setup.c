@@ -148,7 +148,7 @@ static int open_share(const struct launch *l, const char *tree, struct setup *s,
 	if (str_printf(path, sizeof(path), "%s/" LIBVIRT_VIRTIOFS, l->dir) < 0)
 		return error_set(reterr, -ENAMETOOLONG, "%s is too long a path", l->dir);
 	return share_start(l, tree, by_name ? path : NULL, &s->plan.virtiofs, &s->start.share,
-			   reterr);
+			   &s->start.share_files, reterr);
 }
 
 static int open_root(const struct launch *l, struct setup *s, struct error *reterr)

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -28,6 +29,7 @@
 #define PLACE "/tmp"
 /* From the zone's uid to that of its virtiofsd: another, or QEMU could take it over. */
 #define OWN_IDS	  100000
+#define FILES_MAX 1000000 /* below fs.nr_open of any kernel; what virtiofsd asks for itself */
 #define RUST_MARK "RUST_BACKTRACE" /* in every program of that language */
 
 const struct share_entry share_host[] = {
@@ -391,11 +393,25 @@ static int listen_at(const struct launch *l, const char *path, int *ret)
 	return 0;
 }
 
+/* Of this process and its children; returns the limit that it is now. */
+static rlim_t allow_files(rlim_t most)
+{
+	struct rlimit limit = {most, most};
+
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return limit.rlim_cur;
+	/* Without CAP_SYS_RESOURCE what it is at most it stays. */
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	return limit.rlim_cur;
+}
+
 int share_start(const struct launch *l, const char *dir, const char *socket_path, int *ret_fd,
-		pid_t *ret_pid, struct error *reterr)
+		pid_t *ret_pid, uint64_t *ret_files, struct error *reterr)
 {
 	_cleanup_close_ int listener = -1, client = -1;
 	pid_t parent = getpid(), pid;
+	struct rlimit ours;
 	int r;
 
 	if (!l->virtiofsd) {
@@ -409,11 +425,15 @@ int share_start(const struct launch *l, const char *dir, const char *socket_path
 			: socket_pair_by_name(&listener, &client);
 	if (r < 0)
 		return error_errno(reterr, r, "a socket for virtiofsd");
+	if (getrlimit(RLIMIT_NOFILE, &ours) < 0)
+		return error_errno(reterr, -errno, "the limit of open files");
+	*ret_files = allow_files(FILES_MAX);
 	pid = fork();
 	if (pid == 0)
 		child_main(l, dir, listener, parent);
 	if (pid < 0)
 		return error_errno(reterr, -errno, "fork");
+	setrlimit(RLIMIT_NOFILE, &ours);
 	*ret_pid = pid;
 	*ret_fd = TAKE_FD(client);
 	return 0;

@@ -6,6 +6,7 @@
  */
 #pragma once
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include "base/error.h"
 #include "vm/launch.h"
@@ -29,7 +30,10 @@ must_check int share_accounts(const char *text, char *ret, size_t size);
  * Starts virtiofsd as a child that dies with us or with QEMU, and returns it and the connection for
  * QEMU.
  * Root. The tree is `dir` (a folder), or with NULL the host's. With a socket_path virtiofsd listens
- * there instead, and *ret_fd is -1.
+ * there instead, and *ret_fd is -1. virtiofsd keeps a file open for each that the guest's cache
+ * knows: *ret_files is how many it may have.
  */
 must_check int share_start(const struct launch *l, const char *dir, const char *socket_path,
-			   int *ret_fd, pid_t *ret_pid, struct error *reterr);
+			   int *ret_fd, pid_t *ret_pid, uint64_t *ret_files, struct error *reterr);
+/* With fewer a look at the whole tree (find /) is enough to run out of them. */
+#define SHARE_FILES_FEW 200000

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/zone.h"
 
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,6 +15,7 @@
 #include "spec/zone-spec-io.h"
 #include "vm/json.h"
 #include "vm/privs.h"
+#include "vm/share.h"
 
 #define TICK_USEC	 1000000
 #define LOG_BUDGET_MAX	 50  /* one more each second */
@@ -231,6 +234,20 @@ static int watch_share(struct zone *z, pid_t pid)
 
 /* --- the guest ----------------------------------------------------------------------------- */
 
+/* It would show as files that cannot be opened in the guest, of which nobody here hears. */
+static void notice_few_files(struct zone *z)
+{
+	char text[200];
+
+	if (!z->share_files || z->share_files >= SHARE_FILES_FEW)
+		return;
+	snprintf(text, sizeof(text),
+		 "virtiofsd may have %" PRIu64 " files open, and a guest that looks at more fails: "
+		 "czd needs a higher limit (LimitNOFILE, ulimit -Hn), best 1000000",
+		 z->share_files);
+	zone_notice(z, "guest", text);
+}
+
 static void on_guest_ready(struct zone *z, const json_t *message)
 {
 	json_int_t online = json_integer_value(json_object_get(message, "online"));
@@ -243,8 +260,10 @@ static void on_guest_ready(struct zone *z, const json_t *message)
 	z->guest = guest;
 	if (online > 0 && online <= ZONE_VCPUS_MAX)
 		z->online = (uint32_t)online;
-	if (!z->boot_ms)
+	if (!z->boot_ms) {
 		z->boot_ms = (zone_now_ns(z) - z->start_ns) / 1000000;
+		notice_few_files(z);
+	}
 	if (z->state < VM_STOPPING)
 		z->state = VM_RUNNING;
 	zone_state_changed(z);
@@ -445,7 +464,8 @@ int zone_run(const struct launch *l, struct zone_start *start, struct error *ret
 	struct zone z = {.launch = l,
 			 .backend = l->spec.os.backend == BACKEND_LIBVIRT ? &vm_backend_libvirt
 									  : &vm_backend_qemu,
-			 .kvm = start->kvm};
+			 .kvm = start->kvm,
+			 .share_files = start->share_files};
 	int r;
 
 	z.online = zone_spec_vcpus(&l->spec);

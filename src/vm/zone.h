@@ -38,6 +38,7 @@ struct zone {
 	bool kvm;
 	char accel_why[256];
 	uint64_t start_ns, boot_ms; /* 0: not booted yet */
+	uint64_t share_files;	    /* that virtiofsd may have open; 0: no virtiofsd */
 	uint32_t online;
 	struct vm_memory memory;
 	json_t *guest, *stats, *apply; /* last ready, last stats, all of what was applied; owned */
@@ -76,6 +77,7 @@ struct zone_start {
 	int link_listener, term_listener; /* taken */
 	int log_dir, program;		  /* borrowed */
 	pid_t share;			  /* virtiofsd; 0: none */
+	uint64_t share_files;		  /* that it may have open */
 	struct qemu_plan *plan;		  /* its fds are taken */
 	bool kvm;
 	const char *accel_why;

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -79,6 +80,17 @@ class Zones(unittest.TestCase):
             self.assertEqual(stream.read(8), b"\3\4\0\0" + struct.pack("<i", 7))
             self.assertEqual(stream.read(), b"")
 
+    def check_files_of_virtiofsd(self, zone, pid):
+        """As many as it may have: one is open for each that the guest knows."""
+        with open(f"/proc/{pid}/limits", encoding="utf-8") as file:
+            soft, hard = next(line.split()[3:5] for line in file if line.startswith("Max open files"))
+        self.assertEqual(soft, hard)
+        few = int(soft) < 200000
+        self.assertEqual(any(f"virtiofsd may have {soft} files" in e.get("text", "") for e in zone.events), few)
+        ours = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with open(f"/proc/{zone.process.pid}/limits", encoding="utf-8") as file:
+            self.assertIn(str(ours[0]), next(line for line in file if line.startswith("Max open files")).split())
+
     def large_input(self, zone):
         """Much more than all buffers on the way hold, as fast as it goes."""
         with socket.socket(socket.AF_UNIX) as term:
@@ -137,6 +149,8 @@ class Zones(unittest.TestCase):
         zone.until("stats each second", 5, lambda: any(e["event"] == "stats" for e in zone.events))
         pids = [zone.process.pid, *zone.children()]
         self.assertEqual(len(pids), 3)  # cz-vm, virtiofsd, QEMU
+        virtiofsd, = (pid for pid in pids if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == "virtiofsd")
+        self.check_files_of_virtiofsd(zone, virtiofsd)
         start = time.monotonic()
         self.assertTrue(zone.ask("power-down", grace_ms=8000)["ok"])
         self.assertEqual(zone.process.wait(10), 0, zone.stderr())
