@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/cleanup.h"
 #include "base/parse.h"
+#include "base/str.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
 
@@ -55,12 +56,16 @@ static int ask(struct cli *cli, json_t *request)
 
 static int op_set(struct cli *cli, const struct args *args)
 {
+	_cleanup_(strbuf_done) struct strbuf line = {0};
+
+	for (int i = 3; i < args->nr; i++)
+		strbuf_printf(&line, "%s%s", i > 3 ? " " : "", args->words[i]);
 	if (args->nr < 3)
 		return cli_usage(&verb_sched, "which policy? czctl sched set ZONE POLICY");
-	return ask(cli, json_pack("{s:s,s:s,s:s,s:s*,s:b}", "name", args->words[1], "op", "set",
-				  "policy", args->words[2], "options",
-				  args->nr > 3 ? args->words[3] : NULL, "full",
-				  args->option[OPT_FULL] != NULL));
+	return ask(cli,
+		   json_pack("{s:s,s:s,s:s,s:s*,s:b}", "name", args->words[1], "op", "set",
+			     "policy", args->words[2], "options", args->nr > 3 ? line.data : NULL,
+			     "full", args->option[OPT_FULL] != NULL));
 }
 
 static int op_reset(struct cli *cli, const struct args *args)
@@ -106,8 +111,12 @@ static int op_list(struct cli *cli)
 static const struct {
 	const char *name;
 	int (*run)(struct cli *cli, const struct args *args);
-} ops[] = {
-    {"set", op_set}, {"show", op_show}, {"stats", op_show}, {"reset", op_reset}, {"task", op_task}};
+	int max_words; /* 0: any */
+} ops[] = {{"set", op_set, 0},
+	   {"show", op_show, 2},
+	   {"stats", op_show, 2},
+	   {"reset", op_reset, 2},
+	   {"task", op_task, 3}};
 
 static int sched_run(struct cli *cli, const struct args *args)
 {
@@ -118,6 +127,9 @@ static int sched_run(struct cli *cli, const struct args *args)
 			continue;
 		if (args->nr < 2)
 			return cli_usage(&verb_sched, "which zone?");
+		if (ops[i].max_words && args->nr > ops[i].max_words)
+			return cli_usage(&verb_sched, "'%s' is one word too many",
+					 args->words[ops[i].max_words]);
 		return ops[i].run(cli, args);
 	}
 	return cli_usage(&verb_sched, "'%s' is not list, show, stats, set, reset or task",
@@ -127,22 +139,24 @@ static int sched_run(struct cli *cli, const struct args *args)
 const struct verb verb_sched = {
     .name = "sched",
     .summary = "the scheduler inside a VM zone: show, set, reset",
-    .usage = "list | show|stats|reset ZONE | set ZONE POLICY | task ZONE N",
+    .usage = "list | show|stats|reset ZONE | set ZONE POLICY [OPTION...] | task ZONE N",
     .help = "A virtual machine zone has a scheduler of its own, changed while it runs. `set`\n"
 	    "holds until the next start; scheduler.policy in its description is for good.\n"
 	    "docs/schedulers.md tells of the policies.\n"
 	    "\n"
 	    "  show, stats ZONE              the policy in force, and its figures\n"
-	    "  set ZONE POLICY [OPTIONS]     another policy, now\n"
+	    "  set ZONE POLICY [OPTION...]   another policy, now; the options are the policy's\n"
 	    "  reset ZONE                    the kernel's own\n"
 	    "  task ZONE PID [--set CLASS]   one task, as the guest counts\n"
 	    "\n"
 	    "Examples:\n"
 	    "  czctl sched list\n"
 	    "  sudo czctl sched set web exclusive\n"
+	    "  sudo czctl sched set web rr --slice 1ms\n"
 	    "  sudo czctl sched reset web\n",
     .options = options,
     .min_words = 1,
-    .max_words = 4,
+    .max_words = -1,
+    .foreign_after = 3,
     .run = sched_run,
 };

@@ -54,7 +54,8 @@ struct verb {
 	const char *letters;	  /* "f": the option that begins with f is -f too; or NULL */
 	int min_words, max_words; /* max -1: any */
 	bool stops_at_word;	  /* what follows the first word is not parsed (run) */
-	bool changes;		  /* czd lets only root and cz-admin do it */
+	int foreign_after; /* not 0: after that many words, an option nobody knows is a word */
+	bool changes;	   /* czd lets only root and cz-admin do it */
 	int (*run)(struct cli *cli, const struct args *args); /* an enum exit_code */
 };
 

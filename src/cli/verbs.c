@@ -235,6 +235,10 @@ int verb_parse(struct cli *cli, const struct verb *verb, int argc, char **argv, 
 		r = verb_option(verb, argc, argv, &i, ret);
 		if (r == 0)
 			r = global_option(cli, argc, argv, &i);
+		if (r == 0 && verb->foreign_after && ret->nr >= verb->foreign_after) {
+			ret->words[ret->nr++] = argv[i];
+			continue;
+		}
 		if (r <= 0)
 			return r < 0 ? EXIT_USAGE : unknown_option(verb, word);
 	}
