@@ -139,13 +139,13 @@ static int sched_run(struct cli *cli, const struct args *args)
 const struct verb verb_sched = {
     .name = "sched",
     .summary = "the scheduler inside a VM zone: show, set, reset",
-    .usage = "list | show|stats|reset ZONE | set ZONE POLICY [OPTION...] | task ZONE N",
+    .usage = "list | show|stats|reset ZONE | set ZONE POLICY | task ZONE N",
     .help = "A virtual machine zone has a scheduler of its own, changed while it runs. `set`\n"
 	    "holds until the next start; scheduler.policy in its description is for good.\n"
 	    "docs/schedulers.md tells of the policies.\n"
 	    "\n"
 	    "  show, stats ZONE              the policy in force, and its figures\n"
-	    "  set ZONE POLICY [OPTION...]   another policy, now; the options are the policy's\n"
+	    "  set ZONE POLICY [OPTION...]   another policy, now; options are the policy's\n"
 	    "  reset ZONE                    the kernel's own\n"
 	    "  task ZONE PID [--set CLASS]   one task, as the guest counts\n"
 	    "\n"
