@@ -31,7 +31,7 @@ static const char *scalar(struct loader *l, const struct node *n, const char *wh
 {
 	if (n->kind == NODE_SCALAR && !walk_is_absent(n))
 		return n->text;
-	walk_complain(&l->walk, n->line, "a value is missing here: %s", what);
+	walk_complain(&l->walk, n->line, "%s: %s", walk_lack(n), what);
 	return NULL;
 }
 

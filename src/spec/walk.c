@@ -39,10 +39,17 @@ bool walk_is_absent(const struct node *n)
 	       (!n->text[0] || !strcmp(n->text, "~") || !strcmp(n->text, "null"));
 }
 
+const char *walk_lack(const struct node *n)
+{
+	return n->kind == NODE_MAPPING	  ? "expected one value, not keys"
+	       : n->kind == NODE_SEQUENCE ? "expected one value, not a list"
+					  : "a value is missing here";
+}
+
 void walk_unknown_key(struct walk *w, const struct node *n, const void *rows, size_t row_size)
 {
 	char shown[80], known[200] = "";
-	unsigned int distance, least = 3;
+	unsigned int distance, least = strlen(n->key) > 3 ? 3 : 2;
 	const char *best = NULL, *name;
 	const char *row = rows;
 	size_t len = 0;

@@ -20,6 +20,8 @@ must_check size_t walk_enter(struct walk *w, const char *key);
 void walk_leave(struct walk *w, size_t before);
 /* An entry without a value, as when all below it is commented out. */
 bool walk_is_absent(const struct node *n);
+/* What is wrong with it, if it is no scalar or absent. */
+const char *walk_lack(const struct node *n);
 /* n->key is none of the rows, which begin with their name; the last has none. */
 void walk_unknown_key(struct walk *w, const struct node *n, const void *rows, size_t row_size);
 /* The number of entries of a list, at most max; 0 after a complaint. */

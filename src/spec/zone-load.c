@@ -19,7 +19,7 @@ static void read_scalar(struct walk *w, const struct node *n, const struct zone_
 	int r;
 
 	if (n->kind != NODE_SCALAR || walk_is_absent(n)) {
-		walk_complain(w, n->line, "a value is missing here: %s",
+		walk_complain(w, n->line, "%s: %s", walk_lack(n),
 			      zone_field_allowed(f, allowed, sizeof(allowed)));
 		return;
 	}

@@ -160,7 +160,10 @@ static void test_wrong_shapes(void **state)
 	EXPECT("- a\n- b\n", "1: expected entries such as 'tick: ...' here");
 	EXPECT("text", "1: expected entries such as 'tick: ...' here");
 	EXPECT("guard: 7\n", "1: guard: expected entries such as 'fast_threshold: ...' here");
-	EXPECT("tick: [1s]\n", "1: tick: a value is missing here: a time (ns, us, ms, s, m, h)");
+	EXPECT("tick: [1s]\n",
+	       "1: tick: expected one value, not a list: a time (ns, us, ms, s, m, h)");
+	EXPECT("tick: {a: 1s}\n",
+	       "1: tick: expected one value, not keys: a time (ns, us, ms, s, m, h)");
 	EXPECT("tick:\n", "1: tick: a value is missing here: a time (ns, us, ms, s, m, h)");
 	EXPECT("zones: {match: a}\n", "1: zones: expected a list here ('- ...' lines or [a, b])");
 	EXPECT("off_limits:\n  - a/b\n  - \"x\\ty\"\n  - \"\"\n",

@@ -350,10 +350,14 @@ static void test_values(void **state)
 	       "8: resource.io.bytes: '/s' is not a rate (100Mi/s), 1Ki/s to 1Ti/s",
 	       "8: resource.io.ops: '-1' is not a rate (500/s), 1/s to 100000000/s",
 	       "9: resource.exclusive: 'yes' is not true or false");
+	EXPECT(HEAD "foo: 1\nsol: p99=1ms\n",
+	       "4: unknown key 'foo' (known: apiVersion, kind, metadata, class, slo, runtime, "
+	       "restart, resource, os, scheduler, apps)",
+	       "5: unknown key 'sol'. Did you mean 'slo'?");
 	EXPECT(HEAD "class: fast\nslo: wait.p99=5\nrestart: {}\nruntime:\n",
 	       "4: class: 'fast' is not one of normal, lc, be",
 	       "5: slo: wait.p99: '5' is not a time (ns, us, ms, s)",
-	       "6: restart: a value is missing here: one of never, on-failure, always",
+	       "6: restart: expected one value, not keys: one of never, on-failure, always",
 	       "7: runtime: a value is missing here: one of cgroup, vm");
 	EXPECT(HEAD "os: {rootfs: image}\n", "4: os.rootfs: expected none, host, or one of "
 					     "{image: PATH}, {dir: PATH}, {oci: PATH}");
