@@ -165,9 +165,9 @@ int zone_update(struct applied *z, struct zone_spec *spec, bool reboot, struct e
 	if (needs == UPDATE_STALE && !z->edited && !z->broken)
 		return 0;
 	if (needs == UPDATE_REFUSED) {
-		error_set(reterr, -EPERM, "zone %s: its runtime and name cannot change", z->name);
+		error_set(reterr, -EINVAL, "zone %s: its runtime and name cannot change", z->name);
 		error_hint(reterr, "czctl remove %s, then create it anew", z->name);
-		return -EPERM;
+		return -EINVAL;
 	}
 	if (needs == UPDATE_REBOOT && runs && !reboot) {
 		error_set(reterr, -EAGAIN, "zone %s has to be booted anew for %s", z->name,

@@ -217,6 +217,7 @@ def bad_input_is_refused(czd, zone):
             pass
     zone.spec["runtime"] = "vm"
     zone.spec["resource"] = {}
+    check("cannot change" in zone.czctl("update", code=2, file=True), "a zone became a virtual machine")
     check(not os.path.exists(other.folder()), "a refused zone is on disk")
 
 
