@@ -9,12 +9,11 @@
 #include "daemon/daemon.h"
 #include "daemon/keeper.h"
 
-#define DEFAULT_RUN_DIR	  "/run/cz"
-#define DEFAULT_STATE_DIR "/var/lib/cz"
-#define DEFAULT_CONFIG	  "/etc/cz/czd.yaml"
-#define DEFAULT_LIBEXEC	  CZ_LIBEXECDIR
-#define WATCHDOG_S	  30
-#define WATCHDOG_MAX_S	  86400
+#define DEFAULT_RUN_DIR "/run/cz"
+#define DEFAULT_CONFIG	"/etc/cz/czd.yaml"
+#define DEFAULT_LIBEXEC CZ_LIBEXECDIR
+#define WATCHDOG_S	30
+#define WATCHDOG_MAX_S	86400
 
 static const char help[] =
     "czd: keeps latency-critical and best-effort work apart on one machine\n"

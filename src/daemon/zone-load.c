@@ -154,7 +154,7 @@ static int recall_record(const struct zones_mgr *m, const char *name, struct zon
 		return -ESRCH;
 	rec.start_ticks = st.start_ticks;
 	uid = launched_uid(m, name);
-	if (uid >= ZONE_UID_BASE && uid < ZONE_UID_BASE + 2 * ZONES_APPLIED_MAX)
+	if (uid >= ZONE_UID_BASE && uid < ZONE_UID_BASE + ZONE_SLOTS_MAX)
 		rec.slot = (uint32_t)uid - ZONE_UID_BASE;
 	r = zone_store_hash(m->dirfd, name, &rec.spec_hash);
 	if (r == 0)
@@ -167,7 +167,8 @@ static int recall_record(const struct zones_mgr *m, const char *name, struct zon
 static void load_one(struct zones_mgr *m, const char *name)
 {
 	/* Out of the way of those that are read later. */
-	struct zone_record rec = {.state = ZS_ERROR, .slot = ZONES_APPLIED_MAX + (uint32_t)m->nr};
+	struct zone_record rec = {.state = ZS_ERROR,
+				  .slot = m->first_slot + ZONE_SLOTS / 2 + (uint32_t)m->nr};
 	struct zone_spec spec;
 	struct error e = {0};
 	struct applied *z;

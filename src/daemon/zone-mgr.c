@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "spec/zone-spec-io.h"
@@ -144,7 +145,7 @@ bool zones_mgr_class(const struct zones_mgr *m, const char *path, enum zone_clas
 
 static uint32_t free_slot(const struct zones_mgr *m)
 {
-	for (uint32_t slot = 0;; slot++) {
+	for (uint32_t slot = m->first_slot;; slot++) {
 		bool taken = false;
 
 		for (size_t i = 0; i < m->nr; i++)
@@ -200,6 +201,17 @@ int zone_create(struct zones_mgr *m, struct zone_spec *spec, struct applied **re
 	return 0;
 }
 
+/* Zones of several czd are to be users of their own. The common one begins at 0; where another one
+ * begins is told by its folder, so that it stays the same (two may meet: 1 in 194). */
+static uint32_t first_slot(const char *state_dir)
+{
+	_cleanup_free_ char *real = realpath(state_dir, NULL);
+
+	if (!real || !strcmp(real, DEFAULT_STATE_DIR))
+		return 0;
+	return ZONE_SLOTS * (1 + (uint32_t)(hash_string(real) % (ZONE_SLOTS_MAX / ZONE_SLOTS - 1)));
+}
+
 int zones_mgr_new(struct daemon *d, struct zones_mgr **ret)
 {
 	struct zones_mgr *m = calloc(1, sizeof(*m));
@@ -215,6 +227,7 @@ int zones_mgr_new(struct daemon *d, struct zones_mgr **ret)
 		return r;
 	}
 	r = zone_store_open(d->opt->state_dir, &m->dirfd, &e);
+	m->first_slot = first_slot(d->opt->state_dir);
 	if (r == 0 && mkdirat(d->run_dirfd, "zones", 0711) < 0 && errno != EEXIST)
 		r = error_errno(&e, -errno, "make %s/zones", d->opt->run_dir);
 	if (r == 0) {

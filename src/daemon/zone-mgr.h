@@ -19,6 +19,8 @@
 #define ZONE_EXEC	    "cz-exec" /* the group of commands that users run in a cgroup zone */
 #define ZONES_APPLIED_MAX   256
 #define ZONE_UID_BASE	    2000000000u
+#define ZONE_SLOTS_MAX	    100000 /* of all czd of a host */
+#define ZONE_SLOTS	    512	   /* of one czd; the second half for what has lost its slot */
 #define ZONE_GRACE_NS	    (10ull * 1000000000)
 #define ZONE_GRACE_MAX_NS   (3600ull * 1000000000)
 #define ZONE_BACKOFF_NS	    (1ull * 1000000000)
@@ -68,6 +70,7 @@ struct zones_mgr {
 	char why_off[600];
 	struct applied *items[ZONES_APPLIED_MAX];
 	size_t nr, next_step; /* whose turn it is */
+	uint32_t first_slot;
 	sd_event_source *timer;
 	uint64_t last_ticket; /* of requests that a supervisor answers */
 };

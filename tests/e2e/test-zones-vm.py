@@ -4,6 +4,7 @@
 """Zones of runtime vm against a stand-in for cz-vm (fake_vm.py): where vCPU threads go, what changes while
 it runs, what a supervisor that lies can do (nothing), terminals, and harm inside the zone."""
 import importlib.util
+import json
 import os
 import signal
 import sys
@@ -136,6 +137,8 @@ def scheduler_and_terminal(czd, zone):
     check(czd.czctl("sched", "reset", zone.name).returncode == 0, "reset")
     done = czd.czctl("exec", zone.name, "--", "sh", "-c", "echo out; echo err >&2; exit 9")
     check((done.returncode, done.stdout, done.stderr) == (9, "out\n", "err\n"), f"{done}")
+    done = czd.czctl("exec", zone.name, "--", "talk-first", input="x" * 3000000, timeout=30)
+    check((done.returncode, len(done.stdout), done.stderr) == (255, 32 * 65536, ""), f"{done.returncode} {len(done.stdout)} {done.stderr}")
     check(czd.czctl("conn", zone.name).stdout == "a shell\n", "conn")
     zone.czctl("stop", "--wait")
     check("start" in czd.czctl("exec", zone.name, "--", "true").stderr, "no hint for a stopped zone")
@@ -214,6 +217,26 @@ def killed(czd, zone):
 
 
 @scene()
+def zones_of_two_czd_are_two_users(czd, zone):
+    def uid(one):
+        with open(os.path.join(one.folder(), "launch.json"), encoding="utf-8") as file:
+            return json.load(file)["uid"]
+    zone.czctl("apply", "--wait", file=True)
+    uids = {uid(zone)}
+    for number in range(2):  # their folders choose; that all three meet is as good as never
+        with live.Czd(zones.CONFIG, czd.arguments[7:]) as other_czd:
+            other = VmZone(other_czd, os=zone.spec["os"])
+            other.name, other.path = f"{zone.name}-{number}", f"{zone.path}-{number}"
+            other.spec["metadata"]["name"] = other.name
+            try:
+                other.czctl("apply", "--wait", file=True)
+                uids.add(uid(other))
+            finally:
+                other.cleanup()
+    check(len(uids) > 1 and all(2000000000 <= u < 2000100000 for u in uids), f"{uids}")
+
+
+@scene()
 def one_that_hangs_is_told(czd, zone):
     zone.czctl("apply", "--wait", file=True)
     pid = zone.show()["pid"]
@@ -256,7 +279,7 @@ def main():
     live.raise_on_signals()
     return live.run_cases([vcpus_get_a_cpu_each, reboot_only_when_asked, grows_back_to_what_it_was_started_with, scheduler_and_terminal, foreign_threads_are_left_alone,
                            a_lying_supervisor_harms_nobody, a_line_without_end, last_words_are_told, a_guest_that_never_says_hello, killed,
-                           harm_inside_is_answered_inside, one_that_hangs_is_told],
+                           harm_inside_is_answered_inside, zones_of_two_czd_are_two_users, one_that_hangs_is_told],
                           (AssertionError, TimeoutError, live.RequestError, OSError, RuntimeError, KeyError))
 
 
