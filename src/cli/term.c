@@ -20,6 +20,8 @@
 #define LINE_MAX_BYTES 8192
 #define HEADER	       4
 #define ANSWER_LIMIT_S 10
+#define INPUT_MAX      4096
+#define LOST	       256 /* beside all exit codes that a command may have */
 
 struct term {
 	int fd, winch_fd;
@@ -27,45 +29,72 @@ struct term {
 	struct termios before;
 	unsigned char in[HEADER + TERM_FRAME_MAX];
 	size_t in_len;
+	unsigned char out[HEADER + INPUT_MAX]; /* one frame that waits for room */
+	size_t out_len, out_sent;
 };
 
-static int send_all(int fd, const void *data, size_t n)
+static void send_all(int fd, const char *p, size_t n)
 {
-	const char *p = data;
-
 	while (n) {
 		ssize_t w = send(fd, p, n, MSG_NOSIGNAL);
 
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w < 0)
-			return -errno;
-		p += w;
-		n -= (size_t)w;
+		if (w < 0 && errno != EINTR)
+			return;
+		p += w < 0 ? 0 : w;
+		n -= w < 0 ? 0 : (size_t)w;
 	}
-	return 0;
 }
 
-static int send_frame(struct term *t, enum term_frame type, const void *data, size_t n)
+/*
+ * Never waits: a command that is given much input may wait itself until its output is taken. What
+ * cannot be sent at all is dropped: the other side has ended, and says so.
+ */
+static void send_rest(struct term *t)
 {
-	unsigned char header[HEADER] = {type, n & 0xff, n >> 8 & 0xff, n >> 16 & 0xff};
-	int r = send_all(t->fd, header, sizeof(header));
+	ssize_t n = send(t->fd, t->out + t->out_sent, t->out_len - t->out_sent,
+			 MSG_NOSIGNAL | MSG_DONTWAIT);
 
-	return r < 0 || !n ? r : send_all(t->fd, data, n);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0)
+		t->input_open = false;
+	t->out_sent += n < 0 ? 0 : (size_t)n;
+	if (n < 0 || t->out_sent == t->out_len)
+		t->out_len = t->out_sent = 0;
 }
 
-static int send_size(struct term *t)
+/* Only when nothing waits. */
+static void send_frame(struct term *t, enum term_frame type, const void *data, size_t n)
 {
-	struct winsize size;
+	const unsigned char header[HEADER] = {type, n & 0xff, n >> 8 & 0xff, n >> 16 & 0xff};
+
+	memcpy(t->out, header, HEADER);
+	if (n)
+		memcpy(t->out + HEADER, data, n);
+	t->out_len = HEADER + n;
+	send_rest(t);
+}
+
+/* One that does not know its size (a serial line, a test's) says 0. */
+static struct winsize size_of_stdin(void)
+{
+	struct winsize size = {0};
+
+	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0 || !size.ws_row || !size.ws_col)
+		size = (struct winsize){.ws_row = 24, .ws_col = 80};
+	return size;
+}
+
+static void send_size(struct term *t)
+{
+	struct winsize size = size_of_stdin();
 	unsigned char rows_cols[4];
 
-	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0)
-		return 0;
 	rows_cols[0] = size.ws_row & 0xff;
 	rows_cols[1] = size.ws_row >> 8;
 	rows_cols[2] = size.ws_col & 0xff;
 	rows_cols[3] = size.ws_col >> 8;
-	return send_frame(t, TERM_SIZE, rows_cols, sizeof(rows_cols));
+	send_frame(t, TERM_SIZE, rows_cols, sizeof(rows_cols));
 }
 
 static int open_socket(struct cli *cli, const char *zone, struct term *t)
@@ -111,6 +140,7 @@ static int read_answer(struct cli *cli, struct term *t)
 	ssize_t got = 0;
 	_cleanup_json_ json_t *answer = NULL;
 	struct error e = {0};
+	const char *why;
 	size_t n = 0;
 
 	setsockopt(t->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
@@ -125,8 +155,9 @@ static int read_answer(struct cli *cli, struct term *t)
 	answer = n < sizeof(line) ? json_loadb(line, n, 0, NULL) : NULL;
 	if (get_bool(answer, "ok"))
 		return EXIT_OK;
+	why = get_text(json_object_get(answer, "error"), "message");
 	error_set(&e, -EIO, "the zone does not give a terminal: %s",
-		  text_or_dash(json_object_get(answer, "error"), "message"));
+		  why[0] ? why : "it closed the connection");
 	return cli_fail(cli, &e);
 }
 
@@ -164,7 +195,7 @@ static int take_frame(enum term_frame type, const unsigned char *data, size_t n)
 		return -1;
 	return n >= 4 ? (data[0] | data[1] << 8 | data[2] << 16 | (int)((unsigned)data[3] << 24)) &
 			    0xff
-		      : EXIT_TERM_LOST;
+		      : LOST;
 }
 
 static int receive(struct term *t)
@@ -173,13 +204,13 @@ static int receive(struct term *t)
 	int code = -1;
 
 	if (got <= 0)
-		return got < 0 && errno == EINTR ? -1 : EXIT_TERM_LOST;
+		return got < 0 && errno == EINTR ? -1 : LOST;
 	t->in_len += (size_t)got;
 	while (code < 0 && t->in_len >= HEADER) {
 		size_t n = t->in[1] | (size_t)t->in[2] << 8 | (size_t)t->in[3] << 16;
 
 		if (n > TERM_FRAME_MAX)
-			return EXIT_TERM_LOST;
+			return LOST;
 		if (t->in_len < HEADER + n)
 			break;
 		code = take_frame(t->in[0], t->in + HEADER, n);
@@ -189,17 +220,19 @@ static int receive(struct term *t)
 	return code;
 }
 
-static int take_input(struct term *t)
+static void take_input(struct term *t)
 {
-	char buf[4096];
+	char buf[INPUT_MAX];
 	ssize_t n = read(STDIN_FILENO, buf, sizeof(buf));
 
 	if (n < 0 && errno == EINTR)
-		return 0;
-	if (n > 0)
-		return send_frame(t, TERM_DATA, buf, (size_t)n);
+		return;
+	if (n > 0) {
+		send_frame(t, TERM_DATA, buf, (size_t)n);
+		return;
+	}
 	t->input_open = false;
-	return send_frame(t, TERM_CLOSED, NULL, 0);
+	send_frame(t, TERM_CLOSED, NULL, 0);
 }
 
 static int relay(struct term *t)
@@ -207,20 +240,27 @@ static int relay(struct term *t)
 	int code = -1;
 
 	while (code < 0) {
-		struct pollfd p[] = {{.fd = t->fd, .events = POLLIN},
-				     {.fd = t->input_open ? STDIN_FILENO : -1, .events = POLLIN},
-				     {.fd = t->winch_fd, .events = POLLIN}};
+		bool full = t->out_len;
+		struct pollfd p[] = {
+		    {.fd = t->fd, .events = full ? POLLIN | POLLOUT : POLLIN},
+		    {.fd = t->input_open && !full ? STDIN_FILENO : -1, .events = POLLIN},
+		    {.fd = full ? -1 : t->winch_fd, .events = POLLIN}};
 		struct signalfd_siginfo si;
 
-		if (poll(p, ARRAY_SIZE(p), -1) < 0 && errno != EINTR)
-			return EXIT_TERM_LOST;
+		if (poll(p, ARRAY_SIZE(p), -1) < 0) {
+			if (errno != EINTR)
+				return LOST;
+			continue;
+		}
 		/* Its own end may come with our input refused: what it says goes first. */
-		if (p[0].revents)
+		if (p[0].revents & ~POLLOUT)
 			code = receive(t);
-		if (code < 0 && p[1].revents && take_input(t) < 0)
-			t->input_open = false;
-		if (p[2].revents && read(t->winch_fd, &si, sizeof(si)) > 0 && send_size(t) < 0)
-			t->input_open = false;
+		if (p[0].revents & POLLOUT)
+			send_rest(t);
+		if (code < 0 && p[1].revents)
+			take_input(t);
+		if (!t->out_len && p[2].revents && read(t->winch_fd, &si, sizeof(si)) > 0)
+			send_size(t);
 	}
 	return code;
 }
@@ -228,12 +268,11 @@ static int relay(struct term *t)
 int term_run(struct cli *cli, const char *zone, json_t *request, bool tty)
 {
 	static struct term t = {.fd = -1, .winch_fd = -1, .input_open = true};
-	struct winsize size = {.ws_row = 24, .ws_col = 80};
+	struct winsize size = size_of_stdin();
 	_cleanup_free_ char *text = NULL;
 	sigset_t winch;
 	int code;
 
-	ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
 	if (request) {
 		json_object_set_new(request, "rows", json_integer(size.ws_row));
 		json_object_set_new(request, "cols", json_integer(size.ws_col));
@@ -241,11 +280,12 @@ int term_run(struct cli *cli, const char *zone, json_t *request, bool tty)
 	}
 	json_decref(request);
 	code = text ? open_socket(cli, zone, &t) : EXIT_FAILED;
-	if (code == EXIT_OK &&
-	    (send_all(t.fd, text, strlen(text)) < 0 || send_all(t.fd, "\n", 1) < 0))
-		code = EXIT_TERM_LOST;
-	if (code == EXIT_OK)
+	if (code == EXIT_OK) {
+		/* Where they are not taken, the answer says why. */
+		send_all(t.fd, text, strlen(text));
+		send_all(t.fd, "\n", 1);
 		code = read_answer(cli, &t);
+	}
 	if (code != EXIT_OK) {
 		close_fd(&t.fd);
 		return code;
@@ -259,8 +299,10 @@ int term_run(struct cli *cli, const char *zone, json_t *request, bool tty)
 	code = relay(&t);
 	if (t.raw)
 		tcsetattr(STDIN_FILENO, TCSADRAIN, &t.before);
-	if (code == EXIT_TERM_LOST)
+	if (code == LOST) {
 		fprintf(stderr, "czctl: the terminal of zone %s was lost.\n", zone);
+		code = EXIT_TERM_LOST;
+	}
 	close_fd(&t.fd);
 	close_fd(&t.winch_fd);
 	return code;

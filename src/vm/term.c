@@ -218,6 +218,9 @@ static const struct pump_ops pump_ops = {feed, pending, sent, closed};
 
 static int on_connect(sd_event_source *s, int listener, uint32_t events, void *arg)
 {
+	static const char all_taken[] =
+	    "{\"ok\":false,\"error\":{\"name\":\"EBUSY\",\"message\":\"all of the zone's "
+	    "terminals and commands are in use\"}}\n";
 	struct terms *all = arg;
 	_cleanup_close_ int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct term *t = NULL;
@@ -226,8 +229,10 @@ static int on_connect(sd_event_source *s, int listener, uint32_t events, void *a
 		if (all->term[i].state == TERM_FREE)
 			t = &all->term[i];
 	}
+	if (fd >= 0 && !t)
+		send(fd, all_taken, sizeof(all_taken) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (fd < 0 || !t)
-		return 0; /* all are taken: the client sees the end of its connection */
+		return 0;
 	t->in = malloc(IN_MAX);
 	if (!t->in || pump_init(&t->pump, all->loop, fd, "term", &pump_ops, t) < 0) {
 		free(TAKE_PTR(t->in));

@@ -91,9 +91,23 @@ def serve(client):
         answer(json.loads(line))
 
 
+def talk_first(client):
+    """As a command that says much, and only then takes its input: more than the sockets hold, both."""
+    stream, got, kind = client.makefile("rb"), 0, 0
+    for _ in range(32):
+        client.sendall(b"\0" + (65536).to_bytes(3, "little") + b"y" * 65536)
+    while kind != 4:
+        kind, *size = stream.read(4)
+        got += len(stream.read(int.from_bytes(bytes(size), "little")))
+    client.sendall(b"\3" + (4).to_bytes(3, "little") + struct.pack("<i", 255 if got == 3000000 else 1))
+
+
 def terminal(client):
     request = json.loads(client.makefile("rb", buffering=0).readline())
     client.sendall(b'{"ok": true}\n')
+    if request.get("argv") == ["talk-first"]:
+        talk_first(client)
+        return
     done = subprocess.run(request.get("argv", ["echo", "a shell"]), stdin=subprocess.DEVNULL, capture_output=True, check=False)
     for kind, data in ((0, done.stdout), (1, done.stderr), (3, struct.pack("<i", done.returncode))):
         client.sendall(bytes([kind]) + len(data).to_bytes(3, "little") + data)

@@ -3,6 +3,7 @@
 # timeout: 300
 """cz-vm with a real QEMU and the least of guests: a zone's life from launch.json to its end, and what is
 left of it after kill -9 (nothing)."""
+import contextlib
 import gzip
 import hashlib
 import io
@@ -91,6 +92,15 @@ class Zones(unittest.TestCase):
         with open(f"/proc/{zone.process.pid}/limits", encoding="utf-8") as file:
             self.assertIn(str(ours[0]), next(line for line in file if line.startswith("Max open files")).split())
 
+    def one_terminal_too_many(self, zone):
+        with contextlib.ExitStack() as stack:
+            terms = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(9)]
+            for term in terms:
+                term.settimeout(10)
+                term.connect(f"{zone.run}/term.sock")
+            answer = json.loads(terms[-1].makefile("rb").readline())
+            self.assertIn("in use", answer["error"]["message"])
+
     def large_input(self, zone):
         """Much more than all buffers on the way hold, as fast as it goes."""
         with socket.socket(socket.AF_UNIX) as term:
@@ -141,6 +151,7 @@ class Zones(unittest.TestCase):
         self.assertEqual(zone.ask("dance")["error"]["name"], "EOPNOTSUPP")
         self.terminal(zone)
         self.large_input(zone)
+        self.one_terminal_too_many(zone)
         zone.until("a log line", 5, lambda: os.path.exists(f"{zone.dir}/log/app-web.log"))
 
         # a new client replaces the old one
