@@ -15,6 +15,8 @@
 #define HARM_FOR_NS  2000000000ull  /* this long, before it is answered */
 #define QUIET_FOR_NS 30000000000ull /* and this long without, before the answer is taken back */
 
+enum { TELL_APPS = 1, TELL_VCPUS = 2, TELL_MEMORY = 4, TELL_SCHED = 8 };
+
 static const char *const update_names[] = {"stale", "hot", "reboot", "refused"};
 
 /* From what it is: a machine that runs may grow to what it was started with. */
@@ -57,14 +59,18 @@ static void on_done(const struct zone_msg *m, int code, void *arg)
 			 m ? m->error_message : strerror(-code));
 }
 
-static void ask(struct applied *z, json_t *request)
+/* What cannot be said now is said with the next tick. */
+static void ask(struct applied *z, unsigned int what, json_t *request)
 {
 	int r = z->link ? zone_link_ask(z->link, request, ASK_NS, on_done, z) : -ENOTCONN;
 
 	if (!z->link)
 		json_decref(request);
-	if (r < 0)
-		zone_say(z, "cannot be told of the change now: %s", strerror(-r));
+	if (r == 0)
+		return;
+	if (!z->untold)
+		zone_say(z, "cannot be told of the change yet: %s", strerror(-r));
+	z->untold |= what;
 }
 
 static bool changed(const struct zone_change *c, size_t nr, const char *field)
@@ -76,25 +82,46 @@ static bool changed(const struct zone_change *c, size_t nr, const char *field)
 }
 
 /* What the supervisor has to do. */
-static void tell(struct applied *z, const struct zone_change *c, size_t nr)
+static void tell(struct applied *z, unsigned int what)
 {
 	const struct zone_spec *s = &z->spec;
 	json_t *spec = zone_spec_json(s), *sched = json_object_get(spec, "scheduler");
 	json_t *apps = json_object_get(spec, "apps");
 
-	if (s->runtime == RUNTIME_CGROUP && changed(c, nr, "apps"))
-		ask(z, json_pack("{s:s,s:O}", "do", "apply", "spec", spec));
-	if (s->runtime == RUNTIME_VM && changed(c, nr, "resource.vcpus"))
-		ask(z, json_pack("{s:s,s:I}", "do", "vcpus", "online",
-				 (json_int_t)zone_spec_vcpus(s)));
-	if (s->runtime == RUNTIME_VM && changed(c, nr, "resource.memory"))
-		ask(z, json_pack("{s:s,s:I}", "do", "memory", "bytes",
-				 (json_int_t)zone_spec_memory(s)));
-	if (s->runtime == RUNTIME_VM && changed(c, nr, "scheduler"))
-		ask(z, json_pack("{s:s,s:O?,s:O?}", "do", "apply", "apps", apps, "sched", sched));
-	else if (s->runtime == RUNTIME_VM && changed(c, nr, "apps"))
-		ask(z, json_pack("{s:s,s:O?}", "do", "apply", "apps", apps));
+	if (s->runtime == RUNTIME_CGROUP && what & TELL_APPS)
+		ask(z, TELL_APPS, json_pack("{s:s,s:O}", "do", "apply", "spec", spec));
+	if (s->runtime == RUNTIME_VM && what & TELL_VCPUS)
+		ask(z, TELL_VCPUS,
+		    json_pack("{s:s,s:I}", "do", "vcpus", "online",
+			      (json_int_t)zone_spec_vcpus(s)));
+	if (s->runtime == RUNTIME_VM && what & TELL_MEMORY)
+		ask(z, TELL_MEMORY,
+		    json_pack("{s:s,s:I}", "do", "memory", "bytes",
+			      (json_int_t)zone_spec_memory(s)));
+	if (s->runtime == RUNTIME_VM && what & TELL_SCHED)
+		ask(z, TELL_SCHED,
+		    json_pack("{s:s,s:O?,s:O?}", "do", "apply", "apps", apps, "sched", sched));
+	else if (s->runtime == RUNTIME_VM && what & TELL_APPS)
+		ask(z, TELL_APPS, json_pack("{s:s,s:O?}", "do", "apply", "apps", apps));
 	json_decref(spec);
+}
+
+static unsigned int to_tell(const struct zone_change *c, size_t nr)
+{
+	return (changed(c, nr, "apps") ? TELL_APPS : 0) |
+	       (changed(c, nr, "resource.vcpus") ? TELL_VCPUS : 0) |
+	       (changed(c, nr, "resource.memory") ? TELL_MEMORY : 0) |
+	       (changed(c, nr, "scheduler") ? TELL_SCHED : 0);
+}
+
+void zone_tell_again(struct applied *z)
+{
+	unsigned int what = z->untold;
+
+	if (!what || !z->link || zone_is_stopping(z))
+		return;
+	z->untold = 0;
+	tell(z, what);
 }
 
 static void set_classes(struct applied *z)
@@ -124,7 +151,7 @@ static void take_live(struct applied *z, const struct zone_change *c, size_t nr)
 	if (zone_app_groups(z, &e) < 0 || zone_set_limits(z, &e) < 0)
 		zone_say(z, "not all limits could be set: %.120s", e.msg);
 	zone_place_vcpus(z);
-	tell(z, c, nr);
+	tell(z, to_tell(c, nr));
 	set_classes(z);
 	zone_note_groups(z);
 }

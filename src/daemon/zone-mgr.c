@@ -84,6 +84,7 @@ void zones_mgr_tick(struct zones_mgr *m)
 	for (size_t i = 0; m && i < m->nr; i++) {
 		zone_check_boot(m->items[i], now_ns);
 		zone_check_voice(m->items[i], now_ns);
+		zone_tell_again(m->items[i]);
 		if (m->d->self.ticks_total % EDIT_LOOK_TICK == i % EDIT_LOOK_TICK)
 			zone_look_at_spec(m->items[i]);
 	}

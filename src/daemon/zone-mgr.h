@@ -58,8 +58,9 @@ struct applied {
 	uint32_t vcpus_max;
 	uint64_t memory_max_bytes;
 	bool vcpus_moved;
-	struct cpuset cpus; /* as set */
-	uint64_t harm_ns;   /* since when harm inside is seen; 0: none */
+	struct cpuset cpus;  /* as set */
+	unsigned int untold; /* what of a change its supervisor does not know yet */
+	uint64_t harm_ns;    /* since when harm inside is seen; 0: none */
 	bool harm_answered;
 };
 
@@ -156,6 +157,7 @@ json_t *zone_diff_json(const struct applied *z, const struct zone_spec *wanted);
 /* Takes spec over on success. */
 must_check int zone_update(struct applied *z, struct zone_spec *spec, bool reboot,
 			   struct error *reterr);
+void zone_tell_again(struct applied *z); /* what could not be told when it changed */
 void zone_answer_harm(struct applied *z, uint64_t now_ns);
 
 /* zone-why.c */

@@ -181,6 +181,7 @@ static void settle(struct applied *z)
 	zone_clear_run_dir(z);
 	zone_set_phase(z, PHASE_NONE);
 	z->stats_ns = 0;
+	z->untold = 0;
 	memset(&z->stats, 0, sizeof(z->stats));
 	z->rec.pid = 0;
 	z->rec.start_ticks = 0;

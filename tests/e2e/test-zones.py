@@ -198,6 +198,25 @@ def one_app_more_or_less(czd, zone):
 
 
 @scene
+def changes_that_could_not_be_told(czd, zone):
+    """More of them than fit into the link while its supervisor stands still: the last one counts."""
+    zone.czctl("apply", "--wait", file=True)
+    supervisor = zone.show()["pid"]
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        for number in range(20):
+            zone.spec["apps"][0]["command"] = ["sleep", f"{4000 + number}"]
+            czd.request("zone-update", spec=zone.spec)
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+
+    def command():
+        pids = zone.pids("sleeper")
+        return live.read(f"/proc/{pids[0]}/cmdline").split("\0")[:2] if len(pids) == 1 else None
+    live.wait_for(lambda: command() == ["sleep", "4019"], 5, f"the last change: {command()}")
+
+
+@scene
 def bad_input_is_refused(czd, zone):
     zone.spec["resource"] = {"cpuset": "999"}
     check("no CPU" in zone.czctl("create", code=2, file=True), "a CPU that is not there")
@@ -500,7 +519,7 @@ def class_and_goals_protect_it(czd, zone):
 def main():
     live.need_root()
     live.raise_on_signals()
-    return live.run_cases([whole_life, limits_are_the_kernels, apps_come_and_go, one_app_more_or_less, bad_input_is_refused, supervisor_killed,
+    return live.run_cases([whole_life, limits_are_the_kernels, apps_come_and_go, one_app_more_or_less, changes_that_could_not_be_told, bad_input_is_refused, supervisor_killed,
                            edited_behind_its_back, broken_behind_its_back, lost_state_is_made_anew, a_name_that_another_czd_uses, wishes_outlive_czd, commands_join_the_zone, app_verbs,
                            limits_that_nothing_applies_are_refused, czd_dies_at_any_moment, disk_full, class_and_goals_protect_it],
                           (AssertionError, TimeoutError, live.RequestError, OSError, RuntimeError))
