@@ -49,7 +49,7 @@ const char *walk_lack(const struct node *n)
 void walk_unknown_key(struct walk *w, const struct node *n, const void *rows, size_t row_size)
 {
 	char shown[80], known[200] = "";
-	unsigned int distance, least = strlen(n->key) > 3 ? 3 : 2;
+	unsigned int distance, least = 3;
 	const char *best = NULL, *name;
 	const char *row = rows;
 	size_t len = 0;
@@ -57,7 +57,9 @@ void walk_unknown_key(struct walk *w, const struct node *n, const void *rows, si
 	str_escape(shown, sizeof(shown), n->key);
 	for (; (name = *(const char *const *)row); row += row_size) {
 		distance = str_distance(name, shown);
-		if (distance < least) {
+		/* Half of the longer one has to be the same. */
+		if (distance < least &&
+		    (2 * distance <= strlen(name) || 2 * distance <= strlen(shown))) {
 			least = distance;
 			best = name;
 		}
