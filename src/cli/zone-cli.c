@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,6 +126,27 @@ static const char *state_words(const json_t *zone)
 	return !strcmp(state, "running") && phase[0] && strcmp(phase, "-") ? phase : state;
 }
 
+/* "failed, exit 7", "waiting, signal 9". */
+static const char *app_state_words(const json_t *app, char *buf, size_t size)
+{
+	json_int_t code = json_integer_value(json_object_get(app, "exit"));
+	const char *state = get_text(app, "state");
+
+	if (!code || !strcmp(state, "running"))
+		snprintf(buf, size, "%s", state);
+	else if (code > 128 && code < 128 + 65)
+		snprintf(buf, size, "%s, signal %d", state, (int)code - 128);
+	else
+		snprintf(buf, size, "%s, exit %d", state, (int)code);
+	return buf;
+}
+
+static bool is_killed(const json_t *app)
+{
+	return json_integer_value(json_object_get(app, "exit")) == 128 + SIGKILL &&
+	       strcmp(get_text(app, "state"), "running") != 0;
+}
+
 static enum style state_style(const json_t *zone)
 {
 	const char *state = get_text(zone, "state");
@@ -182,13 +204,15 @@ static void print_apps(const struct cli *cli, const json_t *apps)
 	struct table t = {.columns = columns, .nr_columns = ARRAY_SIZE(columns)};
 	char buf[SHOW_MAX];
 	const json_t *app;
+	bool killed = false;
 	size_t i;
 
 	json_array_foreach(apps, i, app)
 	{
+		killed |= is_killed(app);
 		table_add(&t, STYLE_PLAIN, "%s", get_text(app, "name"));
 		table_add(&t, STYLE_PLAIN, "%s", get_text(app, "class"));
-		table_add(&t, STYLE_PLAIN, "%s", get_text(app, "state"));
+		table_add(&t, STYLE_PLAIN, "%s", app_state_words(app, buf, sizeof(buf)));
 		table_add(&t, STYLE_PLAIN, "%s", show_number(app, "restarts", buf));
 		table_add(&t, STYLE_PLAIN, "%s", show_duration(app, "cpu_ns", buf));
 		table_add(&t, STYLE_PLAIN, "%s", show_bytes(app, "memory_bytes", buf));
@@ -198,6 +222,10 @@ static void print_apps(const struct cli *cli, const json_t *apps)
 	}
 	table_print(&t, &cli->out, 2);
 	table_done(&t);
+	if (killed)
+		out_paragraph(&cli->out, 2, STYLE_WARN,
+			      "  Who ends by signal 9 unasked mostly had no memory left "
+			      "(resource.memory).");
 }
 
 void zone_cli_print(const struct cli *cli, const json_t *zone)

@@ -153,6 +153,11 @@ def apps_come_and_go(czd, zone):
     zone.czctl("update", file=True)
     app = live.wait_for(lambda: a if (a := zone.show()["apps"] or [{}])[0].get("restarts", 0) > 1 else None, 15, "restarts")[0]
     check(app["exit"] == 7, f"{app}")
+    zone.spec["apps"] = [{"name": name, "command": ["sh", "-c", command], "restart": "never"}
+                         for name, command in (("sleeper", "exit 7"), ("hog", "kill -9 $$"))]
+    zone.czctl("update", file=True)
+    shown = live.wait_for(lambda: s if "signal 9" in (s := czd.czctl("pod", "show", zone.name).stdout) else None, 15, "how they ended")
+    check("exit 7" in shown and "no memory left" in shown, shown)
 
 
 @scene
