@@ -21,11 +21,12 @@
 #define HEADER	       4
 #define ANSWER_LIMIT_S 10
 #define INPUT_MAX      4096
-#define LOST	       256 /* beside all exit codes that a command may have */
+#define AGAIN_MS       1000 /* a shell forgets a Ctrl-D that comes before its prompt */
+#define LOST	       256  /* beside all exit codes that a command may have */
 
 struct term {
 	int fd, winch_fd;
-	bool raw, input_open;
+	bool tty, raw, input_open;
 	struct termios before;
 	unsigned char in[HEADER + TERM_FRAME_MAX];
 	size_t in_len;
@@ -246,12 +247,14 @@ static int relay(struct term *t)
 		    {.fd = t->input_open && !full ? STDIN_FILENO : -1, .events = POLLIN},
 		    {.fd = full ? -1 : t->winch_fd, .events = POLLIN}};
 		struct signalfd_siginfo si;
+		int n = poll(p, ARRAY_SIZE(p), t->tty && !t->input_open ? AGAIN_MS : -1);
 
-		if (poll(p, ARRAY_SIZE(p), -1) < 0) {
-			if (errno != EINTR)
-				return LOST;
+		if (n < 0 && errno != EINTR)
+			return LOST;
+		if (n == 0 && !full)
+			send_frame(t, TERM_CLOSED, NULL, 0);
+		if (n <= 0)
 			continue;
-		}
 		/* Its own end may come with our input refused: what it says goes first. */
 		if (p[0].revents & ~POLLOUT)
 			code = receive(t);
@@ -294,6 +297,7 @@ int term_run(struct cli *cli, const char *zone, json_t *request, bool tty)
 	sigaddset(&winch, SIGWINCH);
 	sigprocmask(SIG_BLOCK, &winch, NULL);
 	t.winch_fd = signalfd(-1, &winch, SFD_CLOEXEC);
+	t.tty = tty;
 	if (tty)
 		make_raw(&t);
 	code = relay(&t);

@@ -69,7 +69,7 @@ const struct verb verb_exec = {
 	    "--app: with that app).\n"
 	    "\n"
 	    "Examples:\n"
-	    "  sudo czctl exec web -- ps\n"
+	    "  sudo czctl exec web -- sh -c ps     (sh, where the guest has no ps: busybox)\n"
 	    "  sudo czctl exec --tty web -- sh\n",
     .options = options,
     .letters = "t",

@@ -22,8 +22,11 @@ static void print_log(const char *text)
 	while (*text) {
 		size_t n = strcspn(text, "\n");
 
-		snprintf(line, sizeof(line), "%.*s", (int)(n < sizeof(line) ? n : sizeof(line) - 1),
-			 text);
+		/* a console ends its lines with both */
+		size_t shown_n = n && text[n - 1] == '\r' ? n - 1 : n;
+
+		snprintf(line, sizeof(line), "%.*s",
+			 (int)(shown_n < sizeof(line) ? shown_n : sizeof(line) - 1), text);
 		puts(str_escape(shown, sizeof(shown), line));
 		text += n + (text[n] == '\n');
 	}

@@ -102,11 +102,22 @@ def talk_first(client):
     client.sendall(b"\3" + (4).to_bytes(3, "little") + struct.pack("<i", 255 if got == 3000000 else 1))
 
 
+def hears_the_second_end(client):
+    """As a shell that throws away what came before its prompt."""
+    stream, ends = client.makefile("rb"), 0
+    while ends < 2:
+        kind, *size = stream.read(4)
+        stream.read(int.from_bytes(bytes(size), "little"))
+        ends += kind == 4
+    client.sendall(b"\3" + (4).to_bytes(3, "little") + struct.pack("<i", 5))
+
+
 def terminal(client):
     request = json.loads(client.makefile("rb", buffering=0).readline())
     client.sendall(b'{"ok": true}\n')
-    if request.get("argv") == ["talk-first"]:
-        talk_first(client)
+    special = {"talk-first": talk_first, "end-twice": hears_the_second_end}.get(request.get("argv", [""])[0])
+    if special:
+        special(client)
         return
     done = subprocess.run(request.get("argv", ["echo", "a shell"]), stdin=subprocess.DEVNULL, capture_output=True, check=False)
     for kind, data in ((0, done.stdout), (1, done.stderr), (3, struct.pack("<i", done.returncode))):

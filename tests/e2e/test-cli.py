@@ -267,6 +267,11 @@ def test_default_name_of_run():
         raise AssertionError(args)
 
 
+def test_log_of_a_console():
+    with czd(**{"zone-log": lambda a: {"text": "one\r\n\r\nt\rwo\r\nthree", "offset": 9}}):
+        same(czctl("log", "web").stdout, b"one\n\nt\\x0dwo\nthree\n", "a console's lines")
+
+
 def test_verify_finds_differences():
     with czd(verify=lambda a: fake_czd.VERIFY_CHANGED):
         result = czctl("verify")
