@@ -91,6 +91,9 @@ static int op_task(struct cli *cli, const struct args *args)
 
 static int op_list(struct cli *cli)
 {
+	static const struct column columns[] = {{"zone", COLUMN_TEXT}, {"scheduler", COLUMN_TEXT}};
+	_cleanup_(table_done) struct table t = {.columns = columns,
+						.nr_columns = ARRAY_SIZE(columns)};
 	_cleanup_json_ json_t *data = NULL;
 	int r = cli_call(cli, "zone-list", json_object(), &data);
 	const json_t *zone;
@@ -102,9 +105,17 @@ static int op_list(struct cli *cli)
 		cli_print_json(data);
 		return EXIT_OK;
 	}
-	json_array_foreach(json_object_get(data, "applied"), i, zone) out_paragraph(
-	    &cli->out, 4, STYLE_PLAIN, "%-24s %s", get_text(zone, "name"),
-	    !strcmp(get_text(zone, "runtime"), "vm") ? text_or_dash(zone, "policy") : "the host's");
+	json_array_foreach(json_object_get(data, "applied"), i, zone)
+	{
+		bool vm = !strcmp(get_text(zone, "runtime"), "vm");
+
+		table_add(&t, STYLE_PLAIN, "%s", get_text(zone, "name"));
+		table_add(&t, STYLE_PLAIN, "%s", vm ? text_or_dash(zone, "policy") : "the host's");
+	}
+	if (i)
+		table_print(&t, &cli->out, 0);
+	else
+		out_paragraph(&cli->out, 0, STYLE_PLAIN, "There are no zones.");
 	return EXIT_OK;
 }
 
@@ -144,6 +155,7 @@ const struct verb verb_sched = {
 	    "holds until the next start; scheduler.policy in its description is for good.\n"
 	    "docs/schedulers.md tells of the policies.\n"
 	    "\n"
+	    "  list                          zones, and the policy in force in each\n"
 	    "  show, stats ZONE              the policy in force, and its figures\n"
 	    "  set ZONE POLICY [OPTION...]   another policy, now; options are the policy's\n"
 	    "  reset ZONE                    the kernel's own\n"

@@ -58,6 +58,7 @@ static json_t *shape_apps(const struct applied *z)
 json_t *zone_shape(const struct applied *z, bool whole)
 {
 	bool vm = z->spec.runtime == RUNTIME_VM, runs = z->rec.state == ZS_RUNNING;
+	uint64_t memory = vm ? zone_spec_memory(&z->spec) : z->spec.resource.memory_bytes;
 	char cpus[256], silent[80];
 	json_t *o;
 
@@ -72,13 +73,14 @@ json_t *zone_shape(const struct applied *z, bool whole)
 	    zone_is_stopping(z) ? "stopping" : zone_phase_name(runs ? z->phase : PHASE_NONE), "why",
 	    shape_text(z->silent_ns ? silent : z->why), "cpus", cpus, "edited",
 	    z->edited && !z->broken, "crashes", (json_int_t)z->crashes, "memory_bytes",
-	    shape_known(z->spec.resource.memory_bytes, z->spec.resource.memory_bytes), "pid",
-	    shape_known(z->rec.pid, (uint64_t)z->rec.pid), "started_ns",
-	    shape_known(runs, z->started_ns));
+	    shape_known(memory, memory), "pid", shape_known(z->rec.pid, (uint64_t)z->rec.pid),
+	    "started_ns", shape_known(runs, z->started_ns));
 	json_object_set_new(o, "apps", shape_apps(z));
 	json_object_set_new(o, "uptime_ns", shape_known(runs, clock_mono_ns() - z->started_ns));
 	json_object_set_new(o, "silent_ns", shape_known(z->silent_ns, z->silent_ns));
 	json_object_set_new(o, "retry_ns", shape_known(z->retry_ns, z->retry_ns));
+	if (vm && runs)
+		json_object_set_new(o, "policy", json_string(z->stats.policy));
 	if (!whole)
 		return o;
 	json_object_set_new(o, "spec", zone_spec_json(&z->spec));
@@ -87,7 +89,6 @@ json_t *zone_shape(const struct applied *z, bool whole)
 		json_object_set_new(o, "accel", json_string(z->hello.accel));
 		json_object_set_new(o, "accel_why", json_string(z->hello.accel_why));
 		json_object_set_new(o, "guest_kernel", json_string(z->hello.kernel));
-		json_object_set_new(o, "policy", json_string(z->stats.policy));
 		json_object_set_new(o, "boot_ms",
 				    shape_known(z->hello.boot_ms >= 0, (uint64_t)z->hello.boot_ms));
 		json_object_set_new(o, "guest_available_bytes",

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -134,11 +135,16 @@ def scheduler_and_terminal(czd, zone):
     zone.spec["scheduler"] = {"policy": "rr"}
     zone.czctl("update", file=True)
     check("scheduler: rr" in czd.czctl("sched", "show", zone.name).stdout, "the scheduler that was applied")
+    listed = live.wait_for(lambda: [line.split() for line in czd.czctl("sched", "list").stdout.splitlines() if line.split()[-1] == "rr"],
+                           5, "rr in the list")
+    check(listed == [[zone.name, "rr"]], f"{listed}")
     check(czd.czctl("sched", "reset", zone.name).returncode == 0, "reset")
     done = czd.czctl("exec", zone.name, "--", "sh", "-c", "echo out; echo err >&2; exit 9")
     check((done.returncode, done.stdout, done.stderr) == (9, "out\n", "err\n"), f"{done}")
     done = czd.czctl("exec", zone.name, "--", "talk-first", input="x" * 3000000, timeout=30)
     check((done.returncode, len(done.stdout), done.stderr) == (255, 32 * 65536, ""), f"{done.returncode} {len(done.stdout)} {done.stderr}")
+    done = czd.czctl("exec", "--tty", zone.name, "--", "end-twice", stdin=subprocess.DEVNULL, timeout=10)
+    check(done.returncode == 5, f"{done}")
     check(czd.czctl("conn", zone.name).stdout == "a shell\n", "conn")
     zone.czctl("stop", "--wait")
     check("start" in czd.czctl("exec", zone.name, "--", "true").stderr, "no hint for a stopped zone")
