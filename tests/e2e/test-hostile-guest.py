@@ -155,6 +155,8 @@ def life(czd):
                 pass
         highest = max(highest, status_kib(supervisor, "VmHWM"))
         share, grown = (cpu_s(worker) - cpu) / took_s, status_kib(worker, "VmRSS") - rss
+        notices = sum("flood" in json.dumps(event) for event in czd.request("events", since=0)["events"])
+        check(0 < notices <= 50 + took_s + 10, f"{notices} notices in {took_s:.0f} s")
         vm_share, written = (cpu_s(supervisor) - vm_cpu) / took_s, scene.logs()
         print(f"{took_s:.0f} s: cz-vm at most {highest} KiB and {100 * vm_share:.0f} % of a CPU; czd {100 * share:.1f} % and {grown:+d} KiB; "
               f"slowest answer {1000 * scene.slowest_s:.0f} ms; logs {written >> 10} KiB")
