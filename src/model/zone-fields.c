@@ -256,7 +256,9 @@ static const struct zone_field health_fields[] = {
     {"command", FIELD_WORDS, FIELD_LINES, HOT, APP(health), .max = 64, .allowed = "a list of words",
      .fallback = "none", .help = "Run inside the zone; exit code 0: the app is healthy."},
     {"period", FIELD_TIME_NS, 0, HOT, APP(health_period_ns), .min = S, .max = 3600 * S,
-     .fallback = "10s", .help = "How often."},
+     .fallback = "10s",
+     .help = "How often. A check that takes as long (in a virtual machine at "
+	     "most 10 s) has failed."},
     {0},
 };
 
