@@ -15,8 +15,10 @@
 #include "daemon/zone-store.h"
 #include "model/lifecycle.h"
 
-#define ZONES_PARENT	    "/cz-zones"
-#define ZONE_EXEC	    "cz-exec" /* the group of commands that users run in a cgroup zone */
+#define ZONES_PARENT "/cz-zones"
+#define ZONE_EXEC                                                                                  \
+	"cz-exec" /* no app is called so (zone-check.c): the group of commands that users run in a \
+		     cgroup zone */
 #define ZONES_APPLIED_MAX   256
 #define ZONE_UID_BASE	    2000000000u
 #define ZONE_SLOTS_MAX	    100000 /* of all czd of a host */

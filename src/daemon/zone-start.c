@@ -44,14 +44,6 @@ static int check_cgroup(const struct zone_spec *s, struct error *reterr)
 	if (s->resource.io.bytes_burst || s->resource.io.ops_burst)
 		return error_set(reterr, -EOPNOTSUPP,
 				 "resource.io: bursts are for runtime vm; cgroups know none");
-	for (size_t i = 0; i < s->nr_apps; i++) {
-		if (!strcmp(s->apps[i].name, "cz-run") || !strcmp(s->apps[i].name, ZONE_EXEC))
-			return error_set(reterr, -EINVAL, "no app may be called %s",
-					 s->apps[i].name);
-		if (s->apps[i].bundle)
-			return error_set(reterr, -EOPNOTSUPP, "app %s: a bundle needs runtime vm",
-					 s->apps[i].name);
-	}
 	return 0;
 }
 

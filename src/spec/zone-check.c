@@ -257,6 +257,21 @@ static void check_threads(struct check *c, size_t i)
 	}
 }
 
+/* A cgroup zone has a group of each of its apps, and these of its own beside them. */
+static void check_cgroup_app(struct check *c, size_t i)
+{
+	static const char *const taken[] = {"cz-run", "cz-exec"};
+	const struct zone_app *a = &c->spec->apps[i];
+
+	if (c->spec->runtime != RUNTIME_CGROUP)
+		return;
+	for (size_t k = 0; k < ARRAY_SIZE(taken); k++)
+		if (!strcmp(a->name, taken[k]))
+			WRONG_APP(c, i, "name", "no app may be called %s", taken[k]);
+	if (a->bundle)
+		WRONG_APP(c, i, "bundle", "is for zones of runtime vm");
+}
+
 static void check_app(struct check *c, size_t i)
 {
 	const struct zone_spec *s = c->spec;
@@ -275,6 +290,7 @@ static void check_app(struct check *c, size_t i)
 		WRONG_APP(c, i, "memory", "is more than the zone has");
 	check_app_cpus(c, i);
 	check_threads(c, i);
+	check_cgroup_app(c, i);
 	snprintf(path, sizeof(path), "apps[%zu].health.period", i);
 	if (!a->health && zone_tree_find(c->root, path))
 		WRONG(c, path, "needs health.command");

@@ -537,6 +537,11 @@ static void test_cgroup(void **state)
 {
 	_cleanup_(zone_spec_done) struct zone_spec s = {0};
 
+	EXPECT(HEAD "runtime: cgroup\napps:\n- {name: cz-run, command: [x]}\n"
+		    "- {name: cz-exec, command: [x]}\n- {name: a, bundle: /b}\n",
+	       "6: apps[0].name: no app may be called cz-run",
+	       "7: apps[1].name: no app may be called cz-exec",
+	       "8: apps[2].bundle: is for zones of runtime vm");
 	EXPECT(HEAD "runtime: cgroup\nos: {}\nscheduler:\n  policy: x\n"
 		    "resource: {vcpus: 1, net: {mode: none}, cpuset: 0-1}\n"
 		    "apps: [{name: a, command: [x], cpuset: 1-2}]\n",
