@@ -85,7 +85,8 @@ static const char *verdict_of(uint64_t inside_ppm, uint64_t below_ppm, bool know
 		return "inside: other work of the same zone";
 	if (below_ppm >= HARM_PPM)
 		return "below: others on the host's CPUs under the zone";
-	return known ? "nowhere: neither inside the zone nor on the host" : "not known";
+	return known ? "nowhere: neither inside the zone nor on the host"
+		     : "nobody inside the zone; of the host nothing is known";
 }
 
 static const char *verdict_word(uint64_t inside_ppm, uint64_t below_ppm)
