@@ -28,6 +28,8 @@ static int apply_run(struct cli *cli, const struct args *args)
 		r = zone_cli_wait(cli, zone_cli_name(spec), "running", ZONE_WAIT_NS);
 	if (r != EXIT_OK)
 		return r;
+	if (args->option[OPT_WAIT] && !dry_run)
+		zone_cli_note_apps(cli, zone_cli_name(spec));
 	if (!get_bool(data, "created"))
 		return zone_cli_updated(cli, data);
 	return zone_cli_done(cli, data, "Zone %s %s created and started.", zone_cli_name(spec),

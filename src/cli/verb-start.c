@@ -20,6 +20,8 @@ static int start_run(struct cli *cli, const struct args *args)
 		r = zone_cli_wait(cli, name, "running", ZONE_WAIT_NS);
 	if (r != EXIT_OK)
 		return r;
+	if (args->option[OPT_WAIT])
+		zone_cli_note_apps(cli, name);
 	return zone_cli_done(cli, data, "Zone %s %s.", name,
 			     args->option[OPT_WAIT] ? "runs" : "is starting");
 }

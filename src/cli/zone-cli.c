@@ -12,11 +12,13 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/parse.h"
+#include "base/str.h"
 #include "cli/show.h"
 #include "cli/verbs.h"
 #include "spec/zone-spec-io.h"
 
-#define LOOK_NS 100000000ull
+#define LOOK_NS	     100000000ull
+#define APPS_TOLD_NS 3000000000ull /* a supervisor tells once a second */
 
 static char *read_input(FILE *f, size_t *ret_len)
 {
@@ -145,6 +147,50 @@ static bool is_killed(const json_t *app)
 {
 	return json_integer_value(json_object_get(app, "exit")) == 128 + SIGKILL &&
 	       strcmp(get_text(app, "state"), "running") != 0;
+}
+
+static bool has_failed(const json_t *app)
+{
+	return strcmp(get_text(app, "state"), "running") != 0 &&
+	       json_integer_value(json_object_get(app, "exit")) != 0;
+}
+
+static bool all_told(const json_t *apps)
+{
+	const json_t *app;
+	size_t i;
+
+	json_array_foreach(apps, i, app) if (!strcmp(get_text(app, "state"), "-")) return false;
+	return true;
+}
+
+void zone_cli_note_apps(struct cli *cli, const char *name)
+{
+	struct timespec look = {.tv_nsec = LOOK_NS};
+	uint64_t end_ns = clock_mono_ns() + APPS_TOLD_NS;
+	_cleanup_json_ json_t *zone = NULL;
+	char words[SHOW_MAX], shown[2 * ZONE_SPEC_NAME_MAX];
+	const json_t *app;
+	struct error e = {0};
+	size_t i;
+
+	for (;;) {
+		json_decref(zone);
+		zone = NULL;
+		if (client_call(&cli->client, "zone-show", json_pack("{s:s}", "name", name), &zone,
+				&e) < 0)
+			return;
+		if (all_told(json_object_get(zone, "apps")) || clock_mono_ns() > end_ns)
+			break;
+		nanosleep(&look, NULL);
+	}
+	json_array_foreach(json_object_get(zone, "apps"), i, app)
+	{
+		if (has_failed(app))
+			fprintf(stderr, "czctl: app %s is %s: czctl log --app %s %s\n",
+				str_escape(shown, sizeof(shown), get_text(app, "name")),
+				app_state_words(app, words, sizeof(words)), shown, name);
+	}
 }
 
 static enum style state_style(const json_t *zone)

@@ -15,6 +15,8 @@ must_check int zone_cli_time(const struct verb *verb, const char *option, const 
 /* Until the zone is in that state ("gone" too) and its phase is over; prints what went wrong. */
 must_check int zone_cli_wait(struct cli *cli, const char *name, const char *state,
 			     uint64_t timeout_ns);
+/* Says on standard error which apps of a zone that was just started have failed. */
+void zone_cli_note_apps(struct cli *cli, const char *name);
 void zone_cli_table(const struct cli *cli, const json_t *applied);
 /* One created zone: what it is to be, what it is, and its apps. */
 void zone_cli_print(const struct cli *cli, const json_t *zone);

@@ -203,6 +203,14 @@ def one_app_more_or_less(czd, zone):
 
 
 @scene
+def apps_that_fail_at_once_are_told(czd, zone):
+    zone.spec["apps"].append({"name": "absent", "command": ["/nonexistent/program"], "restart": "never"})
+    said = zone.czctl("apply", "--wait", file=True)
+    check("app absent is failed, exit 127" in said and "app sleeper" not in said, said)
+    check(zone.show()["apps"][0]["state"] == "running", "its other app is not told yet")
+
+
+@scene
 def changes_that_could_not_be_told(czd, zone):
     """More of them than fit into the link while its supervisor stands still: the last one counts."""
     zone.czctl("apply", "--wait", file=True)
@@ -524,7 +532,7 @@ def class_and_goals_protect_it(czd, zone):
 def main():
     live.need_root()
     live.raise_on_signals()
-    return live.run_cases([whole_life, limits_are_the_kernels, apps_come_and_go, one_app_more_or_less, changes_that_could_not_be_told, bad_input_is_refused, supervisor_killed,
+    return live.run_cases([whole_life, limits_are_the_kernels, apps_come_and_go, one_app_more_or_less, apps_that_fail_at_once_are_told, changes_that_could_not_be_told, bad_input_is_refused, supervisor_killed,
                            edited_behind_its_back, broken_behind_its_back, lost_state_is_made_anew, a_name_that_another_czd_uses, wishes_outlive_czd, commands_join_the_zone, app_verbs,
                            limits_that_nothing_applies_are_refused, czd_dies_at_any_moment, disk_full, class_and_goals_protect_it],
                           (AssertionError, TimeoutError, live.RequestError, OSError, RuntimeError))
