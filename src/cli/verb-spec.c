@@ -183,7 +183,7 @@ static int spec_run(struct cli *cli, const struct args *args)
 			return cli_usage(&verb_spec, "--file is for explain");
 		return parts[i].run(cli, args);
 	}
-	return cli_usage(&verb_spec, "'%s' is not check, explain, or convert", name);
+	return cli_usage(&verb_spec, "'%s' is not check, explain, convert or schema", name);
 }
 
 static const struct verb_option options[] = {
@@ -194,13 +194,14 @@ static const struct verb_option options[] = {
 const struct verb verb_spec = {
     .name = "spec",
     .summary = "check and explain zone specifications; needs no czd",
-    .usage = "check FILE... | explain [FIELD | --file FILE] | convert FILE",
+    .usage = "check FILE... | explain [FIELD] | convert FILE | schema",
     .help = "check    reads each FILE as czd would, shows every error with its line, and\n"
 	    "         warns of what this host cannot give. Exit code 2: there is an error.\n"
 	    "explain  the fields of a zone, or those at, below or called FIELD: what each\n"
 	    "         takes, its default, and whether changing it takes a reboot. With\n"
 	    "         --file, that file as czd keeps it.\n"
 	    "convert  FILE of the older form (meta, os, resource) in the new one.\n"
+	    "schema   the format as a JSON schema, for editors.\n"
 	    "The format: man cz-zone\n"
 	    "\n"
 	    "Examples:\n"
