@@ -123,7 +123,8 @@ class Domains(unittest.TestCase):
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         zone = self.zone(spec={"resource": {"vcpus": 1, "vcpusMax": 2, "memory": "256Mi", "memoryMax": "384Mi",
-                                            "net": {"mode": "user", "forward": [f"{port}:80"]}}, "os": {"rootfs": "host"}})
+                                            "net": {"mode": "user", "forward": [f"{port}:80"]}}, "os": {"rootfs": "host"},
+                                "apps": [{"name": "web", "command": ["/x"]}]})
         start = time.monotonic()
         zone.start().connect()
         state = zone.wait_state("running", BOOT_S)

@@ -44,7 +44,8 @@ def disabled():
 
 
 def usage_s(group):
-    return int(read(f"{CGROUP}/{group}/cpu.stat").split()[1]) / 1e6
+    """CPU time of a cgroup, given by path or by its name below the root."""
+    return int(read(os.path.join(CGROUP, group, "cpu.stat")).split()[1]) / 1e6
 
 
 class Scheduler:
