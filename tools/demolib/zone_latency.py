@@ -88,16 +88,14 @@ class LatencyPart:
 
     def find_knee(self):
         """The highest rate that Redis alone still answers in time: p99 under 5 x that of the
-        lowest rate, and 95 % of the replies."""
-        base = None
-        for rate in KNEE_RATES:
-            got = self.zone.load(rate, 2)
-            p99 = got["latency_ns"]["p99"]
-            base = base or p99
-            if base and (p99 > 5 * base or got["replies"] < 0.95 * got["intended"]):
+        lowest rate, and 95 % of the replies. A rate is tried twice: others use this host too."""
+        limit = 5 * median([self.zone.load(KNEE_RATES[0], 1)["latency_ns"]["p99"]
+                            for _ in range(3)])
+        self.knee = KNEE_RATES[0]
+        for rate in KNEE_RATES[1:]:
+            if not any(in_time(self.zone.load(rate, 2), limit) for _ in range(2)):
                 break
             self.knee = rate
-        self.knee = self.knee or KNEE_RATES[0]
         self.screen.step(f"the knee of Redis alone in the zone: {self.knee:,} requests/s")
 
     def measure(self, round_number, condition):
@@ -188,6 +186,11 @@ class LatencyPart:
     def result(self):
         return {"knee_per_sec": self.knee, "steps": [self.step_result(s) for s in self.shares],
                 "runs": self.runs, **self.switches}
+
+
+def in_time(got, limit_ns):
+    p99 = got["latency_ns"].get("p99")
+    return p99 is not None and p99 <= limit_ns and got["replies"] >= 0.95 * got["intended"]
 
 
 def failed(got):
