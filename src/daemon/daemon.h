@@ -65,9 +65,10 @@ struct verify {
 	struct verify_report report;
 };
 
-/* A zone that went away: windows that it ran in are still told of. */
 #define DEFAULT_STATE_DIR "/var/lib/cz"
-#define GONE_KEPT	  256
+
+/* A zone that went away: windows that it ran in are still told of. */
+#define GONE_KEPT 256
 struct gone_zone {
 	uint64_t id;
 	enum zone_class class;

@@ -16,9 +16,8 @@
 #include "model/lifecycle.h"
 
 #define ZONES_PARENT "/cz-zones"
-#define ZONE_EXEC                                                                                  \
-	"cz-exec" /* no app is called so (zone-check.c): the group of commands that users run in a \
-		     cgroup zone */
+/* The group of commands that users run in a cgroup zone; no app is called so (zone-check.c). */
+#define ZONE_EXEC	    "cz-exec"
 #define ZONES_APPLIED_MAX   256
 #define ZONE_UID_BASE	    2000000000u
 #define ZONE_SLOTS_MAX	    100000 /* of all czd of a host */

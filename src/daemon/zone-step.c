@@ -162,10 +162,12 @@ static void say_why(struct applied *z)
 {
 	char last[200];
 
-	zone_last_words(z, "supervisor.log", last, sizeof(last));
-	if (z->verdict[0])
+	if (z->verdict[0]) {
 		str_copy(z->why, sizeof(z->why), z->verdict);
-	else if (z->is_child)
+		return;
+	}
+	zone_last_words(z, "supervisor.log", last, sizeof(last));
+	if (z->is_child)
 		str_copy(z->why, sizeof(z->why), last);
 	else /* whether it was killed, only czd that started it would have been told */
 		snprintf(z->why, sizeof(z->why), "its supervisor is gone; its log ends with: %s",
