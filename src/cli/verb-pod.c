@@ -30,16 +30,16 @@ static json_t *app_of(const struct args *args)
 /* Only the change is sent: czd makes it in the description that is there by then. */
 static int change(struct cli *cli, const struct args *args)
 {
-	bool delete = !strcmp(args->words[0], "delete");
+	bool less = !strcmp(args->words[0], "delete");
 	_cleanup_json_ json_t *data = NULL;
-	json_t *app = delete ? NULL : app_of(args);
+	json_t *app = less ? NULL : app_of(args);
 	int r;
 
-	if (!delete &&!app)
+	if (!less && !app)
 		return cli_usage(&verb_pod, "the command is not UTF-8 text");
 	r = cli_call(cli, "zone-update",
 		     json_pack("{s:s,s:o*,s:s*}", "name", args->words[1], "add_app", app,
-			       "delete_app", delete ? args->words[2] : NULL),
+			       "delete_app", less ? args->words[2] : NULL),
 		     &data);
 	return r == EXIT_OK ? zone_cli_updated(cli, data) : r;
 }

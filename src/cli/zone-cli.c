@@ -124,8 +124,18 @@ static const char *state_words(const json_t *zone)
 
 	if (json_is_integer(json_object_get(zone, "silent_ns")))
 		return "hangs";
-
 	return !strcmp(state, "running") && phase[0] && strcmp(phase, "-") ? phase : state;
+}
+
+static bool has_failed(const json_t *app)
+{
+	return strcmp(get_text(app, "state"), "running") != 0 &&
+	       json_integer_value(json_object_get(app, "exit")) != 0;
+}
+
+static bool is_killed(const json_t *app)
+{
+	return has_failed(app) && json_integer_value(json_object_get(app, "exit")) == 128 + SIGKILL;
 }
 
 /* "failed, exit 7", "waiting, signal 9". */
@@ -134,25 +144,13 @@ static const char *app_state_words(const json_t *app, char *buf, size_t size)
 	json_int_t code = json_integer_value(json_object_get(app, "exit"));
 	const char *state = get_text(app, "state");
 
-	if (!code || !strcmp(state, "running"))
+	if (!has_failed(app))
 		snprintf(buf, size, "%s", state);
 	else if (code > 128 && code < 128 + 65)
 		snprintf(buf, size, "%s, signal %d", state, (int)code - 128);
 	else
 		snprintf(buf, size, "%s, exit %d", state, (int)code);
 	return buf;
-}
-
-static bool is_killed(const json_t *app)
-{
-	return json_integer_value(json_object_get(app, "exit")) == 128 + SIGKILL &&
-	       strcmp(get_text(app, "state"), "running") != 0;
-}
-
-static bool has_failed(const json_t *app)
-{
-	return strcmp(get_text(app, "state"), "running") != 0 &&
-	       json_integer_value(json_object_get(app, "exit")) != 0;
 }
 
 static bool all_told(const json_t *apps)
