@@ -83,16 +83,18 @@ static void remove_left(int run, const char *name, const char *suffix)
 static void end_left(const struct launch *l, const char *root)
 {
 	_cleanup_close_ int run = -1, pidfd = -1;
-	char path[PATH_SIZE], pid[32] = "";
+	char path[PATH_SIZE], text[32] = "";
 	struct stat st;
+	pid_t pid;
 
 	if (str_printf(path, sizeof(path), "%s/run/qemu", root) == 0)
 		run = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (run < 0 || str_printf(path, sizeof(path), "%s.pid", l->name) < 0 ||
-	    read_file_at(run, path, pid, sizeof(pid)) <= 0)
+	    read_file_at(run, path, text, sizeof(text)) <= 0)
 		return;
-	pidfd = pidfd_open((pid_t)strtol(pid, NULL, 10), 0);
-	if (pidfd < 0 || str_printf(path, sizeof(path), "/proc/%ld", strtol(pid, NULL, 10)) < 0 ||
+	pid = (pid_t)strtol(text, NULL, 10);
+	pidfd = pidfd_open(pid, 0);
+	if (pidfd < 0 || str_printf(path, sizeof(path), "/proc/%d", (int)pid) < 0 ||
 	    stat(path, &st) < 0 || st.st_uid != l->uid)
 		return; /* gone or another's: libvirt clears up what it noted */
 	pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
