@@ -7,6 +7,8 @@
 #include "base/cleanup.h"
 #include "epoll.skel.h"
 
+#define NO_ATTACH "could not attach the probe of epoll_wait"
+
 struct epoll_probe {
 	struct epoll_bpf *skel;
 	struct bpf_program *program;
@@ -19,6 +21,13 @@ struct epoll_probe {
 static const struct {
 	const char *program, *where;
 } ways[] = {{"epoll_function", "do_epoll_wait"}, {"epoll_call", "sys_exit"}};
+
+static int attach(struct epoll_probe *probe)
+{
+	if (!probe->link)
+		probe->link = bpf_program__attach(probe->program);
+	return probe->link ? 0 : -errno;
+}
 
 static int try_way(struct epoll_probe *probe, size_t way)
 {
@@ -36,10 +45,9 @@ static int try_way(struct epoll_probe *probe, size_t way)
 	}
 	r = epoll_bpf__load(probe->skel);
 	if (r == 0) {
-		program = bpf_object__find_program_by_name(probe->skel->obj, ways[way].program);
-		probe->program = program;
-		probe->link = bpf_program__attach(program);
-		r = probe->link ? 0 : -errno;
+		probe->program =
+		    bpf_object__find_program_by_name(probe->skel->obj, ways[way].program);
+		r = attach(probe);
 	}
 	if (r < 0) {
 		epoll_bpf__destroy(probe->skel);
@@ -64,7 +72,7 @@ int epoll_probe_open(struct epoll_probe **ret, struct error *reterr)
 	libbpf_set_print(print);
 	if (r < 0) {
 		free(probe);
-		return error_errno(reterr, r, "could not attach the probe of epoll_wait");
+		return error_errno(reterr, r, NO_ATTACH);
 	}
 	*ret = probe;
 	return 0;
@@ -72,11 +80,9 @@ int epoll_probe_open(struct epoll_probe **ret, struct error *reterr)
 
 int epoll_probe_attach(struct epoll_probe *probe, struct error *reterr)
 {
-	if (!probe->link)
-		probe->link = bpf_program__attach(probe->program);
-	return probe->link
-		   ? 0
-		   : error_errno(reterr, -errno, "could not attach the probe of epoll_wait");
+	int r = attach(probe);
+
+	return r < 0 ? error_errno(reterr, r, NO_ATTACH) : 0;
 }
 
 void epoll_probe_detach(struct epoll_probe *probe)
