@@ -241,6 +241,17 @@ static const char *const czd_only[] = {"JOURNAL_STREAM", "INVOCATION_ID", "NOTIF
 				       "WATCHDOG_PID",	 "WATCHDOG_USEC", "LISTEN_PID",
 				       "LISTEN_FDS",	 "LISTEN_FDNAMES"};
 
+/* czd is to be the last to go when memory is short; its zones are not. */
+static void be_killable(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		dprintf(STDERR_FILENO, "oom_score_adj stays as czd's: %m\n");
+	if (fd >= 0)
+		close(fd);
+}
+
 /* In the child. Nothing of czd's is handed on: files, signals, priority, limits, its own words. */
 static void become(const char *program, const char *launch, int log_fd, int go_fd)
 {
@@ -259,6 +270,7 @@ static void become(const char *program, const char *launch, int log_fd, int go_f
 	dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
 	dup2(log_fd, STDOUT_FILENO);
 	dup2(log_fd, STDERR_FILENO);
+	be_killable();
 	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
 	for (int sig = 1; sig < NSIG; sig++)
 		signal(sig, SIG_DFL);
