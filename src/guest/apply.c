@@ -33,7 +33,9 @@ int apply_request(struct guest *g, const json_t *req, struct error *reterr)
 
 	if (r < 0)
 		return r;
-	if (json_object_get(req, "sched"))
+	if (json_is_true(json_object_get(req, "again")))
+		policy_apply_again(g, &spec.sched, json_object_get(req, "set"));
+	else if (json_object_get(req, "sched"))
 		policy_apply(g, &spec.sched);
 	apps_apply(g, &spec);
 	return 0;

@@ -111,13 +111,7 @@ static int do_apply(struct guest *g, json_int_t id, json_t *req, struct error *r
 
 static int do_sched(struct guest *g, json_int_t id, json_t *req, struct error *reterr)
 {
-	const char *policy = json_string_value(json_object_get(req, "policy"));
-	const char *options = json_string_value(json_object_get(req, "options"));
-	json_t *full = json_object_get(req, "full");
-
-	if (full && !json_is_boolean(full) && !json_is_null(full))
-		return error_set(reterr, -EINVAL, "full: true or false");
-	return policy_ask(g, id, policy, options, json_is_true(full), reterr);
+	return policy_ask(g, id, req, reterr);
 }
 
 static int do_sched_stats(struct guest *g, json_int_t id, json_t *req, struct error *reterr)

@@ -42,6 +42,17 @@ int policy_choose(const char *policy, const char *options, bool full, struct pol
 	return 0;
 }
 
+int policy_choose_json(const json_t *o, struct policy_choice *ret, struct error *reterr)
+{
+	const json_t *full = json_object_get(o, "full");
+
+	if (full && !json_is_boolean(full) && !json_is_null(full))
+		return error_set(reterr, -EINVAL, "full: true or false");
+	return policy_choose(json_string_value(json_object_get(o, "policy")),
+			     json_string_value(json_object_get(o, "options")), json_is_true(full),
+			     ret, reterr);
+}
+
 int policy_words(char *text, char **words, size_t max)
 {
 	size_t n = 0;

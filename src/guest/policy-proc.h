@@ -19,6 +19,8 @@ bool policy_choice_equal(const struct policy_choice *a, const struct policy_choi
 /* NULL and "none": the kernel's own. -EINVAL with a sentence. */
 must_check int policy_choose(const char *policy, const char *options, bool full,
 			     struct policy_choice *ret, struct error *reterr);
+/* The same of {"policy", "options", "full"}, each of which may be missing or null. */
+must_check int policy_choose_json(const json_t *o, struct policy_choice *ret, struct error *reterr);
 /* Cuts `text` at blanks. Returns how many, at most max - 1; words[n] is NULL. -E2BIG. */
 must_check int policy_words(char *text, char **words, size_t max);
 

@@ -29,6 +29,7 @@ struct policies {
 	uint64_t deaths_ns[SCHED_RESTARTS_MAX];
 
 	struct zone_sched spec;
+	bool applied; /* the spec is known */
 	bool by_hand; /* not what the spec says: rules rest until the next apply */
 	bool harmed;
 	struct rules_state rules;
@@ -324,12 +325,11 @@ void policy_stop(struct guest *g)
 
 /* ---- what is wanted ---- */
 
-int policy_ask(struct guest *g, json_int_t id, const char *policy, const char *options, bool full,
-	       struct error *reterr)
+int policy_ask(struct guest *g, json_int_t id, const json_t *request, struct error *reterr)
 {
 	struct policies *s = g->policies;
 	struct policy_choice c;
-	int r = policy_choose(policy, options, full, &c, reterr);
+	int r = policy_choose_json(request, &c, reterr);
 
 	if (r < 0)
 		return r;
@@ -425,6 +425,7 @@ void policy_apply(struct guest *g, struct zone_sched *wanted)
 	struct policies *s = g->policies;
 	struct zone_spec old = {.sched = s->spec};
 
+	s->applied = true;
 	if (same_sched(&s->spec, wanted) && !s->by_hand)
 		return;
 	s->spec = *wanted;
@@ -439,4 +440,18 @@ void policy_apply(struct guest *g, struct zone_sched *wanted)
 	else
 		loop_cancel(&g->loop, &s->rules_timer);
 	follow_spec(g);
+}
+
+void policy_apply_again(struct guest *g, struct zone_sched *wanted, const json_t *set)
+{
+	struct policies *s = g->policies;
+	bool begins = !s->applied;
+	struct policy_choice c;
+
+	if (begins || !same_sched(&s->spec, wanted))
+		policy_apply(g, wanted);
+	if (!begins || !set || policy_choose_json(set, &c, NULL) < 0)
+		return;
+	s->by_hand = true;
+	set_target(g, &c);
 }

@@ -16,9 +16,13 @@
 must_check int policy_init(struct guest *g);
 /* The zone's spec: its policy, or what its rules say; `wanted` is emptied. */
 void policy_apply(struct guest *g, struct zone_sched *wanted);
+/* The same, said again by a host that met us anew: what was asked for since stays in force. `set`
+ * (as of the request "sched", or NULL) is that, for a cz-guest that began after it was asked for.
+ */
+void policy_apply_again(struct guest *g, struct zone_sched *wanted, const json_t *set);
 /* The request "sched": answered when it is in force. Rules rest until the next apply. */
-must_check int policy_ask(struct guest *g, json_int_t id, const char *policy, const char *options,
-			  bool full, struct error *reterr);
+must_check int policy_ask(struct guest *g, json_int_t id, const json_t *request,
+			  struct error *reterr);
 must_check int policy_ask_stats(struct guest *g, json_int_t id, struct error *reterr);
 /* "none", or the NAME of scx-NAME that is attached. */
 const char *policy_name(const struct guest *g);

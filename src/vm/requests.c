@@ -62,6 +62,21 @@ static void forward_request(struct zone *z, json_int_t id, const json_t *request
 		refuse_forward(z, id, r);
 }
 
+/* The whole of what the guest is to run: what it was started with, and what came since. */
+static int make_apply(struct zone *z)
+{
+	json_t *spec;
+
+	if (z->apply)
+		return 0;
+	spec = zone_spec_json(&z->launch->spec);
+	z->apply =
+	    json_pack("{s:s,s:b,s:O*,s:O*}", "do", "apply", "again", 1, "apps",
+		      json_object_get(spec, "apps"), "sched", json_object_get(spec, "scheduler"));
+	json_decref(spec);
+	return z->apply ? 0 : -ENOMEM;
+}
+
 /* Nobody on the link asked for it: it is news. */
 static void notice_refusal(struct zone *z, const json_t *answer)
 {
@@ -82,6 +97,9 @@ static void end_forward(struct zone *z, struct forward *slot, const json_t *answ
 	bool ok = answer && json_is_true(json_object_get(answer, "ok"));
 
 	*slot = (struct forward){0};
+	if (ok && f.set && make_apply(z) == 0)
+		json_object_set(z->apply, "set", f.set);
+	json_decref(f.set);
 	if (ok && f.online) {
 		z->online = f.online;
 		zone_state_changed(z);
@@ -126,21 +144,6 @@ void zone_expire(struct zone *z)
 			end_forward(z, &z->forward[i], NULL, -ETIMEDOUT);
 	}
 	zone_check_memory(z);
-}
-
-/* The whole of what the guest is to run: what it was started with, and what came since. */
-static int make_apply(struct zone *z)
-{
-	json_t *spec;
-
-	if (z->apply)
-		return 0;
-	spec = zone_spec_json(&z->launch->spec);
-	z->apply =
-	    json_pack("{s:s,s:O*,s:O*}", "do", "apply", "apps", json_object_get(spec, "apps"),
-		      "sched", json_object_get(spec, "scheduler"));
-	json_decref(spec);
-	return z->apply ? 0 : -ENOMEM;
 }
 
 int zone_apply_again(struct zone *z)
@@ -284,10 +287,25 @@ static void do_apply(struct zone *z, json_int_t id, const json_t *request)
 	/* What it leaves out stays as it was. */
 	if (r == 0 && json_object_update(z->apply, (json_t *)request) < 0)
 		r = -ENOMEM;
+	if (r == 0 && json_object_get(request, "sched"))
+		json_object_del(z->apply, "set");
 	if (r == 0)
 		forward_request(z, id, request);
 	else
 		refuse_forward(z, id, r);
+}
+
+static void do_sched(struct zone *z, json_int_t id, const json_t *request)
+{
+	json_t *set = json_pack("{s:O*,s:O*,s:O*}", "policy", json_object_get(request, "policy"),
+				"options", json_object_get(request, "options"), "full",
+				json_object_get(request, "full"));
+	int r = set ? forward(z, (struct forward){.link_id = id, .set = set}, request) : -ENOMEM;
+
+	if (r == 0)
+		return;
+	json_decref(set);
+	refuse_forward(z, id, r);
 }
 
 void zone_request(void *arg, json_int_t id, const char *what, const json_t *request)
@@ -303,7 +321,7 @@ void zone_request(void *arg, json_int_t id, const char *what, const json_t *requ
 	    {"vcpus", do_vcpus},
 	    {"apply", do_apply},
 	    {"limits", do_limits},
-	    {"sched", forward_request},
+	    {"sched", do_sched},
 	    {"sched-stats", forward_request},
 	    {"app", forward_request},
 	    {"sched-task", forward_request},

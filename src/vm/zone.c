@@ -462,6 +462,8 @@ static void zone_close(struct zone *z)
 	json_decref(z->guest);
 	json_decref(z->stats);
 	json_decref(z->apply);
+	for (size_t i = 0; i < FORWARD_MAX; i++)
+		json_decref(z->forward[i].set);
 }
 
 int zone_run(const struct launch *l, struct zone_start *start, struct error *reterr)

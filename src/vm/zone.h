@@ -20,6 +20,7 @@ struct forward {	   /* a request of czd's that the guest has */
 	uint64_t generation, deadline_ns;
 	json_int_t link_id;
 	uint32_t online; /* of a `vcpus` request */
+	json_t *set;	 /* of a `sched` request: what it asks for; owned */
 	bool silent;	 /* ours, not czd's */
 };
 
@@ -41,7 +42,10 @@ struct zone {
 	uint64_t share_files;	    /* that virtiofsd may have open; 0: no virtiofsd */
 	uint32_t online;
 	struct vm_memory memory;
-	json_t *guest, *stats, *apply; /* last ready, last stats, all of what was applied; owned */
+	json_t *guest, *stats; /* last ready, last stats; owned */
+	/* All of what was applied, as it is said to a new session: with `again`, and `set`, the
+	 * policy that was asked for since. Owned. */
+	json_t *apply;
 
 	struct forward forward[FORWARD_MAX];
 	uint64_t next_guest_id;

@@ -244,6 +244,32 @@ class Zones(unittest.TestCase):
         self.assertIn("virtiofsd ended", zone.stderr())
         self.gone(pids)
 
+    def test_session_anew(self):
+        """The guest is told again what it is to run, and which policy was asked for since."""
+        zone = self.zone(spec={"os": {"accel": "tcg"}, "scheduler": {"policy": "fifo"}, "apps": [{"name": "web", "command": ["web"]}]})
+        zone.start().connect()
+        zone.wait_state("running", BOOT_S)
+
+        def told():
+            lines = [line.strip()[7:] for line in zone.console().splitlines() if line.startswith('guest: {"do":"apply","again":true')]
+            return [json.loads(line) for line in lines]
+        zone.until("the first time", 10, lambda: len(told()) == 1)
+        self.assertTrue(zone.ask("sched", policy="rr", options="--slice 1ms", full=True)["ok"])
+        for times, change in ((2, None), (3, [{"name": "other", "command": ["x"]}]), (4, {"policy": "vtime"})):
+            if times == 3:
+                zone.ask("apply", apps=change)
+            elif times == 4:
+                zone.ask("apply", apps=[], sched=change)
+            zone.ask("app", name="anew", op="start")
+            zone.until("the next time", 10, lambda n=times: len(told()) == n)
+        self.assertNotIn("set", told()[0])
+        for again in told()[1:3]:
+            self.assertEqual(again["set"], {"policy": "rr", "options": "--slice 1ms", "full": True})
+            self.assertEqual(again["sched"]["policy"], "fifo")
+        self.assertEqual([[app["name"] for app in again["apps"]] for again in told()], [["web"], ["web"], ["other"], []])
+        self.assertNotIn("set", told()[3])
+        self.assertEqual(told()[3]["sched"], {"policy": "vtime"})
+
     def test_deaf_guest(self):
         """A guest that does not listen is switched off all the same, in the time it was given."""
         zone = self.zone(spec={"os": {"cmdline": "test=deaf", "accel": "tcg"}})

@@ -20,7 +20,7 @@
 #include "guest-ports.h"
 
 static struct channel *channels[CHANNEL_NR];
-static bool deaf;
+static bool deaf, anew;
 
 static void say(const char *text)
 {
@@ -39,6 +39,8 @@ static void on_control(const char *text)
 	if (deaf)
 		return;
 	say(answer);
+	if (strstr(text, "\"anew\"")) /* an app of that name: the session begins anew */
+		anew = true;
 	if (strstr(text, "\"power-down\"")) {
 		sync();
 		reboot(RB_POWER_OFF);
@@ -209,6 +211,9 @@ int main(void)
 				polls[i].fd = guest_open_port(i);
 			port_io(i, polls[i].fd);
 		}
+		if (anew)
+			channel_restart(channels[CHANNEL_CONTROL]);
+		anew = false;
 		if (clock_mono_ns() > next_ns) {
 			each_second(second++);
 			next_ns = clock_mono_ns() + 1000000000;
