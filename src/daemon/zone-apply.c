@@ -10,10 +10,7 @@
 #include "daemon/zone-mgr.h"
 #include "spec/zone-spec-io.h"
 
-#define ASK_NS	     30000000000ull
-#define HARM_PPM     50000	    /* of a second that an lc app waited behind be apps */
-#define HARM_FOR_NS  2000000000ull  /* this long, before it is answered */
-#define QUIET_FOR_NS 30000000000ull /* and this long without, before the answer is taken back */
+#define ASK_NS 30000000000ull
 
 enum { TELL_APPS = 1, TELL_VCPUS = 2, TELL_MEMORY = 4, TELL_SCHED = 8 };
 
@@ -221,60 +218,4 @@ int zone_update(struct applied *z, struct zone_spec *spec, bool reboot, struct e
 	}
 	take_live(z, changes, nr > ZONE_CHANGES_MAX ? ZONE_CHANGES_MAX : nr);
 	return 0;
-}
-
-/* Harm between apps of one guest: the zone's own scheduler is the answer to it. */
-static uint64_t harm_inside_ns(const struct applied *z)
-{
-	uint64_t worst = 0;
-
-	for (size_t i = 0; i < z->recent.nr_apps; i++) {
-		const struct zone_app_stats *a = &z->recent.apps[i];
-		uint64_t ns = 0;
-
-		for (size_t p = 0; a->class == CLASS_LC && p < a->nr_parts; p++) {
-			for (size_t k = 0; a->parts[p].app[0] && k < z->recent.nr_apps; k++)
-				if (!strcmp(z->recent.apps[k].name, a->parts[p].app) &&
-				    z->recent.apps[k].class == CLASS_BE)
-					ns += a->parts[p].ns;
-		}
-		worst = ns > worst ? ns : worst;
-	}
-	return worst;
-}
-
-static void switch_policy(struct applied *z, bool on)
-{
-	const struct zone_sched *s = &z->spec.sched;
-
-	if (!z->link || !s->policy)
-		return;
-	if (zone_link_ask(z->link,
-			  json_pack("{s:s,s:s,s:s?,s:b}", "do", "sched", "policy",
-				    on ? s->policy : "none", "options", on ? s->options : NULL,
-				    "full", s->full),
-			  ASK_NS, on_done, z) < 0)
-		return;
-	z->harm_answered = on;
-	zone_say(z, on ? "apps hurt one another: switching to %s" : "quiet again: back from %s",
-		 s->policy);
-}
-
-void zone_answer_harm(struct applied *z, uint64_t now_ns)
-{
-	bool harm = harm_inside_ns(z) > 1000000000ull / 1000000 * HARM_PPM;
-
-	if (!z->spec.sched.on_harm)
-		return;
-	/* harm_ns: since when it has been unlike what is in force. */
-	if (harm == z->harm_answered) {
-		z->harm_ns = 0;
-		return;
-	}
-	if (!z->harm_ns)
-		z->harm_ns = now_ns;
-	if (now_ns - z->harm_ns >= (harm ? HARM_FOR_NS : QUIET_FOR_NS)) {
-		z->harm_ns = 0;
-		switch_policy(z, harm);
-	}
 }

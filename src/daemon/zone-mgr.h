@@ -61,8 +61,6 @@ struct applied {
 	bool vcpus_moved;
 	struct cpuset cpus;  /* as set */
 	unsigned int untold; /* what of a change its supervisor does not know yet */
-	uint64_t harm_ns;    /* since when harm inside is seen; 0: none */
-	bool harm_answered;
 };
 
 struct zones_mgr {
@@ -159,7 +157,6 @@ json_t *zone_diff_json(const struct applied *z, const struct zone_spec *wanted);
 must_check int zone_update(struct applied *z, struct zone_spec *spec, bool reboot,
 			   struct error *reterr);
 void zone_tell_again(struct applied *z); /* what could not be told when it changed */
-void zone_answer_harm(struct applied *z, uint64_t now_ns);
 
 /* zone-why.c */
 /* The VM zone meant by "NAME" or "NAME/APP", if its guest tells of itself; else NULL. */

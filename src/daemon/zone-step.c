@@ -76,7 +76,6 @@ static void on_event(const struct zone_msg *m, void *arg)
 		zone_stats_recent(&z->stats, &m->stats, &z->recent);
 		z->stats = m->stats;
 		z->stats_ns = clock_mono_ns();
-		zone_answer_harm(z, z->stats_ns);
 		break;
 	case ZONE_MSG_NOTICE:
 		zone_say(z, "%s", m->text);

@@ -31,7 +31,7 @@ struct policies {
 	struct zone_sched spec;
 	bool applied; /* the spec is known */
 	bool by_hand; /* not what the spec says: rules rest until the next apply */
-	bool harmed;
+	struct harm_state harm;
 	struct rules_state rules;
 	struct timer rules_timer;
 };
@@ -369,7 +369,7 @@ static void follow_spec(struct guest *g)
 		policy = s->spec.rules[s->rules.now].policy;
 		options = s->spec.rules[s->rules.now].options;
 	}
-	if (s->spec.on_harm && !s->harmed)
+	if (s->spec.on_harm && !s->harm.answered)
 		policy = NULL;
 	if (policy_choose(policy, options, s->spec.full, &c, &e) < 0)
 		guest_notice(g, "sched", "%s", e.msg);
@@ -394,11 +394,12 @@ void policy_harm(struct guest *g, uint64_t harm_ppm)
 {
 	struct policies *s = g->policies;
 
-	if (!s->spec.on_harm || s->harmed || s->by_hand || harm_ppm < RULES_HARM_PPM)
+	if (!s->spec.on_harm || s->by_hand || !harm_step(&s->harm, harm_ppm, g->loop.now_ns))
 		return;
-	s->harmed = true; /* until the next apply: without harm it would only come back */
-	guest_notice(g, "sched", "be apps ran for %llu ppm of the time while lc apps waited",
-		     (unsigned long long)harm_ppm);
+	guest_notice(g, "sched",
+		     s->harm.answered ? "be apps keep lc apps waiting: policy %s is called for"
+				      : "lc apps wait for be apps no more: back from policy %s",
+		     s->spec.policy);
 	follow_spec(g);
 }
 
@@ -431,7 +432,8 @@ void policy_apply(struct guest *g, struct zone_sched *wanted)
 	s->spec = *wanted;
 	*wanted = (struct zone_sched){0};
 	zone_spec_done(&old);
-	s->by_hand = s->harmed = false;
+	s->by_hand = false;
+	s->harm = (struct harm_state){0};
 	if (s->asked)
 		answer(g, &(struct error){-ECANCELED, "the zone's spec was applied meanwhile", ""});
 	s->rules = (struct rules_state){0};

@@ -57,3 +57,19 @@ bool rules_step(struct rules_state *s, const struct sched_rule *rules, size_t nr
 	note_change(s, now_ns);
 	return true;
 }
+
+bool harm_step(struct harm_state *s, uint64_t harm_ppm, uint64_t now_ns)
+{
+	bool harm = harm_ppm >= HARM_PPM;
+
+	if (harm == s->answered) {
+		s->since_ns = 0;
+		return false;
+	}
+	if (!s->since_ns)
+		s->since_ns = now_ns;
+	if (now_ns - s->since_ns < (harm ? HARM_FOR_NS : QUIET_FOR_NS))
+		return false;
+	*s = (struct harm_state){.answered = harm};
+	return true;
+}

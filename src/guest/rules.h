@@ -16,7 +16,9 @@
 #define RULES_CHANGES_MAX 3
 #define RULES_WINDOW_NS	  10000000000ULL
 #define RULES_REST_NS	  10000000000ULL
-#define RULES_HARM_PPM	  50000 /* of wall time, be_ran_while_lc_waited_ppm */
+#define HARM_PPM	  50000		 /* of wall time, be_ran_while_lc_waited_ppm */
+#define HARM_FOR_NS	  2000000000ULL	 /* this long, before it is answered */
+#define QUIET_FOR_NS	  30000000000ULL /* and this long without, before the answer is taken back */
 
 #define RULE_NONE (-1) /* no rule holds: the policy of the spec */
 
@@ -34,3 +36,10 @@ int rules_match(const struct sched_rule *rules, size_t nr, uint32_t load_ppm);
 /* Takes one reading; true when s->now has changed. The first reading decides at once. */
 bool rules_step(struct rules_state *s, const struct sched_rule *rules, size_t nr, uint32_t load_ppm,
 		uint64_t now_ns);
+
+struct harm_state { /* on_harm */
+	bool answered;
+	uint64_t since_ns; /* since when it has been unlike that; 0: it is not */
+};
+/* Takes one reading, of the time since the one before; true when s->answered has changed. */
+bool harm_step(struct harm_state *s, uint64_t harm_ppm, uint64_t now_ns);

@@ -268,14 +268,16 @@ def one_that_hangs_is_told(czd, zone):
 
 
 @scene({"harm": "1"}, **{"class": "lc", "scheduler": {"policy": "exclusive", "onHarm": True}})
-def harm_inside_is_answered_inside(czd, zone):
+def harm_inside_is_told(czd, zone):
     zone.czctl("apply", "--wait", file=True)
     why = live.wait_for(lambda: w if (w := czd.request("why", zone=f"{zone.name}/web")).get("inside") and w["inside"][0]["level"] == "inside"
                         else None, 5, "why")
     check("waited 30.0 % of the last second" in why["headline"] and "behind batch 100.0 %" in why["headline"], f"{why['headline']}")
     rows = czd.request("list", all=True)["zones"]
     check(290000 < next(r["wait_ppm"] for r in rows if r["name"] == f"{zone.name}/web") < 310000, f"{rows}")
-    live.wait_for(lambda: zone.show()["policy"] == "exclusive", 10, "the policy is switched")
+    time.sleep(3)
+    check(zone.show()["policy"] == "none", "czd is not to switch: the guest does")
+    czd.czctl("sched", "set", zone.name, "exclusive")
     live.wait_for(lambda: czd.request("why", zone=f"{zone.name}/web")["inside"][0]["level"] == "none", 5, "and it helped")
     check(next(r["wait_ppm"] for r in czd.request("list", all=True)["zones"] if r["name"] == f"{zone.name}/web") < 1000, "the total is shown")
 
@@ -285,7 +287,7 @@ def main():
     live.raise_on_signals()
     return live.run_cases([vcpus_get_a_cpu_each, reboot_only_when_asked, grows_back_to_what_it_was_started_with, scheduler_and_terminal, foreign_threads_are_left_alone,
                            a_lying_supervisor_harms_nobody, a_line_without_end, last_words_are_told, a_guest_that_never_says_hello, killed,
-                           harm_inside_is_answered_inside, zones_of_two_czd_are_two_users, one_that_hangs_is_told],
+                           harm_inside_is_told, zones_of_two_czd_are_two_users, one_that_hangs_is_told],
                           (AssertionError, TimeoutError, live.RequestError, OSError, RuntimeError, KeyError))
 
 

@@ -11,6 +11,26 @@ static const struct sched_rule rules[] = {
     {.policy = "busy"},
 };
 
+static void test_harm(void **state)
+{
+	struct harm_state s = {0};
+	uint64_t now = 1000 * MS;
+
+	assert_false(harm_step(&s, HARM_PPM, now));
+	assert_false(
+	    harm_step(&s, HARM_PPM - 1, now += 1500 * MS)); /* a pause: from the beginning */
+	assert_false(harm_step(&s, HARM_PPM, now += 1000 * MS));
+	assert_false(harm_step(&s, HARM_PPM, now += 1999 * MS));
+	assert_true(harm_step(&s, HARM_PPM, now += MS));
+	assert_true(s.answered);
+	assert_false(harm_step(&s, 0, now += 1000 * MS));
+	assert_false(harm_step(&s, 0, now + 29999 * MS));
+	assert_false(harm_step(&s, HARM_PPM, now += 29999 * MS));
+	assert_false(harm_step(&s, 0, now += 1000 * MS));
+	assert_true(harm_step(&s, 0, now += 30000 * MS));
+	assert_false(s.answered);
+}
+
 static void test_match(void **state)
 {
 	assert_int_equal(rules_match(rules, 3, 0), 0);
@@ -113,6 +133,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_match),
+	    cmocka_unit_test(test_harm),
 	    cmocka_unit_test(test_follows_within_a_second),
 	    cmocka_unit_test(test_margin_and_short_peaks),
 	    cmocka_unit_test(test_no_flapping),
