@@ -341,28 +341,34 @@ static uint64_t own_rss_bytes(void)
 	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static json_t *shape_self(const struct daemon *d)
+json_t *api_self(const struct daemon *d)
 {
 	struct probes_stats ps;
 	struct zones_stats zs;
+	struct server_stats ss = {0};
 	uint64_t rss = own_rss_bytes();
 
 	probes_stats(d->probes, &ps);
 	zones_stats(d->zones, &zs);
-	return json_pack("{s:o,s:o,s:o,s:s,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "cpu_ppm",
-			 shape_known(d->self.ticks_total > 1, d->self.cpu_ppm), "rss_bytes",
-			 shape_known(rss, rss), "loop_delay_max_ns",
-			 shape_known(d->self.loop_delay_max_ns, d->self.loop_delay_max_ns),
-			 "priority", d->self.priority ? d->self.priority : "normal", "ticks_total",
-			 (json_int_t)d->self.ticks_total, "late_ticks_total",
-			 (json_int_t)d->self.late_ticks_total, "ledger_cost_ppm",
-			 shape_known(d->cost.known, d->cost.ppm), "fast_events_total",
-			 (json_int_t)d->self.fast_events_total, "zones", (json_int_t)zs.count,
-			 "fds_kept", (json_int_t)ps.fds_kept, "fd_shortage_total",
-			 (json_int_t)ps.fd_shortage_total, "feed_total",
-			 (json_int_t)d->self.feed_total, "feed_refused_total",
-			 (json_int_t)d->self.feed_refused_total, "degraded",
-			 zs.degraded ? shape_string(zs.degraded) : json_null());
+	if (d->server)
+		server_stats(d->server, &ss);
+	return json_pack(
+	    "{s:b,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:s,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:o}",
+	    "ledger_on", d->ledger != NULL, "cpu_ns_total", (json_int_t)d->self.cpu_ns_at_tick,
+	    "clients", (json_int_t)ss.clients, "requests_total", (json_int_t)ss.requests_total,
+	    "clients_dropped_total", (json_int_t)ss.dropped_total, "cpu_ppm",
+	    shape_known(d->self.ticks_total > 1, d->self.cpu_ppm), "rss_bytes",
+	    shape_known(rss, rss), "loop_delay_max_ns",
+	    shape_known(d->self.loop_delay_max_ns, d->self.loop_delay_max_ns), "priority",
+	    d->self.priority ? d->self.priority : "normal", "ticks_total",
+	    (json_int_t)d->self.ticks_total, "late_ticks_total",
+	    (json_int_t)d->self.late_ticks_total, "ledger_cost_ppm",
+	    shape_known(d->cost.known, d->cost.ppm), "fast_events_total",
+	    (json_int_t)d->self.fast_events_total, "zones", (json_int_t)zs.count, "fds_kept",
+	    (json_int_t)ps.fds_kept, "fd_shortage_total", (json_int_t)ps.fd_shortage_total,
+	    "feed_total", (json_int_t)d->self.feed_total, "feed_refused_total",
+	    (json_int_t)d->self.feed_refused_total, "degraded",
+	    zs.degraded ? shape_string(zs.degraded) : json_null());
 }
 
 json_t *api_doctor(const struct api_call *c, struct error *reterr)
@@ -384,7 +390,7 @@ json_t *api_doctor(const struct api_call *c, struct error *reterr)
 	o = json_pack("{s:{s:s,s:I,s:I,s:I,s:s,s:b},s:o}", "host", "kernel", caps->release, "cpus",
 		      (json_int_t)caps->nr_cpus, "nodes", (json_int_t)caps->nr_nodes,
 		      "memory_bytes", (json_int_t)caps->memory_bytes, "cgroups",
-		      caps->cgroup_layout, "smt", d->topo.smt, "self", shape_self(d));
+		      caps->cgroup_layout, "smt", d->topo.smt, "self", api_self(d));
 	for (size_t g = 0; g < ARRAY_SIZE(groups); g++) {
 		json_t *yes = json_array(), *no = json_array();
 

@@ -10,6 +10,7 @@ static const struct {
 	api_fn fn;
 } verbs[] = {
     {"version", false, api_version},
+    {"snapshot", false, api_snapshot},
     {"list", false, api_list},
     {"top", false, api_top},
     {"inspect", false, api_inspect},

@@ -22,7 +22,10 @@ must_check int arg_text(const struct api_call *c, const char *name, const char *
 /* The zone named by `zone`: its view in the current snapshot. NULL: reterr says why. */
 const struct zone_view *arg_zone(const struct api_call *c, struct error *reterr);
 
+json_t *api_self(const struct daemon *d); /* what czd costs, and how it fares */
+
 json_t *api_version(const struct api_call *c, struct error *reterr);
+json_t *api_snapshot(const struct api_call *c, struct error *reterr);
 json_t *api_list(const struct api_call *c, struct error *reterr);
 json_t *api_top(const struct api_call *c, struct error *reterr);
 json_t *api_inspect(const struct api_call *c, struct error *reterr);

@@ -115,6 +115,7 @@ struct daemon {
 	int front;
 	struct ledger_view ledgers[LEDGER_VICTIMS_MAX];
 	bool tree_dirty;   /* zones changed since the views were built */
+	uint64_t tree_seq; /* counts the layouts in which zones came, went or changed their class */
 	uint64_t *new_ids; /* zones that appeared and were not looked up in `desired` yet */
 	size_t nr_new, cap_new;
 	struct host_row host_before;

@@ -64,7 +64,10 @@ static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *
 	};
 	if (fresh) {
 		view_values(d, v, before);
+		v->moved = !before || v->valid != before->valid ||
+			   memcmp(v->value, before->value, sizeof(v->value)) != 0;
 	} else if (before) {
+		v->moved = before->moved;
 		v->valid = before->valid;
 		v->delta_valid = before->delta_valid;
 		v->has_quota |= before->has_quota;
@@ -98,6 +101,7 @@ static int lay_out(struct daemon *d, bool fresh)
 	d->snap.zones = views;
 	d->snap.nr_zones = i;
 	d->snap.seq++; /* a new layout: whoever indexed the old one looks again */
+	d->tree_seq += d->tree_dirty;
 	d->tree_dirty = false;
 	return 0;
 }
