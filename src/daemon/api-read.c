@@ -30,7 +30,7 @@ static bool is_listed(const struct daemon *d, const struct zone_view *v)
 	const struct finding *f = open_finding(d, v->id);
 
 	return v->class_is_own || f ||
-	       (v->class == CLASS_BE && (v->delta_valid & (1u << ZM_CPU_USAGE_NS)) &&
+	       (v->class == CLASS_BE && (v->delta_valid & METRIC_BIT(ZM_CPU_USAGE_NS)) &&
 		v->delta[ZM_CPU_USAGE_NS]);
 }
 
@@ -72,7 +72,7 @@ json_t *api_list(const struct api_call *c, struct error *reterr)
 
 static uint64_t cpu_delta(const struct zone_view *v)
 {
-	return v->delta_valid & (1u << ZM_CPU_USAGE_NS) ? v->delta[ZM_CPU_USAGE_NS] : 0;
+	return v->delta_valid & METRIC_BIT(ZM_CPU_USAGE_NS) ? v->delta[ZM_CPU_USAGE_NS] : 0;
 }
 
 static int busiest_first(const void *a, const void *b)
@@ -85,7 +85,7 @@ static int busiest_first(const void *a, const void *b)
 
 static json_t *host_rate(const struct daemon *d, enum host_metric m)
 {
-	bool known = (d->snap.host_valid & (1u << m)) && d->snap.window_ns;
+	bool known = (d->snap.host_valid & METRIC_BIT(m)) && d->snap.window_ns;
 
 	return shape_known(known, known ? (uint64_t)((__uint128_t)d->snap.host_delta[m] * 1000000 /
 						     d->snap.window_ns)
@@ -99,7 +99,7 @@ static json_t *host_busy(const struct daemon *d)
 	const struct snapshot *s = &d->snap;
 	uint64_t busy_ns = s->host_delta[HM_CPU_BUSY_NS];
 	uint64_t used_ns = s->nr_zones ? cpu_delta(&s->zones[0]) : 0;
-	bool known = (s->host_valid & (1u << HM_CPU_BUSY_NS)) && s->window_ns;
+	bool known = (s->host_valid & METRIC_BIT(HM_CPU_BUSY_NS)) && s->window_ns;
 
 	return shape_known(known,
 			   known ? (uint64_t)((__uint128_t)(used_ns > busy_ns ? used_ns : busy_ns) *
@@ -115,10 +115,10 @@ static json_t *shape_host(const struct daemon *d)
 			 (json_int_t)cpuset_count(&s->cpus.online), "busy_ppm", host_busy(d),
 			 "steal_ppm", host_rate(d, HM_STEAL_NS), "irq_ppm", host_rate(d, HM_IRQ_NS),
 			 "softirq_ppm", host_rate(d, HM_SOFTIRQ_NS), "memory_bytes",
-			 shape_known(s->host_valid & (1u << HM_MEM_TOTAL_BYTES),
+			 shape_known(s->host_valid & METRIC_BIT(HM_MEM_TOTAL_BYTES),
 				     s->host_value[HM_MEM_TOTAL_BYTES]),
 			 "memory_available_bytes",
-			 shape_known(s->host_valid & (1u << HM_MEM_AVAILABLE_BYTES),
+			 shape_known(s->host_valid & METRIC_BIT(HM_MEM_AVAILABLE_BYTES),
 				     s->host_value[HM_MEM_AVAILABLE_BYTES]));
 }
 
@@ -161,12 +161,12 @@ static json_t *shape_metrics(const struct zone_view *v)
 	for (int m = 0; m < ZM_NR; m++) {
 		const struct metric_desc *md = &zone_metrics[m];
 
-		json_object_set_new(o, md->name,
-				    json_pack("{s:o,s:o,s:s,s:s}", "value",
-					      shape_known(v->valid & (1u << m), v->value[m]),
-					      "delta",
-					      shape_known(v->delta_valid & (1u << m), v->delta[m]),
-					      "unit", md->unit, "help", md->help));
+		json_object_set_new(
+		    o, md->name,
+		    json_pack("{s:o,s:o,s:s,s:s}", "value",
+			      shape_known(v->valid & METRIC_BIT(m), v->value[m]), "delta",
+			      shape_known(v->delta_valid & METRIC_BIT(m), v->delta[m]), "unit",
+			      md->unit, "help", md->help));
 	}
 	return o;
 }

@@ -21,12 +21,12 @@ static json_t *columns(const struct metric_desc *m, size_t n)
 	return names;
 }
 
-static json_t *values(const uint64_t *value, uint32_t valid, size_t n)
+static json_t *values(const uint64_t *value, uint64_t valid, size_t n)
 {
 	json_t *row = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(row, shape_known(valid & (1u << i), value[i]));
+		json_array_append_new(row, shape_known(valid & METRIC_BIT(i), value[i]));
 	return row;
 }
 

@@ -32,15 +32,13 @@ static void view_values(const struct daemon *d, struct zone_view *v, const struc
 	memcpy(v->value, row->value, sizeof(v->value));
 	if (!before)
 		return;
-	for (int m = 0; m < ZM_NR; m++) {
-		uint32_t bit = 1u << m;
+	for (uint64_t both = row->valid & before->valid; both; both &= both - 1) {
+		int m = __builtin_ctzll(both);
 
-		if (zone_metrics[m].kind != METRIC_COUNTER || !(row->valid & before->valid & bit))
-			continue;
-		if (v->value[m] < before->value[m])
+		if (zone_metrics[m].kind != METRIC_COUNTER || v->value[m] < before->value[m])
 			continue; /* a counter that fell is another counter */
 		v->delta[m] = v->value[m] - before->value[m];
-		v->delta_valid |= bit;
+		v->delta_valid |= METRIC_BIT(m);
 	}
 }
 
@@ -151,7 +149,7 @@ static void publish_host(struct daemon *d)
 	memcpy(d->snap.host_value, h->value, sizeof(h->value));
 	memset(d->snap.host_delta, 0, sizeof(d->snap.host_delta));
 	for (int m = 0; m < HM_NR; m++) {
-		bool both = h->valid & d->host_before.valid & (1u << m);
+		bool both = h->valid & d->host_before.valid & METRIC_BIT(m);
 
 		if (both && host_metrics[m].kind == METRIC_COUNTER &&
 		    h->value[m] >= d->host_before.value[m])
@@ -172,7 +170,7 @@ int publish_all(struct daemon *d)
 		struct victim *vi = d->victims.items[i];
 		uint32_t z = publish_index_of(d, vi->zone_id);
 		const struct zone_view *v = z == NO_ZONE ? NULL : &d->snap.zones[z];
-		bool known = v && (v->delta_valid & (1u << ZM_RUN_DELAY_NS));
+		bool known = v && (v->delta_valid & METRIC_BIT(ZM_RUN_DELAY_NS));
 
 		victim_read(&d->victims, vi, d->ledger, d->snap.window_ns,
 			    known ? v->delta[ZM_RUN_DELAY_NS] : UINT64_MAX);

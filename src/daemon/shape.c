@@ -127,7 +127,7 @@ static uint64_t ratio_ppm(uint64_t part, uint64_t whole)
 
 static json_t *rate(const struct daemon *d, const struct zone_view *v, enum zone_metric m)
 {
-	bool known = (v->delta_valid & (1u << m)) && d->snap.window_ns;
+	bool known = (v->delta_valid & METRIC_BIT(m)) && d->snap.window_ns;
 
 	return shape_known(known, ratio_ppm(v->delta[m], d->snap.window_ns));
 }
@@ -150,9 +150,10 @@ json_t *shape_zone(const struct daemon *d, const struct zone_view *v)
 	    shape_known(w && w->window_ns && !w->estimated,
 			w ? ratio_ppm(w->cause_ns[CAUSE_NEIGHBOUR], w->window_ns) : 0),
 	    "wait_p99_ns", shape_known(w && w->waits, w ? w->wait_p99_ns : 0), "memory_bytes",
-	    shape_known(v->valid & (1u << ZM_MEM_BYTES), v->value[ZM_MEM_BYTES]), "throttled_ppm",
-	    rate(d, v, ZM_CPU_THROTTLED_NS), "psi_cpu_ppm", rate(d, v, ZM_PSI_CPU_SOME_NS), "state",
-	    zone_state(d, v, w, protected), "depth", (int)v->depth);
+	    shape_known(v->valid & METRIC_BIT(ZM_MEM_BYTES), v->value[ZM_MEM_BYTES]),
+	    "throttled_ppm", rate(d, v, ZM_CPU_THROTTLED_NS), "psi_cpu_ppm",
+	    rate(d, v, ZM_PSI_CPU_SOME_NS), "state", zone_state(d, v, w, protected), "depth",
+	    (int)v->depth);
 }
 
 static json_t *shape_part(const struct daemon *d, const struct ledger_part *p, uint64_t wait_ns)

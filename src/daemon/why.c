@@ -182,12 +182,12 @@ static json_t *not_the_cause(const struct why *y)
 		return list;
 	if (y->f->cause != CAUSE_THROTTLED && !y->w->cause_ns[CAUSE_THROTTLED])
 		add_text(list, "its own quota (%s)", v->has_quota ? "not used up" : "it has none");
-	if (y->f->cause != CAUSE_HOST && (y->d->snap.host_valid & (1u << HM_STEAL_NS)))
+	if (y->f->cause != CAUSE_HOST && (y->d->snap.host_valid & METRIC_BIT(HM_STEAL_NS)))
 		add_text(
 		    list, "host steal (%s)",
 		    format_ppm(share_ppm(y->d->snap.host_delta[HM_STEAL_NS], y->d->snap.window_ns),
 			       share, sizeof(share)));
-	if (y->f->cause != CAUSE_SELF && (v->delta_valid & (1u << ZM_CPU_USAGE_NS)))
+	if (y->f->cause != CAUSE_SELF && (v->delta_valid & METRIC_BIT(ZM_CPU_USAGE_NS)))
 		add_text(list, "its own load (%.2f CPU, %s of its waiting)",
 			 (double)v->delta[ZM_CPU_USAGE_NS] / (double)y->d->snap.window_ns,
 			 format_ppm(share_ppm(y->w->cause_ns[CAUSE_SELF], y->w->wait_ns), share,

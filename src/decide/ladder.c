@@ -100,7 +100,7 @@ static bool base_use_ppm(const struct contest *c, uint64_t *ret)
 {
 	const struct zone_view *z = &c->s->zones[c->base];
 
-	if (!(z->delta_valid & (1u << ZM_CPU_USAGE_NS)) || !c->s->window_ns)
+	if (!(z->delta_valid & METRIC_BIT(ZM_CPU_USAGE_NS)) || !c->s->window_ns)
 		return false;
 	*ret = share_ppm(z->delta[ZM_CPU_USAGE_NS], c->s->window_ns);
 	return true;

@@ -15,7 +15,7 @@
 
 static uint64_t use_of(const struct zone_view *z, bool *known)
 {
-	if (z->delta_valid & (1u << ZM_CPU_USAGE_NS))
+	if (z->delta_valid & METRIC_BIT(ZM_CPU_USAGE_NS))
 		return z->delta[ZM_CPU_USAGE_NS];
 	*known = false;
 	return 0;

@@ -61,7 +61,7 @@ static void note_busy(struct decide *d, const struct snapshot *s, size_t i)
 	if (target == NO_ZONE)
 		return;
 	z = &s->zones[target];
-	if (!(z->delta_valid & (1u << ZM_CPU_USAGE_NS)) ||
+	if (!(z->delta_valid & METRIC_BIT(ZM_CPU_USAGE_NS)) ||
 	    share_ppm(z->delta[ZM_CPU_USAGE_NS], s->window_ns) >= BUSY_PPM)
 		d->trials[i].busy_ns = d->now_ns;
 }

@@ -47,7 +47,8 @@ void tree_done(struct tree *t)
 /* A zone of which nothing is known may well be at work. */
 static bool is_bystander(const struct zone_view *z)
 {
-	bool tasks = z->valid & (1u << ZM_TASKS), use = z->delta_valid & (1u << ZM_CPU_USAGE_NS);
+	bool tasks = z->valid & METRIC_BIT(ZM_TASKS),
+	     use = z->delta_valid & METRIC_BIT(ZM_CPU_USAGE_NS);
 
 	if (z->class == CLASS_BE)
 		return false;

@@ -103,7 +103,7 @@ static struct window *watch_push(struct watch *w, const struct snapshot *s,
 	    .wait_p99_ns = l->wait_p99_ns,
 	    .feed_count = l->feed_count,
 	    .feed_p99_ns = l->feed_p99_ns,
-	    .usage_known = z->delta_valid & (1u << ZM_CPU_USAGE_NS),
+	    .usage_known = z->delta_valid & METRIC_BIT(ZM_CPU_USAGE_NS),
 	    .usage_ns = z->delta[ZM_CPU_USAGE_NS],
 	    .estimated = l->estimated,
 	};

@@ -98,7 +98,7 @@ static void send_all(struct stream *s, const char *name, const json_t *data)
 
 static uint64_t cpu_of(const struct view_zone *z)
 {
-	return z->delta_valid & (1u << ZM_CPU_USAGE_NS) ? z->delta[ZM_CPU_USAGE_NS] : 0;
+	return z->delta_valid & METRIC_BIT(ZM_CPU_USAGE_NS) ? z->delta[ZM_CPU_USAGE_NS] : 0;
 }
 
 static int busiest_first(const void *a, const void *b)
@@ -123,7 +123,7 @@ static json_t *zone_row(const struct view *v, const struct view_zone *z)
 			 "kind", zone_kind_name(z->kind), "class", zone_class_name(z->class),
 			 "class_own", z->class_own, "cpu_ppm", known(has_cpu, cpu_ppm),
 			 "memory_bytes",
-			 known(z->valid & (1u << ZM_MEM_BYTES), z->value[ZM_MEM_BYTES]));
+			 known(z->valid & METRIC_BIT(ZM_MEM_BYTES), z->value[ZM_MEM_BYTES]));
 }
 
 /* Those with a class of their own, and the busiest of the others. */
@@ -151,7 +151,7 @@ static json_t *host_row(const struct view *v)
 
 	for (int m = 0; m < HM_NR; m++) {
 		bool gauge = host_metrics[m].kind == METRIC_GAUGE;
-		bool is = (gauge ? v->host_valid : v->host_delta_valid) & (1u << m);
+		bool is = (gauge ? v->host_valid : v->host_delta_valid) & METRIC_BIT(m);
 
 		json_object_set_new(o, host_metrics[m].name,
 				    known(is, gauge ? v->host_value[m] : v->host_delta[m]));

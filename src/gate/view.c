@@ -49,7 +49,7 @@ const struct view_zone *view_zone(const struct view *v, uint64_t id)
 bool view_rate_ppm(const struct view *v, const struct view_zone *z, enum zone_metric m,
 		   uint64_t *ret)
 {
-	if (!(z->delta_valid & (1u << m)) || !v->window_ns)
+	if (!(z->delta_valid & METRIC_BIT(m)) || !v->window_ns)
 		return false;
 	*ret = (uint64_t)((__uint128_t)z->delta[m] * 1000000 / v->window_ns);
 	return true;
@@ -76,10 +76,10 @@ struct columns {
 	const struct metric_desc *descs;
 };
 
-static void take_values(const struct columns *c, const json_t *row, uint32_t *valid,
-			uint64_t *value, uint32_t *delta_valid, uint64_t *delta)
+static void take_values(const struct columns *c, const json_t *row, uint64_t *valid,
+			uint64_t *value, uint64_t *delta_valid, uint64_t *delta)
 {
-	uint32_t had = *valid;
+	uint64_t had = *valid;
 
 	*valid = *delta_valid = 0;
 	for (size_t i = 0; i < json_array_size(row) && i < COLUMNS_MAX; i++) {
@@ -90,12 +90,13 @@ static void take_values(const struct columns *c, const json_t *row, uint32_t *va
 		if (m < 0 || !json_is_integer(j) || json_integer_value(j) < 0)
 			continue;
 		now = (uint64_t)json_integer_value(j);
-		if ((had & (1u << m)) && now >= value[m] && c->descs[m].kind == METRIC_COUNTER) {
+		if ((had & METRIC_BIT(m)) && now >= value[m] &&
+		    c->descs[m].kind == METRIC_COUNTER) {
 			delta[m] = now - value[m];
-			*delta_valid |= 1u << m;
+			*delta_valid |= METRIC_BIT(m);
 		}
 		value[m] = now;
-		*valid |= 1u << m;
+		*valid |= METRIC_BIT(m);
 	}
 }
 
@@ -106,7 +107,7 @@ static void stand_still(struct view_zone *z)
 	z->delta_valid = 0;
 	for (int m = 0; m < ZM_NR; m++) {
 		if (zone_metrics[m].kind == METRIC_COUNTER)
-			z->delta_valid |= z->valid & (1u << m);
+			z->delta_valid |= z->valid & METRIC_BIT(m);
 	}
 }
 

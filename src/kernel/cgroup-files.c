@@ -25,6 +25,14 @@ static const struct {
     [CGF_PSI_CPU] = {CG_UNIFIED, "", "cpu.pressure"},
     [CGF_PSI_MEMORY] = {CG_UNIFIED, "", "memory.pressure"},
     [CGF_PSI_IO] = {CG_UNIFIED, "", "io.pressure"},
+    [CGF_MEM_STAT] = {CG_MEMORY, "memory.stat", "memory.stat"},
+    [CGF_MEM_EVENTS] = {CG_MEMORY, "memory.oom_control", "memory.events"},
+    [CGF_MEM_FAILED] = {CG_MEMORY, "memory.failcnt", ""},
+    [CGF_MEM_SWAP] = {CG_MEMORY, "", "memory.swap.current"},
+    [CGF_MEM_MAX] = {CG_MEMORY, "memory.limit_in_bytes", "memory.max"},
+    [CGF_MEM_HIGH] = {CG_MEMORY, "memory.soft_limit_in_bytes", "memory.high"},
+    [CGF_IO_BYTES] = {CG_IO, "blkio.throttle.io_service_bytes_recursive", "io.stat"},
+    [CGF_IO_OPS] = {CG_IO, "blkio.throttle.io_serviced_recursive", ""},
 };
 
 bool cgroup_file_v2(const struct cgroup_fs *fs, enum cgroup_file f)

@@ -79,11 +79,40 @@ enum cgroup_file {
 	CGF_PSI_CPU,
 	CGF_PSI_MEMORY,
 	CGF_PSI_IO, /* v2 only */
+	CGF_MEM_STAT,
+	CGF_MEM_EVENTS, /* memory.events, or on v1 memory.oom_control */
+	CGF_MEM_FAILED, /* v1 only: memory.failcnt */
+	CGF_MEM_SWAP,	/* v2 only: on v1 it is in CGF_MEM_STAT */
+	CGF_MEM_MAX,	/* the hard limit */
+	CGF_MEM_HIGH,	/* memory.high, or on v1 the soft limit */
+	CGF_IO_BYTES,	/* io.stat, or on v1 blkio.throttle.io_service_bytes_recursive */
+	CGF_IO_OPS,	/* v1 only: on v2 it is in CGF_IO_BYTES */
 	CGF_NR
 };
 bool cgroup_file_v2(const struct cgroup_fs *fs, enum cgroup_file f);
 bool cgroup_file_exists(const struct cgroup_fs *fs, enum cgroup_file f); /* on this host, at all */
 must_check int cgroup_open_file(const struct cgroup_fs *fs, enum cgroup_file f, const char *path);
+
+/* Fields a version does not have are UINT64_MAX; values include the children's. */
+struct cgroup_mem_stat {
+	uint64_t anon_bytes, file_bytes, swap_bytes; /* swap: v1 only */
+	uint64_t faults, major_faults, refault_pages;
+	uint64_t scanned_pages, reclaimed_pages; /* v2 only */
+};
+must_check int cgroup_mem_stat_parse(bool v2, const char *text, struct cgroup_mem_stat *ret);
+struct cgroup_mem_events {
+	uint64_t high, max; /* v2 only */
+	uint64_t oom_kills;
+};
+must_check int cgroup_mem_events_parse(const char *text, struct cgroup_mem_events *ret);
+/* CGF_MEM_MAX, CGF_MEM_HIGH: UINT64_MAX for no limit. */
+must_check int cgroup_mem_limit_parse(bool v2, const char *text, uint64_t *ret_bytes);
+/* All devices together. v1 has bytes and operations in two files: the pair of the one given. */
+struct cgroup_io {
+	uint64_t read_bytes, write_bytes, reads, writes;
+};
+must_check int cgroup_io_stat_parse(const char *text, struct cgroup_io *ret);
+must_check int cgroup_blkio_parse(const char *text, uint64_t *ret_read, uint64_t *ret_write);
 
 must_check int cgroup_open_usage(const struct cgroup_fs *fs,
 				 const char *path); /* CGF_USAGE: keep or close it */

@@ -9,7 +9,11 @@
 
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
 
-/* Per zone. Counters only grow for one zone id; the pipeline turns them into rates. */
+/*
+ * Per zone. Counters only grow for one zone id; the pipeline turns them into rates. Those of dear
+ * files (memory.stat) are not read every tick for zones that are not protected: between readings
+ * their growth is 0, then all of it at once.
+ */
 #define ZONE_METRICS(X)                                                                            \
 	X(CPU_USAGE_NS, "cpu_usage_ns_total", "ns", COUNTER,                                       \
 	  "CPU time used by the zone and its children")                                            \
@@ -32,6 +36,31 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
 	X(PSI_IO_FULL_NS, "psi_io_full_ns_total", "ns", COUNTER,                                   \
 	  "time all tasks stalled on io (PSI)")                                                    \
 	X(MEM_BYTES, "memory_bytes", "bytes", GAUGE, "memory charged to the zone")                 \
+	X(MEM_ANON_BYTES, "memory_anon_bytes", "bytes", GAUGE, "anonymous memory of the zone")     \
+	X(MEM_FILE_BYTES, "memory_file_bytes", "bytes", GAUGE, "page cache of the zone")           \
+	X(MEM_SWAP_BYTES, "memory_swap_bytes", "bytes", GAUGE, "swap used by the zone")            \
+	X(MEM_LIMIT_BYTES, "memory_limit_bytes", "bytes", GAUGE,                                   \
+	  "the cgroup's own hard limit; not known: it has none")                                   \
+	X(MEM_HIGH_BYTES, "memory_high_bytes", "bytes", GAUGE,                                     \
+	  "memory.high, on v1 the soft limit; not known: it has none")                             \
+	X(MEM_FAULTS, "page_faults_total", "1", COUNTER, "page faults")                            \
+	X(MEM_MAJOR_FAULTS, "major_faults_total", "1", COUNTER,                                    \
+	  "page faults that had to read from disk or swap")                                        \
+	X(MEM_REFAULT_PAGES, "memory_refault_pages_total", "pages", COUNTER,                       \
+	  "pages read again soon after they were reclaimed")                                       \
+	X(MEM_SCANNED_PAGES, "memory_scanned_pages_total", "pages", COUNTER,                       \
+	  "pages of the zone that reclaim looked at (v2)")                                         \
+	X(MEM_RECLAIMED_PAGES, "memory_reclaimed_pages_total", "pages", COUNTER,                   \
+	  "pages of the zone that reclaim took (v2)")                                              \
+	X(MEM_HIGH_EVENTS, "memory_high_events_total", "1", COUNTER,                               \
+	  "times it was throttled at memory.high (v2)")                                            \
+	X(MEM_MAX_EVENTS, "memory_max_events_total", "1", COUNTER,                                 \
+	  "times it ran into a hard limit (v1: failcnt, its own limit only)")                      \
+	X(MEM_OOM_KILLS, "memory_oom_kills_total", "1", COUNTER, "processes the OOM killer ended") \
+	X(IO_READ_BYTES, "io_read_bytes_total", "bytes", COUNTER, "read from block devices")       \
+	X(IO_WRITE_BYTES, "io_write_bytes_total", "bytes", COUNTER, "written to block devices")    \
+	X(IO_READS, "io_reads_total", "1", COUNTER, "reads from block devices")                    \
+	X(IO_WRITES, "io_writes_total", "1", COUNTER, "writes to block devices")                   \
 	X(TASKS, "tasks", "1", GAUGE, "tasks in the zone (protected zones and best-effort zones)")
 
 /* Host totals. */
@@ -64,5 +93,8 @@ struct metric_desc {
 	enum metric_kind kind;
 	const char *help;
 };
+/* A set of metrics is 64 bits: zone_view.valid and kin. */
+#define METRIC_BIT(m) (1ull << (m))
+_Static_assert(ZM_NR <= 64 && HM_NR <= 64, "a set of metrics has 64 bits");
 extern const struct metric_desc zone_metrics[ZM_NR];
 extern const struct metric_desc host_metrics[HM_NR];

@@ -48,7 +48,7 @@ void record_reader_free(struct record_reader *r)
 	free(r);
 }
 
-static int read_metrics(const json_t *zone, const char *key, uint64_t *values, uint32_t *valid,
+static int read_metrics(const json_t *zone, const char *key, uint64_t *values, uint64_t *valid,
 			struct error *reterr)
 {
 	json_t *o = json_object_get(zone, key), *v;
@@ -69,7 +69,7 @@ static int read_metrics(const json_t *zone, const char *key, uint64_t *values, u
 					 "'%s': no such metric, or not a number: '%.64s'", key,
 					 name);
 		values[m] = (uint64_t)json_integer_value(v);
-		*valid |= 1u << m;
+		*valid |= METRIC_BIT(m);
 	}
 	return 0;
 }
@@ -164,7 +164,7 @@ static int read_use(struct record_reader *r, const json_t *array, struct error *
 		return error_set(reterr, -EINVAL, "'use' is not a list");
 	for (size_t i = 0; i < r->nr_zones; i++) {
 		memset(r->zones[i].delta, 0, sizeof(r->zones[i].delta));
-		r->zones[i].delta_valid &= 1u << ZM_CPU_USAGE_NS;
+		r->zones[i].delta_valid &= METRIC_BIT(ZM_CPU_USAGE_NS);
 	}
 	for (size_t i = 0; i < json_array_size(array); i++) {
 		const json_t *pair = json_array_get(array, i);
@@ -174,7 +174,7 @@ static int read_use(struct record_reader *r, const json_t *array, struct error *
 		    (err = record_item_u64(pair, 1, INT64_MAX, &ns, reterr)))
 			return error_set(reterr, -EINVAL, "'use' item %zu is not [zone, ns]", i);
 		r->zones[zone].delta[ZM_CPU_USAGE_NS] = ns;
-		r->zones[zone].delta_valid |= 1u << ZM_CPU_USAGE_NS;
+		r->zones[zone].delta_valid |= METRIC_BIT(ZM_CPU_USAGE_NS);
 	}
 	return 0;
 }

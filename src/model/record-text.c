@@ -27,12 +27,12 @@ static void set_u64(json_t *o, const char *key, uint64_t v)
 		json_object_set_new(o, key, json_integer((json_int_t)v));
 }
 
-static json_t *metrics(const uint64_t *values, uint32_t valid)
+static json_t *metrics(const uint64_t *values, uint64_t valid)
 {
 	json_t *o = json_object();
 
 	for (int m = 0; m < ZM_NR; m++)
-		if (valid & (1u << m))
+		if (valid & METRIC_BIT(m))
 			json_object_set_new(o, zone_metrics[m].name,
 					    json_integer((json_int_t)values[m]));
 	return o;
@@ -83,7 +83,7 @@ static json_t *use(const struct snapshot *s)
 	for (size_t i = 0; i < s->nr_zones; i++) {
 		const struct zone_view *z = &s->zones[i];
 
-		if ((z->delta_valid & (1u << ZM_CPU_USAGE_NS)) && z->delta[ZM_CPU_USAGE_NS])
+		if ((z->delta_valid & METRIC_BIT(ZM_CPU_USAGE_NS)) && z->delta[ZM_CPU_USAGE_NS])
 			json_array_append_new(a, json_pack("[I, I]", (json_int_t)i,
 							   (json_int_t)z->delta[ZM_CPU_USAGE_NS]));
 	}

@@ -31,8 +31,8 @@ struct zone_view {
 	bool has_quota; /* its own or an ancestor's CPU quota is finite */
 	uint64_t first_seen_ns;
 	bool moved;	      /* a value differs from the previous snapshot's, or is new in this one */
-	uint32_t valid;	      /* bit m: value[m] is known */
-	uint32_t delta_valid; /* bit m: delta[m] is known */
+	uint64_t valid;	      /* bit m: value[m] is known */
+	uint64_t delta_valid; /* bit m: delta[m] is known */
 	uint64_t value[ZM_NR];
 	uint64_t delta[ZM_NR];
 };
@@ -80,7 +80,7 @@ struct snapshot {
 	size_t nr_ledgers;
 	const struct ledger_view *ledgers; /* one a protected zone */
 	struct cpu_topology cpus;
-	uint32_t host_valid;
+	uint64_t host_valid;
 	uint64_t host_value[HM_NR], host_delta[HM_NR];
 };
 

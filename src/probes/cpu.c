@@ -21,12 +21,12 @@ static bool parent_idle(const struct probes *p, const struct probe_zone *z)
 	const struct probe_zone *up = z->parent;
 
 	return up && up->tick == p->tick && !up->row.active &&
-	       up->row.valid & 1u << ZM_CPU_USAGE_NS && up->usage_tick == p->tick;
+	       up->row.valid & METRIC_BIT(ZM_CPU_USAGE_NS) && up->usage_tick == p->tick;
 }
 
 static int cpu_read(void *state, struct probes *p, struct probe_zone *z)
 {
-	bool known = z->row.valid & 1u << ZM_CPU_USAGE_NS;
+	bool known = z->row.valid & METRIC_BIT(ZM_CPU_USAGE_NS);
 	uint64_t before = z->row.value[ZM_CPU_USAGE_NS], now;
 	char buf[2048];
 	ssize_t n;
@@ -61,7 +61,7 @@ const struct probe probe_cpu = {
     .summary = "CPU time of every zone",
     .needs = "cgroup v2, or v1 with cpuacct",
     .when = WHEN_ALWAYS,
-    .metrics = 1u << ZM_CPU_USAGE_NS,
+    .metrics = METRIC_BIT(ZM_CPU_USAGE_NS),
     .open = cpu_open,
     .read = cpu_read,
 };

@@ -148,7 +148,7 @@ int kept_open_once(struct probes *p, struct probe_zone *z, enum cgroup_file f)
 static bool is_absent(const struct probes *p, struct probe_zone *z, enum cgroup_file f)
 {
 	if ((p->tick + (uint32_t)z->id) % ABSENT_TICKS == 0)
-		z->absent &= (uint16_t) ~(1u << f);
+		z->absent &= ~(1u << f);
 	return z->absent & 1u << f;
 }
 
@@ -182,7 +182,7 @@ ssize_t kept_read(struct probes *p, struct probe_zone *z, enum cgroup_file f, ch
 	if (fd >= 0)
 		close(fd);
 	if (n == -ENOENT || n == -EOPNOTSUPP || n == -ENODEV) {
-		z->absent |= (uint16_t)(1u << f);
+		z->absent |= 1u << f;
 		return -ENOENT;
 	}
 	return n;

@@ -6,6 +6,8 @@
 #include "kernel/procfs.h"
 #include "probes/internal.h"
 
+#define SQUEEZED_PART 200 /* stalled on memory for 1/200 of the time */
+
 static void host_cpu_begin(void *state, struct probes *p)
 {
 	struct proc_cpu_times t;
@@ -52,6 +54,17 @@ static int host_psi_open(struct probes *p, void **ret_state, char *why, size_t s
 	return -EOPNOTSUPP;
 }
 
+/* Is the host short of memory? Then what memory did to zones is looked at more often. */
+static void note_squeeze(struct probes *p, uint64_t stalled_ns)
+{
+	const struct host_row *before = &p->host;
+
+	if (before->valid & METRIC_BIT(HM_PSI_MEM_SOME_NS) &&
+	    stalled_ns - before->value[HM_PSI_MEM_SOME_NS] >
+		(p->now_ns - p->previous_ns) / SQUEEZED_PART)
+		p->squeezed_tick = p->tick;
+}
+
 static void host_psi_begin(void *state, struct probes *p)
 {
 	for (size_t i = 0; i < sizeof(psi_files) / sizeof(psi_files[0]); i++) {
@@ -59,10 +72,13 @@ static void host_psi_begin(void *state, struct probes *p)
 		char buf[512];
 		ssize_t n = kio_read_text_at(p->k->root_fd, psi_files[i].path, buf, sizeof(buf));
 
-		if (n < 0 || psi_parse(buf, &psi) < 0)
+		if (n < 0 || psi_parse(buf, &psi) < 0) {
 			p->stats.errors_total++;
-		else
-			host_set(&p->host, psi_files[i].metric, psi.some_ns);
+			continue;
+		}
+		if (psi_files[i].metric == HM_PSI_MEM_SOME_NS)
+			note_squeeze(p, psi.some_ns);
+		host_set(&p->host, psi_files[i].metric, psi.some_ns);
 	}
 }
 

@@ -22,7 +22,7 @@ struct probe_zone {
 	uint64_t grown_ns;	  /* its CPU time's growth since the reading before, */
 	uint64_t children_ns;	  /* and what its children read in this tick account for */
 	uint32_t refs;		  /* children: they point here */
-	uint16_t absent;	  /* bit f: it has no such file (enum cgroup_file) */
+	uint32_t absent;	  /* bit f: it has no such file (enum cgroup_file) */
 	uint32_t slot[CGF_NR];	  /* kept-open file, or NO_SLOT */
 	struct zone_row row;
 };
@@ -41,7 +41,7 @@ struct probe {
 	const char *summary; /* what it tells */
 	const char *needs;   /* of the host */
 	enum probe_when when;
-	uint32_t metrics; /* zone metrics it fills: bits of enum zone_metric */
+	uint64_t metrics; /* zone metrics it fills: bits of enum zone_metric */
 	/* -EOPNOTSUPP: the host lacks it, why says what. NULL: always there, no state. */
 	int (*open)(struct probes *p, void **ret_state, char *why, size_t size);
 	void (*close)(void *state); /* accepts NULL */
@@ -53,7 +53,7 @@ struct probe {
 	void (*forget)(void *state, const struct probe_zone *z);
 };
 extern const struct probe probe_cpu, probe_throttling, probe_run_delay, probe_psi, probe_memory,
-    probe_tasks, probe_host_cpu, probe_host_memory, probe_host_psi;
+    probe_reclaim, probe_io, probe_tasks, probe_host_cpu, probe_host_memory, probe_host_psi;
 extern const struct probe *const probe_list[];
 extern const size_t probe_list_nr;
 #define PROBES_MAX 16
@@ -99,6 +99,7 @@ struct probes {
 
 	uint64_t now_ns, previous_ns;
 	uint32_t tick;
+	uint32_t squeezed_tick; /* in which tasks of the host last stalled on memory */
 	bool running;
 	struct probe_zone *at; /* next zone to visit */
 	size_t at_probe;
@@ -108,12 +109,23 @@ struct probes {
 static inline void row_set(struct zone_row *row, enum zone_metric m, uint64_t value)
 {
 	row->value[m] = value;
-	row->valid |= 1u << m;
+	row->valid |= METRIC_BIT(m);
 }
 static inline void host_set(struct host_row *row, enum host_metric m, uint64_t value)
 {
 	row->value[m] = value;
-	row->valid |= 1u << m;
+	row->valid |= METRIC_BIT(m);
+}
+/* One that is not known leaves the metric as it is. */
+static inline void row_set_known(struct zone_row *row, enum zone_metric m, uint64_t value)
+{
+	if (value != UINT64_MAX)
+		row_set(row, m, value);
+}
+/* Is it a zone's turn in readings made every so many ticks? */
+static inline bool probe_turn(const struct probes *p, const struct probe_zone *z, uint32_t every)
+{
+	return (p->tick + (uint32_t)z->id) % every == 0;
 }
 /* The protected zone whose waiting includes this one's, or NULL. */
 struct probe_zone *probe_zone_owner(const struct probes *p, struct probe_zone *z);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory charged to zones that run. Slow: it moves slowly, and counts pages by batches anyway. */
+/*
+ * Memory charged to zones that run. Slow: it moves slowly, and counts pages by batches anyway. Of
+ * best-effort and protected zones every tick: whose memory grows while another's shrinks matters.
+ */
 #include <stdio.h>
 
 #include "kernel/text.h"
@@ -15,6 +18,7 @@ static int memory_open(struct probes *p, void **ret_state, char *why, size_t siz
 
 static int memory_read(void *state, struct probes *p, struct probe_zone *z)
 {
+	bool known = z->row.valid & METRIC_BIT(ZM_MEM_BYTES);
 	uint64_t bytes;
 	char buf[64];
 	ssize_t n;
@@ -23,6 +27,8 @@ static int memory_read(void *state, struct probes *p, struct probe_zone *z)
 	/* The root's is the host's, which is read elsewhere; v2 has none, and v1 adds up all
 	 * cgroups for it, up to a millisecond with 10,000 of them. */
 	if (!z->parent)
+		return 0;
+	if (known && z->interest == PROBE_NORMAL && !probe_turn(p, z, p->slow_every))
 		return 0;
 	n = kept_read(p, z, CGF_MEMORY, buf, sizeof(buf));
 	r = n < 0 ? (int)n : text_u64(buf, &bytes);
@@ -35,8 +41,8 @@ const struct probe probe_memory = {
     .name = "memory",
     .summary = "memory charged to a zone",
     .needs = "memory controller",
-    .when = WHEN_SLOW,
-    .metrics = 1u << ZM_MEM_BYTES,
+    .when = WHEN_ACTIVE,
+    .metrics = METRIC_BIT(ZM_MEM_BYTES),
     .open = memory_open,
     .read = memory_read,
 };

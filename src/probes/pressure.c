@@ -67,7 +67,7 @@ static int pressure_read(void *state, struct probes *p, struct probe_zone *z)
 	struct pressure *s = state;
 	bool all = z->interest == PROBE_PROTECTED ||
 		   (p->tick + (uint32_t)z->id) % p->slow_every == 0 ||
-		   !(z->row.valid & 1u << ZM_PSI_IO_SOME_NS);
+		   !(z->row.valid & METRIC_BIT(ZM_PSI_IO_SOME_NS));
 	int r = read_kind(p, z, s->next);
 
 	/* no CPU pressure file, no others: one look says it */
@@ -93,8 +93,9 @@ const struct probe probe_psi = {
     .summary = "time tasks of a zone stalled on CPU, memory and io",
     .needs = "PSI and a cgroup v2 hierarchy",
     .when = WHEN_ACTIVE,
-    .metrics = 1u << ZM_PSI_CPU_SOME_NS | 1u << ZM_PSI_MEM_SOME_NS | 1u << ZM_PSI_MEM_FULL_NS |
-	       1u << ZM_PSI_IO_SOME_NS | 1u << ZM_PSI_IO_FULL_NS,
+    .metrics = METRIC_BIT(ZM_PSI_CPU_SOME_NS) | METRIC_BIT(ZM_PSI_MEM_SOME_NS) |
+	       METRIC_BIT(ZM_PSI_MEM_FULL_NS) | METRIC_BIT(ZM_PSI_IO_SOME_NS) |
+	       METRIC_BIT(ZM_PSI_IO_FULL_NS),
     .open = pressure_open,
     .close = free,
     .read = pressure_read,

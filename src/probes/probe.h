@@ -21,14 +21,14 @@ struct probes;
 
 /* The latest readings of a zone; counters as the kernel has them. Deltas are the pipeline's. */
 struct zone_row {
-	uint32_t valid; /* bit m: value[m] is known */
+	uint64_t valid; /* bit m: value[m] is known */
 	bool own_quota; /* a finite CPU quota on this very cgroup */
 	/* Used CPU since the previous tick; less than 0.2 % of a CPU may show some ticks late. */
 	bool active;
 	uint64_t value[ZM_NR];
 };
 struct host_row {
-	uint32_t valid;
+	uint64_t valid;
 	uint64_t value[HM_NR];
 };
 

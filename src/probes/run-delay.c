@@ -98,7 +98,7 @@ static uint64_t growth(const struct run_delay *s, const struct probes *p, const 
 {
 	bool seen_before =
 	    t->owner_id == owner->id && t->tick == s->looked_tick && now_ns >= t->last_ns;
-	bool owner_known = owner->row.valid & 1u << ZM_RUN_DELAY_NS;
+	bool owner_known = owner->row.valid & METRIC_BIT(ZM_RUN_DELAY_NS);
 
 	if (seen_before)
 		return now_ns - t->last_ns;
@@ -195,7 +195,7 @@ const struct probe probe_run_delay = {
     .summary = "time tasks of protected zones were runnable but did not run",
     .needs = "/proc/PID/schedstat (CONFIG_SCHED_INFO)",
     .when = WHEN_PROTECTED,
-    .metrics = 1u << ZM_RUN_DELAY_NS,
+    .metrics = METRIC_BIT(ZM_RUN_DELAY_NS),
     .open = delay_open,
     .close = delay_close,
     .read = delay_read,

@@ -34,7 +34,7 @@ const struct probe probe_tasks = {
     .summary = "tasks in protected and best-effort zones",
     .needs = "pids controller",
     .when = WHEN_SLOW,
-    .metrics = 1u << ZM_TASKS,
+    .metrics = METRIC_BIT(ZM_TASKS),
     .open = tasks_open,
     .read = tasks_read,
 };

@@ -31,7 +31,7 @@ static int read_quota(struct probes *p, struct probe_zone *z)
 
 static int throttling_read(void *state, struct probes *p, struct probe_zone *z)
 {
-	bool known = z->row.valid & 1u << ZM_CPU_PERIODS;
+	bool known = z->row.valid & METRIC_BIT(ZM_CPU_PERIODS);
 	bool slow = (p->tick + (uint32_t)z->id) % p->slow_every == 0;
 	bool v2 = cgroup_file_v2(p->fs, CGF_CPU_STAT);
 	/* on v2 the file is the one the cpu probe keeps open already */
@@ -64,7 +64,8 @@ const struct probe probe_throttling = {
     .summary = "time a zone was stopped by its own CPU quota",
     .needs = "cpu controller",
     .when = WHEN_ACTIVE,
-    .metrics = 1u << ZM_CPU_PERIODS | 1u << ZM_CPU_THROTTLED | 1u << ZM_CPU_THROTTLED_NS,
+    .metrics =
+	METRIC_BIT(ZM_CPU_PERIODS) | METRIC_BIT(ZM_CPU_THROTTLED) | METRIC_BIT(ZM_CPU_THROTTLED_NS),
     .open = throttling_open,
     .read = throttling_read,
 };

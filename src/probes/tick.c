@@ -90,7 +90,7 @@ static bool may_wait(const struct probes *p, const struct probe_zone *z)
 
 	if (!up || !p->from_first || !p->instances[0].on || z->protected_below)
 		return false;
-	if (ran_lately(p, z) || slow_round(p, z) || !(z->row.valid & 1u << ZM_CPU_USAGE_NS))
+	if (ran_lately(p, z) || slow_round(p, z) || !(z->row.valid & METRIC_BIT(ZM_CPU_USAGE_NS)))
 		return false;
 	return up->waiting_tick == p->tick || (up->usage_tick == p->tick && up->row.active);
 }

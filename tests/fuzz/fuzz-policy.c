@@ -61,7 +61,7 @@ static void grow_tree(struct host *h)
 		    .path = "/zone",
 		    .class = (enum zone_class)(b / 16 % 3),
 		    .off_limits = !i || b > 250,
-		    .delta_valid = 1u << ZM_CPU_USAGE_NS,
+		    .delta_valid = METRIC_BIT(ZM_CPU_USAGE_NS),
 		};
 		z->depth = i ? h->zones[z->parent].depth + 1 : 0;
 		if (b & 1)

@@ -46,7 +46,8 @@ static size_t nr_tasks;
 	} while (0)
 
 /* Our path in every hierarchy that has what probes read. */
-static const enum cgroup_controller joined[] = {CG_CPU, CG_CPUACCT, CG_MEMORY, CG_PIDS, CG_UNIFIED};
+static const enum cgroup_controller joined[] = {CG_CPU, CG_CPUACCT, CG_MEMORY,
+						CG_IO,	CG_PIDS,    CG_UNIFIED};
 
 static bool each(const char *name, bool (*what)(const char *path, const char *arg), const char *arg)
 {
@@ -109,7 +110,7 @@ static void kill_tasks(void)
 
 static void clean_up(void)
 {
-	static const char *const names[] = {"-a", "-b", "-q"};
+	static const char *const names[] = {"-a", "-b", "-q", "-m"};
 
 	kio_fault = NULL;
 	kill_tasks();
@@ -208,9 +209,9 @@ static uint64_t known(const char *name, enum zone_metric m)
 {
 	const struct zone_row *row = row_of(name);
 
-	if (!(row->valid & 1u << m))
+	if (!(row->valid & METRIC_BIT(m)))
 		fprintf(stderr, "%s of %s is not known\n", zone_metrics[m].name, name);
-	CHECK(row->valid & 1u << m);
+	CHECK(row->valid & METRIC_BIT(m));
 	return row->value[m];
 }
 
@@ -262,8 +263,8 @@ static void test_values(void)
 		CHECK(known("-a", ZM_PSI_CPU_SOME_NS) > 300 * MS);
 	if (cgroup_file_exists(&fs, CGF_TASKS))
 		CHECK(known("-a", ZM_TASKS) == 1);
-	CHECK(!(row_of("-b")->valid & 1u << ZM_RUN_DELAY_NS));
-	CHECK(probes_host(probes)->valid & 1u << HM_CPU_BUSY_NS);
+	CHECK(!(row_of("-b")->valid & METRIC_BIT(ZM_RUN_DELAY_NS)));
+	CHECK(probes_host(probes)->valid & METRIC_BIT(HM_CPU_BUSY_NS));
 	/* a task that is born counts from its birth, one that dies takes nothing away */
 	delay = known("-a", ZM_RUN_DELAY_NS);
 	kill_tasks();
@@ -314,6 +315,106 @@ static void test_throttling(void)
 	CHECK(known("-q", ZM_CPU_PERIODS) - periods >= 5);
 	CHECK(known("-q", ZM_CPU_THROTTLED) >= 3);
 	CHECK(known("-q", ZM_CPU_THROTTLED_NS) > throttled_ns);
+	end();
+	clean_up();
+}
+
+static bool set_memory_limit(const char *path, const char *arg)
+{
+	char file[PATH_MAX + 32];
+	int fd;
+	bool ok;
+
+	snprintf(file, sizeof(file), "%s/%s", path,
+		 cgroup_is_v2(&fs, CG_MEMORY) ? "memory.max" : "memory.limit_in_bytes");
+	fd = open(file, O_WRONLY | O_CLOEXEC);
+	ok = fd < 0 || write(fd, arg, strlen(arg)) > 0; /* not this hierarchy: no such file */
+	close_fd(&fd);
+	return ok;
+}
+
+/* A disk of the test's own, or a file without a name. */
+static int open_disk(void)
+{
+	const char *disk = getenv("CZ_TEST_DISK");
+	char path[] = "/var/tmp/cz-test-probes-XXXXXX";
+	int fd;
+
+	if (disk)
+		return open(disk, O_RDWR | O_DIRECT | O_CLOEXEC);
+	fd = mkostemp(path, O_DIRECT | O_CLOEXEC);
+	if (fd >= 0)
+		unlink(path);
+	return fd;
+}
+
+#define IO_BYTES (8 << 20)
+
+/* In a zone: writes and reads so many bytes at the disk; then uses more memory than it may have. */
+static void work_in(const char *name, int disk)
+{
+	int start[2];
+	char text[16];
+	pid_t pid;
+
+	CHECK(pipe(start) == 0);
+	pid = fork();
+	if (pid == 0) {
+		size_t n = 1 << 20;
+		void *buf = NULL;
+		char *heap;
+
+		if (read(start[0], text, 1) != 1 || posix_memalign(&buf, 4096, n))
+			_exit(1);
+		memset(buf, 1, n);
+		for (off_t at = 0; at < IO_BYTES; at += (off_t)n)
+			if (disk >= 0 && (pwrite(disk, buf, n, at) != (ssize_t)n ||
+					  pread(disk, buf, n, at) != (ssize_t)n))
+				_exit(2);
+		heap = malloc(64 << 20);
+		memset(heap, 1, 64 << 20);
+		_exit(heap[5] == 1 ? 0 : 3); /* not reached: the OOM killer comes first */
+	}
+	CHECK(pid > 0);
+	snprintf(text, sizeof(text), "%d", pid);
+	CHECK(each(name, write_one, text));
+	CHECK(write(start[1], "x", 1) == 1);
+	close(start[0]);
+	close(start[1]);
+	CHECK(waitpid(pid, NULL, 0) == pid);
+}
+
+/* What the zone's processes did to disk and memory, as they know it themselves. */
+static void test_memory_io(void)
+{
+	int disk = open_disk();
+	uint64_t faults;
+
+	CHECK(each("-m", make_one, NULL));
+	CHECK(each("-m", set_memory_limit, "16777216"));
+	begin();
+	settle();
+	protect("-m");
+	tick();
+	work_in("-m", disk);
+	tick();
+	if (cgroup_file_exists(&fs, CGF_MEM_STAT)) {
+		CHECK(known("-m", ZM_MEM_LIMIT_BYTES) == 16777216);
+		CHECK(known("-m", ZM_MEM_OOM_KILLS) == 1);
+		CHECK(known("-m", ZM_MEM_MAX_EVENTS) >= 1);
+		faults = known("-m", ZM_MEM_FAULTS);
+		CHECK(faults >= 8 && faults < 20000);
+	}
+	if (cgroup_file_exists(&fs, CGF_IO_BYTES) && disk >= 0) {
+		/* a new file costs the file system a few writes of its own */
+		CHECK(known("-m", ZM_IO_READ_BYTES) == IO_BYTES);
+		CHECK(known("-m", ZM_IO_WRITE_BYTES) >= IO_BYTES &&
+		      known("-m", ZM_IO_WRITE_BYTES) < 2 * IO_BYTES);
+		CHECK(known("-m", ZM_IO_READS) >= 8 && known("-m", ZM_IO_WRITES) >= 8);
+	} else {
+		printf("io: not compared: there is no %s\n", disk < 0 ? "disk" : "io controller");
+	}
+	close_fd(&disk);
 	end();
 	clean_up();
 }
@@ -388,10 +489,8 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } tests[] = {
-    {"values", test_values},
-    {"throttling", test_throttling},
-    {"vanish", test_vanish},
-    {"faults", test_faults},
+    {"values", test_values}, {"throttling", test_throttling}, {"memory_io", test_memory_io},
+    {"vanish", test_vanish}, {"faults", test_faults},
 };
 
 int main(void)

@@ -58,7 +58,7 @@ static void test_bystanders_spare_the_slice(void **state)
 	uint32_t job = world_add(&lab->w, slice, "slice/job", CLASS_BE);
 	uint32_t web = world_add(&lab->w, slice, "slice/web", CLASS_NORMAL);
 
-	lab->w.zones[web].valid = 1u << ZM_TASKS;
+	lab->w.zones[web].valid = METRIC_BIT(ZM_TASKS);
 	lab->w.zones[web].value[ZM_TASKS] = 3;
 	calm(lab);
 	assert_int_equal(event_by(lab, job)->nr, 0);
@@ -99,7 +99,7 @@ static void test_bystander_moving_in_ends_it(void **state)
 
 	harm(lab);
 	web = world_add(&lab->w, lab->hog, "hog/web", CLASS_NORMAL);
-	lab->w.zones[web].valid = 1u << ZM_TASKS;
+	lab->w.zones[web].valid = METRIC_BIT(ZM_TASKS);
 	lab->w.zones[web].value[ZM_TASKS] = 1;
 	assert_int_equal(calm(lab)->nr, 1);
 	assert_int_equal(action_nr(lab, 1)->state, ACTION_REVERTED);

@@ -34,6 +34,11 @@ static int try_stat_v1(const char *text)
 	return cgroup_cpu_stat_parse(false, text, &st);
 }
 
+static const char io_stat[] = "253:0 \n8:0 rbytes=10 wbytes=20 rios=3 wios=4 dbytes=0 dios=0\n"
+			      "8:16 rbytes=1 wbytes=2 rios=5 wios=6 dbytes=9 dios=9 cost.usage=7\n";
+static const char blkio[] = "254:0 Read 83886080\n254:0 Write 3149824\n254:0 Sync 1\n"
+			    "8:0 Read 20\n8:0 Write 3\nTotal 87035904\n";
+
 static int try_stat_v2(const char *text)
 {
 	struct cgroup_cpu_stat st;
@@ -67,6 +72,41 @@ static int try_quota_v2(const char *text)
 	bool finite;
 
 	return cgroup_quota_parse(true, text, &finite);
+}
+
+static int try_mem_stat(const char *text)
+{
+	struct cgroup_mem_stat st;
+
+	return cgroup_mem_stat_parse(true, text, &st);
+}
+
+static int try_mem_events(const char *text)
+{
+	struct cgroup_mem_events e;
+
+	return cgroup_mem_events_parse(text, &e);
+}
+
+static int try_mem_limit(const char *text)
+{
+	uint64_t bytes;
+
+	return cgroup_mem_limit_parse(true, text, &bytes);
+}
+
+static int try_io_stat(const char *text)
+{
+	struct cgroup_io io;
+
+	return cgroup_io_stat_parse(text, &io);
+}
+
+static int try_blkio(const char *text)
+{
+	uint64_t a, b;
+
+	return cgroup_blkio_parse(text, &a, &b);
 }
 
 static int try_psi(const char *text)
@@ -131,6 +171,11 @@ static const struct {
     {"usage v2", try_usage_v2, stat_v2, 19},
     {"cfs_quota_us", try_quota_v1, "20000\n", 6},
     {"cpu.max", try_quota_v2, "20000 100000\n", 13},
+    {"memory.stat", try_mem_stat, "anon 1085440\nfile 65011712\n", 13},
+    {"memory.events", try_mem_events, "high 3\nmax 163\noom_kill 0\n", 7},
+    {"memory.max", try_mem_limit, "67108864\n", 9},
+    {"io.stat", try_io_stat, io_stat, 0},
+    {"blkio", try_blkio, blkio, 0},
     {"psi", try_psi, psi, 53},
     {"/proc/stat", try_proc_stat, proc_stat, 41},
     {"meminfo", try_meminfo, meminfo, sizeof(meminfo) - 1},
@@ -175,6 +220,8 @@ static void test_garbled(void **state)
 
 static void test_values(void **state)
 {
+	struct cgroup_mem_stat mem;
+	struct cgroup_io io;
 	struct cgroup_cpu_stat st;
 	struct proc_cpu_times t;
 	struct proc_pid_stat ps;
@@ -192,6 +239,28 @@ static void test_values(void **state)
 		    st.throttled_ns == 9647520000);
 	assert_int_equal(cgroup_cpu_stat_parse(true, "usage_usec 99999999999999999\n", &st), 0);
 	assert_true(st.usage_ns == UINT64_MAX);
+
+	assert_int_equal(cgroup_io_stat_parse(io_stat, &io), 0);
+	assert_true(io.read_bytes == 11 && io.write_bytes == 22 && io.reads == 8 &&
+		    io.writes == 10);
+	assert_int_equal(cgroup_io_stat_parse("", &io), 0);
+	assert_true(io.read_bytes == 0 && io.writes == 0);
+	assert_int_equal(cgroup_blkio_parse(blkio, &a, &b), 0);
+	assert_true(a == 83886100 && b == 3149827);
+	assert_int_equal(cgroup_blkio_parse("Total 0\n", &a, &b), 0);
+	assert_true(a == 0 && b == 0);
+	assert_int_equal(cgroup_mem_limit_parse(true, "max\n", &a), 0);
+	assert_true(a == UINT64_MAX);
+	assert_int_equal(cgroup_mem_limit_parse(false, "9223372036854771712\n", &a), 0);
+	assert_true(a == UINT64_MAX); /* pages of 4 KiB */
+	assert_int_equal(cgroup_mem_limit_parse(false, "9223372036854710272\n", &a), 0);
+	assert_true(a == UINT64_MAX); /* pages of 64 KiB */
+	/* kernels before 5.9 count refaults of both kinds as one, and v1 has no reclaim of a group
+	 */
+	assert_int_equal(cgroup_mem_stat_parse(true, "anon 1\nworkingset_refault 7\n", &mem), 0);
+	assert_true(mem.refault_pages == 7 && mem.scanned_pages == UINT64_MAX);
+	assert_int_equal(cgroup_mem_stat_parse(false, "cache 5\ntotal_cache 6\n", &mem), 0);
+	assert_true(mem.file_bytes == 6 && mem.refault_pages == UINT64_MAX);
 
 	assert_int_equal(psi_parse(psi, &line), 0);
 	assert_true(line.some_ns == 3356400000 && line.full_ns == 12000);
@@ -272,7 +341,7 @@ static void test_layouts(void **state)
 		struct kernel k;
 		struct topology t;
 		uint64_t ns = 0;
-		char buf[1024];
+		char buf[8192];
 		int fd;
 
 		fixture_open(cases[i].name, &k, &fs);

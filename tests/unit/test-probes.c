@@ -72,14 +72,14 @@ static uint64_t value(const struct world *w, const char *path, enum zone_metric 
 	const struct zone_row *row = probes_row(w->p, id_of(w, path));
 
 	assert_non_null(row);
-	if (!(row->valid & 1u << m))
+	if (!(row->valid & METRIC_BIT(m)))
 		fail_msg("%s: %s is not known", path, zone_metrics[m].name);
 	return row->value[m];
 }
 
 static bool knows(const struct world *w, const char *path, enum zone_metric m)
 {
-	return probes_row(w->p, id_of(w, path))->valid & 1u << m;
+	return probes_row(w->p, id_of(w, path))->valid & METRIC_BIT(m);
 }
 
 #define BATCH "/system.slice/batch.service"
@@ -102,11 +102,21 @@ static void test_v2(void **state)
 	assert_false(probes_row(w.p, id_of(&w, "/system.slice"))->own_quota);
 	assert_true(knows(&w, BATCH, ZM_PSI_IO_FULL_NS) && knows(&w, BATCH, ZM_MEM_BYTES));
 	assert_false(knows(&w, "/", ZM_MEM_BYTES));
+	assert_int_equal(value(&w, BATCH, ZM_MEM_FILE_BYTES), 65011712);
+	assert_int_equal(value(&w, BATCH, ZM_MEM_RECLAIMED_PAGES), 79104);
+	assert_int_equal(value(&w, BATCH, ZM_MEM_REFAULT_PAGES), 0);
+	assert_int_equal(value(&w, BATCH, ZM_MEM_MAX_EVENTS), 163);
+	assert_int_equal(value(&w, BATCH, ZM_MEM_OOM_KILLS), 0);
+	assert_int_equal(value(&w, BATCH, ZM_MEM_SWAP_BYTES), 0);
+	assert_int_equal(value(&w, BATCH, ZM_MEM_LIMIT_BYTES), 64 << 20);
+	assert_false(knows(&w, BATCH, ZM_MEM_HIGH_BYTES)); /* no limit: no figure */
+	assert_int_equal(value(&w, BATCH, ZM_IO_READ_BYTES), 377487360);
+	assert_int_equal(value(&w, BATCH, ZM_IO_WRITES), 20481);
 	/* nothing was protected, and nothing ran in the pod: not read */
 	assert_false(knows(&w, BATCH, ZM_RUN_DELAY_NS));
 	assert_false(knows(&w, "/kubepods/burstable", ZM_PSI_CPU_SOME_NS));
 	assert_int_equal(value(&w, "/kubepods/burstable", ZM_CPU_USAGE_NS), 0);
-	assert_true(probes_host(w.p)->valid == (1u << HM_NR) - 1);
+	assert_true(probes_host(w.p)->valid == METRIC_BIT(HM_NR) - 1);
 	assert_int_equal(probes_host(w.p)->value[HM_MEM_TOTAL_BYTES], 987252ull * 1024);
 	probes_stats(w.p, &st);
 	assert_int_equal(st.zones, 13);
@@ -121,7 +131,7 @@ static void test_v1(void **state)
 	static const char *const fixtures[] = {"v1", "hybrid"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fixtures); i++) {
-		struct probe_status st[16];
+		struct probe_status st[32];
 		struct world w;
 		size_t n;
 
@@ -131,6 +141,15 @@ static void test_v1(void **state)
 		assert_int_equal(value(&w, BATCH, ZM_CPU_THROTTLED), 16);
 		assert_int_equal(value(&w, BATCH, ZM_CPU_THROTTLED_NS), 241211375);
 		assert_int_equal(value(&w, BATCH, ZM_MEM_BYTES), 167936);
+		assert_int_equal(value(&w, BATCH, ZM_MEM_FILE_BYTES), 65273856);
+		assert_int_equal(value(&w, BATCH, ZM_MEM_REFAULT_PAGES), 20480);
+		assert_int_equal(value(&w, BATCH, ZM_MEM_MAX_EVENTS), 124);
+		assert_int_equal(value(&w, BATCH, ZM_MEM_OOM_KILLS), 0);
+		assert_int_equal(value(&w, BATCH, ZM_MEM_LIMIT_BYTES), 64 << 20);
+		assert_false(knows(&w, BATCH, ZM_MEM_RECLAIMED_PAGES)); /* v2 only */
+		assert_false(knows(&w, BATCH, ZM_MEM_HIGH_BYTES));
+		assert_int_equal(value(&w, BATCH, ZM_IO_READ_BYTES), 83886080);
+		assert_int_equal(value(&w, BATCH, ZM_IO_WRITES), 3);
 		/* PSI is v2's: of a v1 host there is the host's only, and it is said why */
 		assert_int_equal(knows(&w, BATCH, ZM_PSI_CPU_SOME_NS), i == 1);
 		n = probes_status(w.p, st, ARRAY_SIZE(st));
@@ -393,13 +412,14 @@ static void test_late(void **state)
 	tick(&w);
 	probes_stats(w.p, &st);
 	assert_int_equal(st.late_ticks_total, 1);
-	zones_for_each(w.zs, z) assert_true(probes_row(w.p, z->id)->valid & 1u << ZM_CPU_USAGE_NS);
+	zones_for_each(w.zs, z)
+	    assert_true(probes_row(w.p, z->id)->valid & METRIC_BIT(ZM_CPU_USAGE_NS));
 	end(&w);
 }
 
 static void test_switch(void **state)
 {
-	struct probe_status st[16];
+	struct probe_status st[32];
 	struct world w;
 	size_t n;
 

@@ -36,7 +36,7 @@ static inline uint32_t world_add(struct world *w, uint32_t parent, const char *n
 	    .name = name,
 	    .path = name,
 	    .class = class,
-	    .delta_valid = 1u << ZM_CPU_USAGE_NS,
+	    .delta_valid = METRIC_BIT(ZM_CPU_USAGE_NS),
 	};
 	return i;
 }
