@@ -122,7 +122,10 @@ static int away(struct czd *c, int code, struct error *reterr)
 		error_hint(reterr, "It is there but does not answer: is it stopped or overloaded?");
 	else
 		error_hint(reterr, "Start it: systemctl start czd");
-	return code;
+	/* Not to be taken for czd's own word on a zone that is not there, or a user who may not. */
+	if (code == -ENOENT || code == -EACCES)
+		reterr->code = -ECONNREFUSED;
+	return reterr->code;
 }
 
 static int open_socket(struct czd *c, struct error *reterr)

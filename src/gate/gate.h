@@ -7,6 +7,7 @@
 #include <systemd/sd-event.h>
 #include "gate/czd.h"
 #include "gate/http.h"
+#include "gate/metrics.h"
 #include "gate/security.h"
 #include "gate/stream.h"
 #include "gate/view.h"
@@ -29,6 +30,7 @@ struct gate {
 	struct czd *ask;    /* what reads */
 	struct czd *change; /* what changes, and what takes long */
 	struct view view;
+	struct metrics metrics;
 	struct security security;
 	struct http *http;
 	struct stream *stream;

@@ -74,7 +74,7 @@ void request_answer(struct request *r, unsigned int status, struct MHD_Response 
 {
 	r->response = response;
 	r->status = status;
-	if (response)
+	if (response && !MHD_get_response_header(response, "X-Frame-Options"))
 		common_headers(response);
 	r->waits = false;
 	if (!r->parked)
@@ -99,7 +99,7 @@ static void free_body(void *arg)
 	free(b);
 }
 
-static struct MHD_Response *own_response(struct http *h, char *text, size_t len)
+struct MHD_Response *http_own_response(struct http *h, const char *type, char *text, size_t len)
 {
 	struct body *b = h->bytes + len > BYTES_MAX ? NULL : malloc(sizeof(*b));
 	struct MHD_Response *response;
@@ -113,6 +113,8 @@ static struct MHD_Response *own_response(struct http *h, char *text, size_t len)
 	response = MHD_create_response_from_buffer_with_free_callback_cls(len, text, free_body, b);
 	if (!response)
 		free_body(b);
+	else
+		set_header(response, "Content-Type", type);
 	return response;
 }
 
@@ -126,22 +128,28 @@ static struct MHD_Response *static_response(const char *text, const char *type)
 	return response;
 }
 
-void request_text(struct request *r, unsigned int status, const char *type, char *text, size_t len)
+void request_busy(struct request *r)
 {
-	struct MHD_Response *response = text ? own_response(r->gate->http, text, len) : NULL;
+	struct MHD_Response *response = static_response(
+	    "{\"error\":{\"name\":\"ENOBUFS\",\"message\":\"too many answers are being "
+	    "sent\",\"hint\":\"Try again in a moment.\"}}",
+	    "application/json");
 
-	if (response) {
-		set_header(response, "Content-Type", type);
-		request_answer(r, status, response);
-		return;
-	}
-	response =
-	    static_response("{\"error\":{\"name\":\"ENOBUFS\",\"message\":\"too many answers "
-			    "are being sent\",\"hint\":\"Try again in a moment.\"}}",
-			    "application/json");
+	r->shared = false;
 	if (response)
 		set_header(response, "Retry-After", "1");
 	request_answer(r, MHD_HTTP_SERVICE_UNAVAILABLE, response);
+}
+
+void request_text(struct request *r, unsigned int status, const char *type, char *text, size_t len)
+{
+	struct MHD_Response *response =
+	    text ? http_own_response(r->gate->http, type, text, len) : NULL;
+
+	if (response)
+		request_answer(r, status, response);
+	else
+		request_busy(r);
 }
 
 void request_json(struct request *r, unsigned int status, const json_t *body)
@@ -321,7 +329,8 @@ static enum MHD_Result send_answer(struct request *r)
 	if (r->status / 100 < ARRAY_SIZE(r->gate->http->stats.by_class_total))
 		r->gate->http->stats.by_class_total[r->status / 100]++;
 	done = MHD_queue_response(r->connection, r->status, response);
-	MHD_destroy_response(response);
+	if (!r->shared)
+		MHD_destroy_response(response);
 	return done;
 }
 
@@ -394,7 +403,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
 	}
 	if (!r)
 		return;
-	if (r->response)
+	if (r->response && !r->shared)
 		MHD_destroy_response(r->response);
 	json_decref(r->args);
 	strbuf_done(&r->body);
@@ -502,7 +511,7 @@ static int on_time(sd_event_source *src, uint64_t usec, void *arg)
 	return 0;
 }
 
-static void on_log(void *arg, const char *format, va_list ap)
+__attribute__((format(printf, 2, 0))) static void on_log(void *arg, const char *format, va_list ap)
 {
 	char text[256];
 

@@ -35,6 +35,7 @@ struct request {
 	bool begun, served, too_large;
 	bool waits, parked; /* for czd; its connection is suspended */
 	bool streams;	    /* without end */
+	bool shared;	    /* the response is not this request's own */
 };
 
 must_check int http_new(struct gate *g, struct http **ret, struct error *reterr);
@@ -55,7 +56,12 @@ void request_fail(struct request *r, unsigned int status, int code, const char *
 		  const char *hint);
 /* Consumes the text, which is `type`. */
 void request_text(struct request *r, unsigned int status, const char *type, char *text, size_t len);
-/* Takes over one reference. */
+/* A response whose text, which is consumed, counts against the total that is being sent; NULL: it
+ * would be too much. */
+struct MHD_Response *http_own_response(struct http *h, const char *type, char *text, size_t len);
+/* Too much is being sent: later. */
+void request_busy(struct request *r);
+/* Takes over one reference, unless r->shared. */
 void request_answer(struct request *r, unsigned int status, struct MHD_Response *response);
 /* Of the query; NULL: not given. */
 const char *request_query(const struct request *r, const char *name);

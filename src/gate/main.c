@@ -117,6 +117,7 @@ static void stop(struct gate *g)
 	czd_free(g->change);
 	watch_free(g->watcher);
 	stream_end(g->stream);
+	metrics_done(&g->metrics);
 	http_free(g->http);
 	stream_free(g->stream);
 	view_reset(&g->view);
@@ -125,6 +126,8 @@ static void stop(struct gate *g)
 
 void gate_on_snapshot(struct gate *g)
 {
+	if (g->view.known && pairs_take(&g->metrics.pairs, &g->view) < 0)
+		log_debug("out of memory: pairs");
 	stream_snapshot(g->stream);
 }
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 #include "gate/gate.h"
+#include "gate/metrics.h"
+#include "gate/page.h"
 
 #define API "/api/v1"
 #define PAGING                                                                                     \
@@ -60,9 +62,13 @@ static void serve_openapi(struct request *r)
 }
 
 const struct route routes[] = {
+    {"GET", "/", "The page", .serve = page_serve, .type = "text/html", .open = true,
+     .navigates = true},
     {"GET", "/healthz", "Is cz-gate alive?", .serve = serve_health, .open = true},
     {"GET", "/readyz", "Does it know the host: is czd there, and its ledger on?",
      .serve = serve_ready, .open = true},
+    {"GET", "/metrics", "All metrics, as Prometheus text or OpenMetrics by Accept",
+     .serve = metrics_serve, .type = "text/plain"},
     {"GET", API "/openapi.json", "This document", .serve = serve_openapi, .open = true},
     {"GET", API "/stream", "Server-sent events: snapshot once a tick, event, findings, actions",
      .serve = stream_serve, .type = "text/event-stream"},
@@ -106,5 +112,8 @@ const struct route routes[] = {
      .changes = true},
     {"POST", API "/actions/{seq}/undo", "Put one knob back", .verb = "undo", .changes = true},
     {"POST", API "/undo", "Put all knobs back", .verb = "undo", .changes = true},
+    /* last: it matches what the others do too */
+    {"GET", "/{file}", "A part of the page", .serve = page_serve, .type = "text/plain",
+     .open = true, .navigates = true},
 };
 const size_t nr_routes = sizeof(routes) / sizeof(routes[0]);

@@ -5,7 +5,9 @@
 #include <pwd.h>
 #include <seccomp.h>
 #include <sys/capability.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 
@@ -146,14 +148,14 @@ int sandbox_become(const char *user, struct error *reterr)
 static int allow_sockets(scmp_filter_ctx f)
 {
 	return seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				SCMP_A0(SCMP_CMP_EQ, 1 /* AF_UNIX */));
+				SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
 }
 
 /* Memory may be changed, but not into code. */
 static int allow_mprotect(scmp_filter_ctx f)
 {
 	return seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-				SCMP_A2(SCMP_CMP_MASKED_EQ, 4 /* PROT_EXEC */, 0));
+				SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 }
 
 int sandbox_lock(struct error *reterr)

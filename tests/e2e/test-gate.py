@@ -1,0 +1,362 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# timeout: 300
+"""cz-gate as programs meet it, on a real czd with real harm: the API as its OpenAPI document says, the
+metrics as promtool and a Prometheus read them, the stream; and what must not harm it or czd: slow and
+rude clients, other sites, wrong tokens, a czd that dies, and its own death."""
+import contextlib
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import live  # noqa: E402
+from gate import CHANGE_TOKEN, Gate, quoted  # noqa: E402
+
+NAME = f"cz-gate{os.getpid()}"
+LC, BE = f"{NAME[3:]}-lc", f"{NAME[3:]}-be"  # as czd names them: without its own prefix
+CPU = os.cpu_count() - 1
+SLOW_CLIENTS = 1100  # more than half of the connections: then nobody may take his time
+SKIPPED = []
+
+
+def check(condition, text):
+    if not condition:
+        raise AssertionError(text)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def scene():
+    """(czd, victim, hog): a protected zone and a hog on its CPU."""
+    with live.Czd() as czd, live.Group(f"{NAME}-lc") as victim, live.Group(f"{NAME}-be") as hog:
+        live.wait_for(lambda: {f"/{NAME}-lc", f"/{NAME}-be"} <= {z["path"] for z in czd.request("list", all=True)["zones"]},
+                      20, "czd sees the zones")
+        czd.request("protect", zone=f"/{NAME}-lc", slo="wait.p99=500us")
+        czd.request("protect", zone=f"/{NAME}-be", **{"class": "be"})
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        victim.start([live.program("cz-work"), "sine", "--period", "4s", "--min", "40%", "--max", "70%", "--seconds", "600"], cpu=CPU, **quiet)
+        hog.start([live.program("cz-work"), "hog", "--threads", "1", "--seconds", "600"], cpu=CPU, **quiet)
+        yield czd, victim, hog
+
+
+# --- the API ------------------------------------------------------------------------------------
+
+def fill_in(path, zone):
+    return path.replace("{zone}", quoted(zone)).replace("{seq}", "999999").replace("{file}", "app.js")
+
+
+def walk_the_document(gate, czd):
+    """Each operation answers as documented; nothing else can be asked."""
+    document = gate.get("/api/v1/openapi.json")
+    check(document["openapi"].startswith("3."), "no OpenAPI document")
+    walked = 0
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            where = f"{method} {path}"
+            documented = next(iter(operation["responses"]["200"]["content"]))
+            if path.endswith("/stream"):
+                continue
+            if method == "get":
+                status, headers, body = gate.ask(fill_in(path, LC))
+                check(status == 200, f"{where}: {status} {body[:200]}")
+                check(documented == "text/plain" or headers["Content-Type"].startswith(documented), f"{where}: {headers['Content-Type']}")
+                schema = operation["responses"]["200"]["content"][documented]["schema"]
+                answer = json.loads(body) if documented == "application/json" else {}
+                check(set(schema.get("properties", ())) <= set(answer), f"{where}: lacks {schema.get('properties')}")
+                for parameter in operation["parameters"]:
+                    if parameter["in"] == "query" and parameter["schema"]["type"] in ("integer", "boolean"):
+                        status, _, body = gate.ask(f"{fill_in(path, LC)}?{parameter['name']}=x")
+                        check(status == 400 and parameter["name"] in json.loads(body)["error"]["message"], f"{where}: {body}")
+            else:
+                status, _, body = gate.ask(fill_in(path, LC), method.upper(), {})
+                check(status == 401, f"{where} without a token: {status}")
+                status, answer = gate.change(fill_in(path, LC), {"no such thing": 1})
+                check(status == 400 or "seq" in path, f"{where} of nonsense: {status} {answer}")
+            walked += 1
+    check(walked > 20, f"only {walked} operations")
+    listed = {z["path"] for z in czd.request("list", all=True)["zones"]}
+    check(f"/{NAME}-lc" in listed, "the zone is gone")
+
+
+def pages(gate, czd):
+    seen, cursor, asked = [], "", 0
+    while cursor is not None:
+        page = gate.get(f"/api/v1/zones?all=true&limit=1&cursor={quoted(cursor)}" if cursor else "/api/v1/zones?all=true&limit=1")
+        check(len(page["zones"]) <= 1, "more than asked for")
+        seen += [zone["path"] for zone in page["zones"]]
+        cursor, asked = page["next_cursor"], asked + 1
+    mine = {f"/{NAME}-lc", f"/{NAME}-be"}
+    check(mine <= set(seen) and len(seen) == len(set(seen)), f"pages: {seen}")
+    check(seen == sorted(seen), "not in order")
+
+
+def as_czd_says(gate, czd):
+    row = gate.get(f"/api/v1/zones/{LC}")
+    check(row["slo"] == "wait.p99=500us" and row["class"] == "lc", f"{row}")
+    check(row["id"] == czd.request("inspect", zone=f"/{NAME}-lc")["id"], "another zone")
+    why = live.wait_for(lambda: w if (w := gate.get(f"/api/v1/zones/{LC}/why"))["finding"] else None, 30, "a finding")
+    check(BE in json.dumps(why), "the hog is not named")
+
+
+def errors(gate, czd):
+    for path, status in (("/nix", 404), ("/api/v1/nix", 404), ("/api/v1/zones/nix", 404), ("/" + "a" * 5000, 414),
+                         ("/api/v1/zones?limit=0", 400), ("/api/v1/events?since=-1", 400)):
+        got, _, body = gate.ask(path)
+        check(got == status, f"{path}: {got}, expected {status}")
+        error = json.loads(body)["error"]
+        check(error["name"].startswith("E") and error["message"], f"{path}: {body}")
+    check(gate.ask("/healthz", "DELETE")[0] == 405, "DELETE")
+    token = {"Authorization": f"Bearer {CHANGE_TOKEN}"}
+    check(gate.ask("/api/v1/mode", "POST", b"{" + b" " * 20000 + b"}", **token)[0] == 413, "a body of 20 kB")
+    check(gate.ask("/api/v1/mode", "POST", b"mode=enforce", Content_Type="application/x-www-form-urlencoded", **token)[0] == 415, "a form")
+    check(gate.ask("/api/v1/mode", "POST", b'["mode"]', Content_Type="application/json", **token)[0] == 400, "an array")
+    with socket.create_connection(("127.0.0.1", gate.port), timeout=30) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 40000)
+        check(client.recv(100).startswith(b"HTTP/1.1 431"), "40 kB of headers")
+
+
+def other_sites(gate, czd):
+    check(gate.ask("/api/v1/version", Host="evil.example")[0] == 403, "DNS rebinding")
+    check(gate.ask("/", Host="evil.example")[0] == 403, "DNS rebinding, page")
+    check(gate.ask("/api/v1/version", Origin="http://evil.example")[0] == 403, "Origin")
+    check(gate.ask("/metrics", Sec_Fetch_Site="cross-site")[0] == 403, "Sec-Fetch-Site")
+    check(gate.ask("/", Sec_Fetch_Site="cross-site")[0] == 200, "a link to the page")
+    status, headers, _ = gate.ask("/", Origin=f"http://127.0.0.1:{gate.port}")
+    check(status == 200 and "Access-Control-Allow-Origin" not in headers, "own page")
+    check("script-src 'self'" in headers["Content-Security-Policy"] and "unsafe" not in headers["Content-Security-Policy"], "CSP")
+
+
+def nobody_changes(gate, czd):
+    """The token is right, but czd does not take changes from that user."""
+    check(gate.change("/api/v1/mode", {"mode": "enforce"}, "wrong-wrong-wrong-wrong")[0] == 401, "wrong token")
+    status, answer = gate.change("/api/v1/mode", {"mode": "enforce"})
+    check(status == 403 and "cz-admin" in answer["error"]["message"], f"{status} {answer}")
+    check(czd.request("mode")["mode"] == "observe", "the mode was set")
+
+
+def privileges(gate, czd):
+    status = dict(line.split(":\t", 1) for line in live.read(f"/proc/{gate.child.pid}/status").splitlines() if ":\t" in line)
+    check(set(status["Uid"].split()) == {"65534"}, f"uid {status['Uid']}")
+    check(int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0, "it has capabilities")
+    check(status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", "no_new_privs, seccomp")
+
+
+# --- metrics ------------------------------------------------------------------------------------
+
+def metrics(gate, czd):
+    status, headers, body = gate.ask("/metrics")
+    text = body.decode()
+    check(status == 200 and headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8", headers["Content-Type"])
+    check(f'cz_zone_cpu_usage_seconds_total{{zone="{LC}",class="lc",kind="cgroup"}} ' in text, "no CPU time of the zone")
+    live.wait_for(lambda: f'cz_wait_behind_seconds_total{{victim="{LC}",culprit="{BE}",culprit_class="be"}} ' in
+                  gate.ask("/metrics")[2].decode(), 20, "the pair")
+    check("cz_up 1\n" in text and "cz_czd_cpu_seconds_total " in text and "# EOF" not in text, "own cost")
+    status, headers, body = gate.ask("/metrics", Accept="application/openmetrics-text; version=1.0.0")
+    check(headers["Content-Type"].startswith("application/openmetrics-text") and body.endswith(b"# EOF\n"), "OpenMetrics")
+    if not shutil.which("promtool"):
+        SKIPPED.append("promtool and a Prometheus (package prometheus is not installed)")
+        return
+    told = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True, check=False)
+    check(told.returncode == 0 and not told.stderr.strip(), f"promtool: {told.stdout}{told.stderr}")
+
+
+def query(port, expression):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?query={quoted(expression)}", timeout=10) as answer:
+        return json.load(answer)["data"]["result"]
+
+
+def prometheus_scrapes(gate, czd):
+    if not shutil.which("prometheus"):
+        return
+    folder, port = os.path.join(czd.folder, "prometheus"), free_port()
+    os.mkdir(folder)
+    live.write(f"{folder}/p.yml", "global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: cz\n  static_configs:\n"
+               f"  - targets: ['127.0.0.1:{gate.port}']\n")
+    with open(f"{folder}/log", "wb") as log:
+        server = subprocess.Popen(["prometheus", f"--config.file={folder}/p.yml", f"--storage.tsdb.path={folder}/data",
+                                   f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log, preexec_fn=live.die_with_parent)
+
+    def value(expression):
+        try:
+            result = query(port, expression)
+        except OSError:
+            return None
+        return float(result[0]["value"][1]) if result else None
+    try:
+        pair = f'rate(cz_wait_behind_seconds_total{{victim="{LC}",culprit="{BE}"}}[10s])'
+        live.wait_for(lambda: (value(pair) or 0) > 0, 60, "Prometheus knows who hurts whom")
+        check(value("up") == 1, "the scrape failed")
+        check(value("scrape_samples_scraped") > 50, "samples")
+        used = value(f'rate(cz_zone_cpu_usage_seconds_total{{zone="{BE}"}}[10s])')
+        check(0 < used < 1.2, f"the hog used {used} CPUs")
+    finally:
+        server.kill()
+        server.wait()
+
+
+# --- the stream ---------------------------------------------------------------------------------
+
+def stream(gate, czd):
+    curl = subprocess.Popen(["curl", "-sN", gate.url("/api/v1/stream")], stdout=subprocess.PIPE, text=True, preexec_fn=live.die_with_parent)
+    seen, name = {}, ""
+    try:
+        deadline = time.monotonic() + 30
+        while not (len(seen.get("snapshot", ())) >= 3 and "event" in seen) and time.monotonic() < deadline:
+            line = curl.stdout.readline().rstrip("\n")
+            if line.startswith("event: "):
+                name = line[7:]
+            elif line.startswith("data: "):
+                seen.setdefault(name, []).append(json.loads(line[6:]))
+                if len(seen[name]) == 1 and name == "snapshot":
+                    czd.request("protect", zone=f"/{NAME}-lc", slo="wait.p99=400us")
+    finally:
+        curl.kill()
+        curl.wait()
+        curl.stdout.close()
+    times = [snapshot["real_ns"] for snapshot in seen["snapshot"]]
+    check(times == sorted(set(times)), f"snapshots out of order: {times}")
+    check(any(LC in event["text"] for event in seen["event"]), f"events: {seen['event']}")
+    ledger = next(l for l in seen["snapshot"][-1]["ledgers"] if l["zone"] == LC)
+    check(sum(part["ns"] for part in ledger["parts"]) == ledger["wait_ns"], "the parts are not the whole")
+    live.wait_for(lambda: b"cz_gate_stream_listeners 0" in gate.ask("/metrics")[2], 20, "the listener is let go")
+
+
+def listeners_that_do_not_read(gate, czd):
+    """They end; the others, and czd, do not notice."""
+    deaf = []
+    for _ in range(64):
+        client = socket.create_connection(("127.0.0.1", gate.port))
+        client.sendall(b"GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        deaf.append(client)
+    live.wait_for(lambda: gate.ask("/api/v1/stream")[0] == 503 or None, 10, "the limit of listeners")
+    check(gate.ready(), "not ready any more")
+    for client in deaf:
+        client.close()
+
+
+# --- harm ---------------------------------------------------------------------------------------
+
+def slow_clients(gate, czd):
+    """They trickle bytes, or never read; programs that are in order are served all the while."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+    slow = []
+    try:
+        for number in range(SLOW_CLIENTS):
+            client = socket.create_connection(("127.0.0.1", gate.port), timeout=30)
+            client.sendall(b"GET /api/v1/zones?all=true HTTP/1.1\r\nHost: local" if number % 2 else b"P")
+            slow.append(client)
+        for _ in range(5):
+            check(gate.ask("/api/v1/version")[0] == 200, "who is in order is not served")
+            for client in slow[::2]:
+                with contextlib.suppress(OSError):
+                    client.send(b"O")
+        live.wait_for(lambda: b"cz_gate_connections 1\n" in gate.ask("/metrics", Connection="close")[2] or
+                      int(next(line.split()[1] for line in gate.ask("/metrics")[2].decode().splitlines()
+                               if line.startswith("cz_gate_connections "))) < SLOW_CLIENTS // 2, 60, "the slow ones are let go")
+        check(czd.request("version")["protocol"] == 1, "czd does not answer")
+    finally:
+        for client in slow:
+            client.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def hung_and_dead(gate, czd):
+    os.kill(gate.child.pid, signal.SIGSTOP)
+    before = czd.request("doctor")["self"]["ticks_total"]
+    live.wait_for(lambda: czd.request("doctor")["self"]["ticks_total"] >= before + 3, 20, "czd ticks on")
+    os.kill(gate.child.pid, signal.SIGCONT)
+    live.wait_for(gate.ready, 20, "ready again")
+    gate.child.kill()
+    gate.child.wait()
+    before = czd.request("doctor")["self"]["ticks_total"]
+    live.wait_for(lambda: czd.request("doctor")["self"]["ticks_total"] >= before + 2, 20, "czd ticks on")
+    gate.start()
+    live.wait_for(gate.ready, 20, "a new one is ready")
+
+
+def without_czd(gate, czd):
+    czd.stop()
+    live.wait_for(lambda: gate.ask("/readyz")[0] == 503, 20, "not ready without czd")
+    check(gate.ask("/healthz")[0] == 200, "alive")
+    status, _, body = gate.ask("/api/v1/zones")
+    check(status == 503 and "czd is not reachable" in json.loads(body)["error"]["message"], f"{status} {body}")
+    text = gate.ask("/metrics")[2].decode()
+    check("cz_up 0\n" in text and "cz_zone_" not in text, "figures of a czd that is away")
+    czd.start()
+    os.chmod(czd.socket_path, 0o666)
+    live.wait_for(gate.ready, 30, "ready again")
+
+
+def changes():
+    """By a user from whom czd takes them; each is seen by czd."""
+    with live.Czd() as czd, live.Group(f"{NAME}-x"), Gate(czd, user="root") as gate:
+        live.wait_for(lambda: f"/{NAME}-x" in {z["path"] for z in czd.request("list", all=True)["zones"]}, 20, "the zone")
+        status, row = gate.change(f"/api/v1/zones/{NAME}-x/protect", {"slo": "wait.p99=1ms"})
+        check(status == 200 and row["slo"] == "wait.p99=1ms", f"protect: {status} {row}")
+        check(gate.change("/api/v1/mode", {"mode": "enforce"})[1]["mode"] == "enforce", "mode")
+        check(czd.request("mode")["mode"] == "enforce", "czd was not told")
+        check(gate.change("/api/v1/mode", {"mode": "sideways"})[0] == 400, "a mode that is none")
+        check(gate.change("/api/v1/undo")[1]["failed"] == 0, "undo")
+        check(gate.change(f"/api/v1/zones/{NAME}-x/try", {"for": "2m"})[1]["until_ns"] > 0, "try")
+        check(gate.change(f"/api/v1/zones/{NAME}-x/try", {"for": 120})[0] == 400, "a time without its unit")
+        check(gate.change("/api/v1/actions/999/approve")[0] in (400, 404), "an action that is none")
+        check(gate.change(f"/api/v1/zones/{NAME}-x/unprotect")[0] == 200, "unprotect")
+        check(CHANGE_TOKEN not in live.read(gate.log), "the token is in the log")
+
+
+def tokens():
+    with live.Czd() as czd:
+        token = os.path.join(czd.folder, "read-token")
+        live.write(token, "read-token-of-a-test")
+        os.chmod(token, 0o600)
+        with Gate(czd, arguments=("--read-token", token)) as gate:
+            check(gate.ask("/api/v1/version")[0] == 401 and gate.ask("/metrics")[0] == 401, "without a token")
+            check(gate.ask("/")[0] == 200 and gate.ask("/healthz")[0] == 200, "what tells nothing is open")
+            check(gate.ask("/metrics", Authorization="Bearer read-token-of-a-test")[0] == 200, "with the token")
+            check(gate.change("/api/v1/undo", token="read-token-of-a-test")[0] == 401, "reading is not changing")
+        command = Gate(czd).command
+        outside = subprocess.run([*command, "--listen", "0.0.0.0:0"], capture_output=True, text=True, check=False, timeout=30)
+        check(outside.returncode == 3 and "no read token" in outside.stderr, f"{outside}")
+        os.chmod(token, 0o644)
+        outside = subprocess.run([*command, "--read-token", token], capture_output=True, text=True, check=False, timeout=30)
+        check(outside.returncode == 3 and "everybody" in outside.stderr, f"{outside}")
+        wrong = subprocess.run([live.program("cz-gate"), "--nix"], capture_output=True, text=True, check=False, timeout=30)
+        check(wrong.returncode == 2 and "--nix" in wrong.stderr, f"{wrong}")
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def main():
+    live.raise_on_signals()
+    with scene() as (czd, _, _), Gate(czd) as gate:
+        live.wait_for(gate.ready, 30, "ready")
+        for part in (walk_the_document, pages, as_czd_says, errors, other_sites, nobody_changes, privileges, metrics,
+                     prometheus_scrapes, stream, listeners_that_do_not_read, slow_clients, hung_and_dead, without_czd):
+            say(f"-- {part.__name__.replace('_', ' ')}")
+            part(gate, czd)
+        check(gate.stop() == 0, "it did not end well")
+    for part in (changes, tokens):
+        say(f"-- {part.__name__}")
+        part()
+    if SKIPPED:
+        say(f"left out: {'; '.join(SKIPPED)}")
+    say("ok")
+
+
+main()

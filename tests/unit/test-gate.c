@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT */
+/* cz-gate: who may ask, what is asked, pages of rows, what it makes of czd's snapshots. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "test.h"
+#include "base/io.h"
+#include "gate/gate.h"
+#include "gate/metrics-text.h"
+#include "gate/routes.h"
+
+#define READ_TOKEN   "read-read-read-read"
+#define CHANGE_TOKEN "change-change-change"
+
+static const struct security guarded = {.read_token = READ_TOKEN,
+					.change_token = CHANGE_TOKEN,
+					.hosts = "cz.example,other",
+					.hostname = "box"};
+
+static int check(const struct security *s, struct security_request r)
+{
+	struct error e = {0};
+	int code = security_check(s, &r, &e);
+
+	assert_true(code == 0 || e.msg[0]);
+	assert_null(strstr(e.msg, READ_TOKEN));
+	assert_null(strstr(e.msg, CHANGE_TOKEN));
+	return code;
+}
+
+static void test_hosts(void **state)
+{
+	static const struct {
+		const char *host;
+		bool ours;
+	} cases[] = {
+	    {"127.0.0.1", true},
+	    {"127.0.0.1:9780", true},
+	    {"[::1]:9780", true},
+	    {"[::1]", true},
+	    {"localhost:9780", true},
+	    {"LocalHost", true},
+	    {"box", true},
+	    {"cz.example:80", true},
+	    {"other", true},
+	    {"10.1.2.3:80", true},
+	    {"evil.example", false},
+	    {"", false},
+	    {":80", false},
+	    {"[::1", false},
+	    {"[::1]x", false},
+	    {"127.0.0.1.evil.example", false},
+	    {"cz.exampl", false},
+	    {"cz.example,other", false},
+	    {"localhost.evil.example", false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(security_host_is_ours(&guarded, cases[i].host), cases[i].ours);
+}
+
+static void test_other_sites_are_refused(void **state)
+{
+	const struct security open = {0};
+	struct security_request r = {.host = "127.0.0.1:9780"};
+
+	assert_int_equal(check(&open, r), 0);
+	r.origin = "http://127.0.0.1:9780";
+	assert_int_equal(check(&open, r), 0);
+	r.origin = "http://evil.example";
+	assert_int_equal(check(&open, r), -EPERM);
+	r.origin = "http://127.0.0.1:81"; /* another port is another site */
+	assert_int_equal(check(&open, r), -EPERM);
+	r.origin = "null";
+	assert_int_equal(check(&open, r), -EPERM);
+	r.origin = NULL;
+	r.fetch_site = "cross-site";
+	assert_int_equal(check(&open, r), -EPERM);
+	r.navigates = true; /* a link to the page */
+	assert_int_equal(check(&open, r), 0);
+	r.host = NULL;
+	assert_int_equal(check(&open, r), -EPERM);
+}
+
+static void test_tokens(void **state)
+{
+	const struct security open = {0};
+	struct security_request r = {.host = "localhost"};
+
+	assert_int_equal(check(&guarded, r), -EACCES);
+	r.open = true;
+	assert_int_equal(check(&guarded, r), 0);
+	r.open = false;
+	r.authorization = "Bearer " READ_TOKEN;
+	assert_int_equal(check(&guarded, r), 0);
+	r.changes = true;
+	assert_int_equal(check(&guarded, r), -EACCES);
+	r.authorization = "Bearer " CHANGE_TOKEN;
+	assert_int_equal(check(&guarded, r), 0);
+	r.changes = false;
+	assert_int_equal(check(&guarded, r), 0);
+	static const char *const wrong[] = {"Bearer ",
+					    "Bearer",
+					    "",
+					    "Basic " READ_TOKEN,
+					    "Bearer " READ_TOKEN "x",
+					    "Bearer read-read-read-rea"};
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		r.authorization = wrong[i];
+		assert_int_equal(check(&guarded, r), -EACCES);
+	}
+	/* without a change token nobody changes anything, an empty one included */
+	r = (struct security_request){
+	    .host = "localhost", .changes = true, .authorization = "Bearer "};
+	assert_int_equal(check(&open, r), -EPERM);
+}
+
+static void put_file(const char *path, const char *text, mode_t mode)
+{
+	assert_int_equal(write_file_atomic(AT_FDCWD, path, text, strlen(text), mode), 0);
+}
+
+static void test_token_files(void **state)
+{
+	char dir[] = "/tmp/cz-gate-XXXXXX", path[64], token[TOKEN_MAX + 1];
+	struct error e = {0};
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/token", dir);
+	assert_int_equal(security_load_token(path, token, &e), 0);
+	assert_string_equal(token, "");
+	put_file(path, CHANGE_TOKEN "\n", 0600);
+	assert_int_equal(security_load_token(path, token, &e), 0);
+	assert_string_equal(token, CHANGE_TOKEN);
+	put_file(path, CHANGE_TOKEN "\n", 0604);
+	assert_int_equal(security_load_token(path, token, &e), -EPERM);
+	put_file(path, "short\n", 0600);
+	assert_int_equal(security_load_token(path, token, &e), -EINVAL);
+	put_file(path, "", 0600);
+	assert_int_equal(security_load_token(path, token, &e), -EINVAL);
+	put_file(path, "with a blank in the middle\n", 0600);
+	assert_int_equal(security_load_token(path, token, &e), -EINVAL);
+	assert_int_equal(security_load_token(dir, token, &e), -EINVAL);
+	unlink(path);
+	rmdir(dir);
+}
+
+static const struct route *find(struct request *r, const char *method, const char *path,
+				unsigned int *status)
+{
+	*r = (struct request){0};
+	str_copy(r->path, sizeof(r->path), path);
+	return route_find(r, method, status);
+}
+
+static void test_routes(void **state)
+{
+	struct request *r = calloc(1, sizeof(*r));
+	const struct route *route;
+	unsigned int status;
+
+	route = find(r, "GET", "/api/v1/zones/batch%2Fstress-ng/why", &status);
+	assert_non_null(route);
+	assert_string_equal(route->verb, "why");
+	assert_int_equal(r->nr_parts, 1);
+	assert_string_equal(r->parts[0], "batch/stress-ng");
+	route = find(r, "POST", "/api/v1/actions/7/approve", &status);
+	assert_non_null(route);
+	assert_true(route->changes);
+	assert_null(find(r, "DELETE", "/api/v1/zones", &status));
+	assert_int_equal(status, 405);
+	static const char *const nothing[] = {
+	    "/api/v1/nix", "/api/v1/zones/",	     "/api/v1/zones//why", "//",
+	    "/api/v1",	   "/a/b/c/d/e/f/g/h/i/j/k", "/api/v1/zones/a/b/c"};
+	for (size_t i = 0; i < sizeof(nothing) / sizeof(nothing[0]); i++) {
+		assert_null(find(r, "GET", nothing[i], &status));
+		assert_int_equal(status, 404);
+	}
+	assert_null(find(r, "GET", "", &status));
+	assert_int_equal(status, 414);
+	free(r);
+}
+
+/* Every change needs the change token, and nothing that reads is a POST. */
+static void test_what_changes_is_marked(void **state)
+{
+	static const char *const changing[] = {"protect", "unprotect", "try", "approve", "undo"};
+
+	for (size_t i = 0; i < nr_routes; i++) {
+		const struct route *r = &routes[i];
+
+		assert_int_equal(r->changes, !strcmp(r->method, "POST"));
+		assert_false(r->changes && r->open);
+		for (size_t k = 0; r->verb && k < sizeof(changing) / sizeof(changing[0]); k++)
+			assert_true(strcmp(r->verb, changing[k]) || r->changes);
+	}
+}
+
+static json_t *rows(int n)
+{
+	json_t *list = json_array();
+
+	for (int i = n; i > 0; i--) /* not in order */
+		json_array_append_new(
+		    list, json_pack("{s:i,s:o}", "seq", i, "path", json_sprintf("/z%03d", i)));
+	return json_pack("{s:o}", "rows", list);
+}
+
+/* All pages together have every row once. */
+static void walk_pages(const char *key, const char *limit, int n, int pages)
+{
+	char cursor[64] = "";
+	int seen = 0, asked = 0;
+
+	do {
+		json_t *data = rows(n);
+		const char *next;
+		struct error e = {0};
+
+		assert_int_equal(page_cut(data, "rows", key, limit, cursor[0] ? cursor : NULL, &e),
+				 0);
+		for (size_t i = 0; i < json_array_size(json_object_get(data, "rows")); i++)
+			assert_int_equal(
+			    json_integer_value(json_object_get(
+				json_array_get(json_object_get(data, "rows"), i), "seq")),
+			    ++seen);
+		next = json_string_value(json_object_get(data, "next_cursor"));
+		str_copy(cursor, sizeof(cursor), next ? next : "");
+		asked++;
+		json_decref(data);
+	} while (cursor[0]);
+	assert_int_equal(seen, n);
+	assert_int_equal(asked, pages);
+}
+
+static void test_pages(void **state)
+{
+	static const char *const bad[] = {"0", "10001", "-1", "x", ""};
+	struct error e = {0};
+
+	walk_pages("seq", "10", 25, 3);
+	walk_pages("path", "10", 25, 3);
+	walk_pages("seq", "25", 25, 1);
+	walk_pages("seq", NULL, 25, 1);
+	walk_pages("seq", "10", 0, 1);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		json_t *data = rows(3);
+
+		assert_int_equal(page_cut(data, "rows", "seq", bad[i], NULL, &e), -EINVAL);
+		json_decref(data);
+	}
+}
+
+static void test_metric_names(void **state)
+{
+	static const struct {
+		struct metric_desc d;
+		const char *name;
+	} cases[] = {
+	    {{"cpu_usage_ns_total", "ns", METRIC_COUNTER, ""}, "cz_cpu_usage_seconds_total"},
+	    {{"wait_p99_ns", "ns", METRIC_GAUGE, ""}, "cz_wait_p99_seconds"},
+	    {{"memory_bytes", "bytes", METRIC_GAUGE, ""}, "cz_memory_bytes"},
+	    {{"tasks", "1", METRIC_GAUGE, ""}, "cz_tasks"},
+	    {{"cost_ppm", "ppm", METRIC_GAUGE, ""}, "cz_cost_ratio"},
+	    {{"periods_total", "1", METRIC_COUNTER, ""}, "cz_periods_total"},
+	};
+	struct metric_family f;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		family_of(&cases[i].d, "cz_", &f);
+		assert_string_equal(f.name, cases[i].name);
+	}
+}
+
+static void test_metric_text(void **state)
+{
+	static const struct metric_desc d = {"x_ns_total", "ns", METRIC_COUNTER, "a\\b\nc"};
+	struct strbuf out = {0}, labels = {0};
+	struct metric_family f;
+
+	family_of(&d, "cz_", &f);
+	text_label(&labels, "zone", "a\"b\\c\nd");
+	text_label(&labels, "class", "be");
+	text_family(&out, &f, true);
+	text_sample(&out, &f, labels.data, 1500000001);
+	text_family(&out, &f, false);
+	text_sample(&out, &f, "", 2000000000);
+	assert_string_equal(
+	    out.data, "# HELP cz_x_seconds a\\\\b\\nc\n# TYPE cz_x_seconds counter\n"
+		      "cz_x_seconds_total{zone=\"a\\\"b\\\\c\\nd\",class=\"be\"} 1.500000001\n"
+		      "# HELP cz_x_seconds_total a\\\\b\\nc\n# TYPE cz_x_seconds_total counter\n"
+		      "cz_x_seconds_total 2\n");
+	strbuf_done(&out);
+	strbuf_done(&labels);
+}
+
+/* A snapshot of two zones that share a name; CPU time and memory are in other columns than here. */
+static json_t *snapshot(int run, int now, int window, bool whole, int cpu, int pair)
+{
+	json_t *zones =
+	    whole ? json_pack(
+			"[{s:i,s:s,s:s,s:s,s:s,s:b,s:[i,i,i]},{s:i,s:s,s:s,s:s,s:s,s:b,s:[n,i,i]}]",
+			"id", 1, "name", "web", "path", "/a/web", "kind", "cgroup", "class", "lc",
+			"class_own", 1, "values", 7, cpu, 100, "id", 2, "name", "web", "path",
+			"/b/web", "kind", "vm", "class", "be", "class_own", 1, "values", 5, 200)
+		  : json_pack("[{s:i,s:[i,i,i]}]", "id", 1, "values", 7, cpu, 100);
+
+	return json_pack(
+	    "{s:i,s:i,s:i,s:i,s:i,s:b,s:b,s:[s,s,s],s:o,s:[],s:[],s:[{s:i,s:[{s:i,s:s,s:s,s:i}]}],"
+	    "s:{},s:{},s:i}",
+	    "run", run, "tree", 1, "now_ns", now, "real_ns", 5, "window_ns", window, "whole", whole,
+	    "same", 0, "zone_columns", "of_the_future_total", "cpu_usage_ns_total", "memory_bytes",
+	    "zones", zones, "host_columns", "host", "ledgers", "zone", 1, "pairs", "culprit", 2,
+	    "name", "web", "class", "be", "ns_total", pair, "mode", "self", "event_seq", 3);
+}
+
+static void take(struct view *v, struct pairs *p, json_t *answer)
+{
+	struct error e = {0};
+
+	assert_int_equal(view_take(v, answer, &e), 1);
+	assert_int_equal(pairs_take(p, v), 0);
+	json_decref(answer);
+}
+
+static uint64_t hurt_ns(struct pairs *p)
+{
+	uint64_t ns = 0, n = 0;
+
+	pairs_for_each(p, x)
+	{
+		assert_string_equal(x->victim, "web");
+		assert_string_equal(x->culprit, "/b/web");
+		assert_int_equal(x->culprit_class, CLASS_BE);
+		ns = x->ns_total;
+		n++;
+	}
+	assert_int_equal(n, 1);
+	return ns;
+}
+
+static void test_view(void **state)
+{
+	struct view v = {0};
+	struct pairs p = {0};
+	uint64_t ppm = 0;
+
+	take(&v, &p, snapshot(9, 1000, 1000, true, 500, 10));
+	assert_int_equal(v.nr_zones, 2);
+	assert_string_equal(view_zone(&v, 1)->label, "web");
+	assert_string_equal(view_zone(&v, 2)->label, "/b/web");
+	assert_int_equal(view_zone(&v, 2)->kind, ZONE_VM);
+	assert_false(view_rate_ppm(&v, view_zone(&v, 1), ZM_CPU_USAGE_NS,
+				   &ppm)); /* one reading is no rate */
+	assert_int_equal(hurt_ns(&p), 10);
+	take(&v, &p, snapshot(9, 2000, 1000, false, 750, 30));
+	assert_true(view_rate_ppm(&v, view_zone(&v, 1), ZM_CPU_USAGE_NS, &ppm));
+	assert_int_equal(ppm, 250000);
+	assert_true(view_rate_ppm(&v, view_zone(&v, 2), ZM_CPU_USAGE_NS, &ppm)); /* did not move */
+	assert_int_equal(ppm, 0);
+	assert_int_equal(view_zone(&v, 2)->value[ZM_MEM_BYTES], 200);
+	assert_int_equal(hurt_ns(&p), 30);
+	/* the ledger began anew, then czd did: what was counted stays */
+	take(&v, &p, snapshot(9, 3000, 1000, true, 800, 5));
+	assert_int_equal(hurt_ns(&p), 35);
+	take(&v, &p, snapshot(10, 4000, 1000, true, 1, 40));
+	assert_int_equal(hurt_ns(&p), 75);
+	pairs_done(&p);
+	view_reset(&v);
+}
+
+static void test_view_of_nonsense(void **state)
+{
+	static const char *const texts[] = {
+	    "{}",
+	    "{'run':1,'zones':5}",
+	    "{'run':1,'zones':[]}",
+	    "{'run':1,'whole':true,'zones':[5]}",
+	    "{'run':1,'whole':true,'zones':[{'id':1}]}",
+	    "{'run':1,'whole':true,'zones':[{'name':'a','path':'/a','class':'huge'}]}",
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		char *text = strdup(texts[i]);
+		json_t *j;
+		struct view v = {0};
+		struct error e = {0};
+
+		for (char *quote = text; (quote = strchr(quote, '\'')) != NULL;)
+			*quote = '"';
+		j = json_loads(text, 0, NULL);
+		assert_non_null(j);
+		assert_int_equal(view_take(&v, j, &e), -EPROTO);
+		assert_false(v.known);
+		free(text);
+		view_reset(&v);
+		json_decref(j);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_hosts),
+	    cmocka_unit_test(test_other_sites_are_refused),
+	    cmocka_unit_test(test_tokens),
+	    cmocka_unit_test(test_token_files),
+	    cmocka_unit_test(test_routes),
+	    cmocka_unit_test(test_what_changes_is_marked),
+	    cmocka_unit_test(test_pages),
+	    cmocka_unit_test(test_metric_names),
+	    cmocka_unit_test(test_metric_text),
+	    cmocka_unit_test(test_view),
+	    cmocka_unit_test(test_view_of_nonsense),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
