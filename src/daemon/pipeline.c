@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -363,6 +364,24 @@ static int on_inotify(sd_event_source *src, int fd, uint32_t revents, void *arg)
 	return 0;
 }
 
+/* Those that cost others, where they are asked for. */
+static void switch_probes(struct daemon *d)
+{
+	const struct {
+		const char *name;
+		bool on;
+	} asked[] = {
+	    {"syscalls", d->cfg.probes.syscalls},
+	};
+
+	bool may = !d->opt->no_bpf && !d->kernel.captured;
+
+	for (size_t i = 0; i < ARRAY_SIZE(asked); i++)
+		if (asked[i].on && probes_switch(d->probes, asked[i].name, may,
+						 "--no-bpf, or a captured machine") < 0)
+			log_warn("probe %s cannot be switched on: see czctl probes", asked[i].name);
+}
+
 int pipeline_init(struct daemon *d, struct error *reterr)
 {
 	struct zones_events ev = {.on_add = on_zone_add,
@@ -384,6 +403,7 @@ int pipeline_init(struct daemon *d, struct error *reterr)
 			       &d->decide);
 	if (r < 0)
 		return error_errno(reterr, r, "start the pipeline");
+	switch_probes(d);
 	refresh_cpus(d);
 	r = zones_new(&d->kernel, &d->fs, &d->cfg, &ev, &d->zones, reterr);
 	if (r < 0)

@@ -75,6 +75,7 @@ static const struct {
     KEY("ledger.enabled", ledger.enabled),
     KEY("ledger.budget", ledger.budget_ppm),
     KEY("ledger.max_zones", ledger.max_zones),
+    KEY("probes.syscalls", probes.syscalls),
     KEY("limits.max_zones", max_zones),
     KEY("limits.fd_budget", fd_budget),
 };

@@ -33,12 +33,18 @@ struct ledger_config {
 	uint32_t max_zones;  /* culprit slots; default 16384 */
 };
 
+/* Probes that cost others: off unless asked for. */
+struct probes_config {
+	bool syscalls; /* system calls per zone and their latency */
+};
+
 struct config {
 	uint64_t tick_ns;   /* default 1 s */
 	uint32_t max_zones; /* default 65536 */
 	uint32_t fd_budget; /* kept-open files; default: RLIMIT_NOFILE - 2000, at most 16000 */
 	struct guard_config guard;
 	struct ledger_config ledger;
+	struct probes_config probes;
 	char **off_limits; /* extra globs never acted on; NULL-terminated or NULL */
 	struct class_rule *rules;
 	size_t nr_rules;

@@ -61,6 +61,10 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
 	X(IO_WRITE_BYTES, "io_write_bytes_total", "bytes", COUNTER, "written to block devices")    \
 	X(IO_READS, "io_reads_total", "1", COUNTER, "reads from block devices")                    \
 	X(IO_WRITES, "io_writes_total", "1", COUNTER, "writes to block devices")                   \
+	X(SYSCALLS, "syscalls_total", "1", COUNTER,                                                \
+	  "system calls that ended since the probe was switched on")                               \
+	X(SYSCALL_NS, "syscall_ns_total", "ns", COUNTER,                                           \
+	  "time those calls took, sleep included; per call: the mean latency")                     \
 	X(TASKS, "tasks", "1", GAUGE, "tasks in the zone (protected zones and best-effort zones)")
 
 /* Host totals. */

@@ -41,6 +41,7 @@ struct probe {
 	const char *summary; /* what it tells */
 	const char *needs;   /* of the host */
 	enum probe_when when;
+	bool optional;	  /* costs others: off, and not even opened, until it is switched on */
 	uint64_t metrics; /* zone metrics it fills: bits of enum zone_metric */
 	/* -EOPNOTSUPP: the host lacks it, why says what. NULL: always there, no state. */
 	int (*open)(struct probes *p, void **ret_state, char *why, size_t size);
@@ -53,10 +54,11 @@ struct probe {
 	void (*forget)(void *state, const struct probe_zone *z);
 };
 extern const struct probe probe_cpu, probe_throttling, probe_run_delay, probe_psi, probe_memory,
-    probe_reclaim, probe_io, probe_tasks, probe_host_cpu, probe_host_memory, probe_host_psi;
+    probe_reclaim, probe_io, probe_syscalls, probe_tasks, probe_host_cpu, probe_host_memory,
+    probe_host_psi;
 extern const struct probe *const probe_list[];
 extern const size_t probe_list_nr;
-#define PROBES_MAX 16
+#define PROBES_MAX 32
 
 struct probe_instance {
 	void *state;

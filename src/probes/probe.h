@@ -56,7 +56,8 @@ void probes_zone_rename(struct probes *p, uint64_t id, const char *path);
 void probes_zone_interest(struct probes *p, uint64_t id, enum probe_interest interest);
 
 /* Switch a probe on or off by name, with the reason shown to people (static text). -ENOENT no such
- * probe; -EOPNOTSUPP the host lacks it. The daemon switches run_delay off while the ledger runs. */
+ * probe; -EOPNOTSUPP the host lacks it. The daemon switches run_delay off while the ledger runs.
+ * Probes that cost others are off at first; they are loaded when switched on, unloaded when off. */
 must_check int probes_switch(struct probes *p, const char *name, bool on, const char *why);
 
 /* One tick: begin, then step until it returns false. begin while a tick is unfinished starts anew

@@ -10,6 +10,27 @@
 
 #define SLOW_EVERY 5
 
+static int open_probe(struct probes *p, size_t i)
+{
+	struct probe_instance *in = &p->instances[i];
+	int r = 0;
+
+	if (probe_list[i]->open)
+		r = probe_list[i]->open(p, &in->state, in->lacks, sizeof(in->lacks));
+	in->available = r >= 0;
+	return r;
+}
+
+static void close_probe(struct probes *p, size_t i)
+{
+	struct probe_instance *in = &p->instances[i];
+
+	if (probe_list[i]->close)
+		probe_list[i]->close(in->state);
+	in->state = NULL;
+	in->available = false;
+}
+
 int probes_new(const struct kernel *k, const struct cgroup_fs *fs, const struct probes_options *o,
 	       struct probes **ret)
 {
@@ -23,16 +44,15 @@ int probes_new(const struct kernel *k, const struct cgroup_fs *fs, const struct 
 	p->squeezed_tick = UINT32_MAX / 2; /* long ago */
 	kept_init(&p->kept, o->fd_budget);
 	for (size_t i = 0; i < probe_list_nr; i++) {
-		struct probe_instance *in = &p->instances[i];
-		int r = 0;
-
-		if (probe_list[i]->open)
-			r = probe_list[i]->open(p, &in->state, in->lacks, sizeof(in->lacks));
-		if (r == -ENOMEM) {
-			probes_free(p);
-			return r;
+		if (probe_list[i]->optional) {
+			p->instances[i].off_why = "costs others; czd.yaml switches it on (probes)";
+			continue;
 		}
-		in->available = in->on = r >= 0;
+		if (open_probe(p, i) == -ENOMEM) {
+			probes_free(p);
+			return -ENOMEM;
+		}
+		p->instances[i].on = p->instances[i].available;
 	}
 	*ret = p;
 	return 0;
@@ -45,8 +65,7 @@ void probes_free(struct probes *p)
 	while (p->last)
 		probes_zone_remove(p, p->last->id);
 	for (size_t i = 0; i < probe_list_nr; i++)
-		if (probe_list[i]->close)
-			probe_list[i]->close(p->instances[i].state);
+		close_probe(p, i);
 	kept_done(&p->kept);
 	hash_done(&p->by_id);
 	free(p);
@@ -160,13 +179,17 @@ int probes_switch(struct probes *p, const char *name, bool on, const char *why)
 
 		if (strcmp(probe_list[i]->name, name) != 0)
 			continue;
+		if (on && probe_list[i]->optional && !in->available)
+			(void)open_probe(p, i); /* lacks says why not */
+		in->off_why = on ? NULL : why;
 		if (on && !in->available)
 			return -EOPNOTSUPP;
 		if (in->on && !on)
 			for (struct probe_zone *z = p->first; z; z = z->next)
 				z->row.valid &= ~probe_list[i]->metrics;
-		in->on = on && in->available;
-		in->off_why = on ? NULL : why;
+		in->on = on;
+		if (!on && probe_list[i]->optional && in->available)
+			close_probe(p, i);
 		return 0;
 	}
 	return -ENOENT;

@@ -327,6 +327,12 @@ static const struct spec_key ledger_keys[] = {
     {0},
 };
 
+#define PROBES(field) offsetof(struct config, probes.field)
+static const struct spec_key probes_keys[] = {
+    {"syscalls", read_bool, PROBES(syscalls), 0, 0, NULL},
+    {0},
+};
+
 #define CONFIG(field) offsetof(struct config, field)
 static const struct spec_key limits_keys[] = {
     {"max_zones", read_count, CONFIG(max_zones), 16, 1 << 20, NULL},
@@ -340,6 +346,7 @@ static const struct spec_key top_keys[] = {
     {"mode", read_mode, CONFIG(guard.mode), 0, 0, NULL},
     {"guard", read_section, 0, 0, 0, guard_keys},
     {"ledger", read_section, 0, 0, 0, ledger_keys},
+    {"probes", read_section, 0, 0, 0, probes_keys},
     {"limits", read_section, 0, 0, 0, limits_keys},
     {"off_limits", read_globs, CONFIG(off_limits), 0, 0, NULL},
     {"zones", read_rules, 0, 0, 0, NULL},

@@ -145,7 +145,7 @@ static void test_all_errors_at_once(void **state)
 	    "3: guard.max_actions: 0 is out of range (1 to 4096)",
 	    "3: guard.allow_freeze: 'yes' is not true or false",
 	    "4: ledger.budget: 90% is out of range (0.1 % to 50.0 %)", "5: ledger: is given twice",
-	    "6: unknown key 'frobnicate' (known: tick, mode, guard, ledger, limits, "
+	    "6: unknown key 'frobnicate' (known: tick, mode, guard, ledger, probes, limits, "
 	    "off_limits, zones)",
 	    "10: slo.wait.p99: '500uss' is not a time (ns, us, ms, s, m, h)",
 	    "11: slo: unknown key 'wait.p98'. Did you mean 'wait.p99'?",
@@ -230,8 +230,9 @@ static void test_limits(void **state)
 static void test_values_are_escaped(void **state)
 {
 	EXPECT("mode: \"\\e[2Jx\"\n", "1: mode: '\\x1b[2Jx' is not a mode (observe, enforce)");
-	EXPECT("\"\\e[2J\": 1\n", "1: unknown key '\\x1b[2J' (known: tick, mode, guard, ledger, "
-				  "limits, off_limits, zones)");
+	EXPECT("\"\\e[2J\": 1\n",
+	       "1: unknown key '\\x1b[2J' (known: tick, mode, guard, ledger, probes, "
+	       "limits, off_limits, zones)");
 }
 
 static void test_files(void **state)

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System calls per zone: how many ended, and how long they took. The start is kept with the task,
+ * so neither a migration nor any number of threads mixes them up. A call counts for the zone in
+ * which its task is when it ends; one that never returns (exit) or began before the probe does not
+ * count.
+ */
+#include "zone-sums.bpf.h"
+#include <bpf/bpf_tracing.h>
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, u64);
+} starts SEC(".maps"); /* ns; 0: not in a call that is known */
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
+{
+	u64 *start = bpf_task_storage_get(&starts, bpf_get_current_task_btf(), NULL,
+					  BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (start)
+		*start = bpf_ktime_get_ns();
+	else
+		__sync_fetch_and_add(&lost, 1);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_exit, struct pt_regs *regs, long ret)
+{
+	struct task_struct *p = bpf_get_current_task_btf();
+	u64 *start = bpf_task_storage_get(&starts, p, NULL, 0);
+
+	if (!start || !*start)
+		return 0;
+	zone_add(task_zone(p), bpf_ktime_get_ns() - *start);
+	*start = 0;
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
