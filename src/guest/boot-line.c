@@ -96,3 +96,29 @@ void boot_line_parse(const char *text, struct boot_line *ret, char *wrong, size_
 					 words[i].word);
 		}
 }
+
+void boot_preempt_check(const char *line, const char *modes, char *wrong, size_t size)
+{
+	const char *asked = NULL;
+	char want[24], in_force[sizeof(want) + 2];
+	int len = (int)strcspn(modes, "\n");
+
+	while (len && modes[len - 1] == ' ')
+		len--;
+	wrong[0] = 0;
+	/* of two the kernel takes the last */
+	for (const char *p = line; (p = strstr(p, "preempt=")); p++)
+		if (p == line || p[-1] == ' ')
+			asked = p + strlen("preempt=");
+	if (!asked)
+		return;
+	snprintf(want, sizeof(want), "%.*s", (int)strcspn(asked, " \n"), asked);
+	snprintf(in_force, sizeof(in_force), "(%s)", want);
+	if (strstr(modes, in_force))
+		return;
+	if (len)
+		snprintf(wrong, size, "no preempt=%s in this kernel; it has: %.*s", want, len,
+			 modes);
+	else
+		snprintf(wrong, size, "no preempt=%s: this kernel's preemption is fixed", want);
+}

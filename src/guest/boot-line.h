@@ -26,3 +26,9 @@ struct boot_line {
 /* The first of a word that is given twice counts: users append theirs. What is wrong is as if not
  * given, and said in `wrong`, a text for people ("" when all is well). */
 void boot_line_parse(const char *text, struct boot_line *ret, char *wrong, size_t size);
+/*
+ * Whether preempt= on the command line is in force: the kernel itself ignores what it cannot do.
+ * modes: as in /sys/kernel/debug/sched/preempt, "full (lazy)"; "" where the kernel has no choice.
+ * `wrong` as above.
+ */
+void boot_preempt_check(const char *line, const char *modes, char *wrong, size_t size);

@@ -206,6 +206,19 @@ static void read_boot_line(struct guest *g, char *wrong, size_t size)
 	boot_line_parse(line, &g->boot, wrong, size);
 }
 
+static void check_preempt(struct guest *g)
+{
+	char line[4096], modes[128], wrong[256];
+
+	if (read_file_at(AT_FDCWD, "/proc/cmdline", line, sizeof(line)) < 0)
+		return;
+	if (read_file_at(AT_FDCWD, "/sys/kernel/debug/sched/preempt", modes, sizeof(modes)) < 0)
+		modes[0] = 0;
+	boot_preempt_check(line, modes, wrong, sizeof(wrong));
+	if (wrong[0])
+		guest_notice(g, "guest", "%s", wrong);
+}
+
 /* Each part that fails is said; what does not need it goes on. Without memory nothing does. */
 static int set_up(struct guest *g)
 {
@@ -236,6 +249,7 @@ static int set_up(struct guest *g)
 		guest_notice(g, "guest", "%s", wrong);
 	else if (!g->boot.has_nonce)
 		guest_notice(g, "guest", "no cz.nonce= on the kernel command line");
+	check_preempt(g);
 	if (g->init)
 		init_machine(g);
 	if (cgroups_init(&e) < 0 || bus_open(&g->bus, &e) < 0)

@@ -86,6 +86,7 @@ static const char *const classes[] = {"normal", "lc", "be", NULL};
 static const char *const runtimes[] = {"cgroup", "vm", NULL};
 static const char *const restarts[] = {"never", "on-failure", "always", NULL};
 static const char *const modes[] = {"none", "user", "tap", "bridge", NULL};
+static const char *const preempts[] = {"kernel", "none", "voluntary", "lazy", "full", NULL};
 static const char *const machines[] = {"auto", "q35", "microvm", NULL};
 static const char *const accels[] = {"auto", "kvm", "tcg", NULL};
 static const char *const backends[] = {"qemu", "libvirt", NULL};
@@ -200,6 +201,9 @@ static const struct zone_field os_fields[] = {
     {"cmdline", FIELD_TEXT, 0, REBOOT, AT(os.cmdline), .min = 1, .max = 1024, .fits = is_line,
      .allowed = "one line of text", .fallback = "none",
      .help = "Kernel parameters, added to czd's own."},
+    {"preempt", FIELD_ENUM, 0, REBOOT, AT(os.preempt), .names = preempts, .fallback = "kernel",
+     .help = "When a task that wakes may interrupt another in the kernel, of the modes that the "
+	     "kernel has; one that it has not is told as an event. kernel: as it was built."},
     {"bootLimit", FIELD_TIME_NS, 0, HOT, AT(os.boot_limit_ns), .min = S, .max = 3600 * S,
      .fallback = "30s with KVM, 120s without",
      .help = "How long the guest may take to say that it runs; then the zone has failed."},

@@ -23,6 +23,7 @@
 
 enum zone_runtime { RUNTIME_CGROUP, RUNTIME_VM };
 enum zone_accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG }; /* auto: KVM where a boot probe works */
+enum zone_preempt { PREEMPT_KERNELS, PREEMPT_NONE, PREEMPT_VOLUNTARY, PREEMPT_LAZY, PREEMPT_FULL };
 enum zone_machine { MACHINE_AUTO, MACHINE_Q35, MACHINE_MICROVM };
 enum zone_backend { BACKEND_QEMU, BACKEND_LIBVIRT };
 enum rootfs_kind {
@@ -78,6 +79,7 @@ struct zone_os {	 /* vm only */
 	char *rootfs;  /* path; NULL for host and none */
 	char **share;  /* more directories of the host, at the same paths, read only; rootfs host */
 	char *cmdline; /* appended to ours */
+	enum zone_preempt preempt;
 	uint64_t boot_limit_ns; /* 0: by how it is accelerated */
 	enum zone_machine machine;
 	enum zone_accel accel;

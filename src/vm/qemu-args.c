@@ -56,6 +56,13 @@ int vm_kernel_cmdline(const struct zone_spec *s, const char *nonce, char *buf, s
 	const char *root = s->os.rootfs_kind == ROOTFS_IMAGE ? "image"
 			   : vm_wants_virtiofs(s)	     ? "virtiofs"
 							     : "none";
+	static const char *const preempts[] = {
+	    [PREEMPT_KERNELS] = "",
+	    [PREEMPT_NONE] = " preempt=none",
+	    [PREEMPT_VOLUNTARY] = " preempt=voluntary",
+	    [PREEMPT_LAZY] = " preempt=lazy",
+	    [PREEMPT_FULL] = " preempt=full",
+	};
 	const char *user = s->os.cmdline ? s->os.cmdline : "";
 	char net[256];
 	int r = net_word(&s->resource.net, net, sizeof(net), reterr);
@@ -69,8 +76,9 @@ int vm_kernel_cmdline(const struct zone_spec *s, const char *nonce, char *buf, s
 	r = str_printf(
 	    buf, size,
 	    "console=ttyS0 panic=-1 quiet rdinit=/init cz.name=%s cz.nonce=%s cz.root=%s "
-	    "cz.net=%s maxcpus=%" PRIu32 "%s%s",
-	    s->name, nonce, root, net, zone_spec_vcpus(s), *user ? " " : "", user);
+	    "cz.net=%s maxcpus=%" PRIu32 "%s%s%s",
+	    s->name, nonce, root, net, zone_spec_vcpus(s), preempts[s->os.preempt],
+	    *user ? " " : "", user);
 	return r < 0 ? error_set(reterr, -E2BIG, "os.cmdline is too long for a kernel") : 0;
 }
 

@@ -38,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	boot_line_parse(s, &b, wrong, sizeof(wrong));
 	FUZZ_ASSERT(b.name[0] && (b.net != BOOT_NET_STATIC ||
 				  (b.address.prefix >= 1 && b.address.prefix <= 32)));
+	boot_preempt_check(s, s, wrong, sizeof(wrong));
 	fuzz_users(s);
 	fuzz_policy(s);
 	return 0;

@@ -38,6 +38,30 @@ static void test_boot_line(void **state)
 	assert_int_equal(b.net, BOOT_NET_DHCP);
 }
 
+static void test_preempt(void **state)
+{
+	static const struct {
+		const char *line, *modes, *wrong;
+	} cases[] = {
+	    {"quiet", "full (lazy)\n", ""},
+	    {"quiet preempt=full cz.name=a", "(full) lazy\n", ""},
+	    {"preempt=full preempt=lazy\n", "full (lazy)\n", ""},
+	    {"preempt=none", "full (lazy) \n",
+	     "no preempt=none in this kernel; it has: full (lazy)"},
+	    {"preempt=full", "", "no preempt=full: this kernel's preemption is fixed"},
+	    {"preempt=", "(lazy)", "no preempt= in this kernel; it has: (lazy)"},
+	    {"xpreempt=none", "(lazy)", ""},
+	    {"preempt=a-word-that-is-longer-than-any-mode", "(full)",
+	     "no preempt=a-word-that-is-longer-t in this kernel; it has: (full)"},
+	};
+	char wrong[128];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		boot_preempt_check(cases[i].line, cases[i].modes, wrong, sizeof(wrong));
+		assert_string_equal(wrong, cases[i].wrong);
+	}
+}
+
 static void test_boot_line_wrong(void **state)
 {
 	static const char *const lines[] = {
@@ -237,10 +261,15 @@ static void test_task_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_boot_line),	 cmocka_unit_test(test_boot_line_wrong),
-	    cmocka_unit_test(test_users),	 cmocka_unit_test(test_dhcp),
-	    cmocka_unit_test(test_dhcp_request), cmocka_unit_test(test_policy),
-	    cmocka_unit_test(test_same_process), cmocka_unit_test(test_thread_rules),
+	    cmocka_unit_test(test_boot_line),
+	    cmocka_unit_test(test_preempt),
+	    cmocka_unit_test(test_boot_line_wrong),
+	    cmocka_unit_test(test_users),
+	    cmocka_unit_test(test_dhcp),
+	    cmocka_unit_test(test_dhcp_request),
+	    cmocka_unit_test(test_policy),
+	    cmocka_unit_test(test_same_process),
+	    cmocka_unit_test(test_thread_rules),
 	    cmocka_unit_test(test_task_names),
 	};
 

@@ -167,9 +167,12 @@ static void test_net_words(void **state)
 	s.resource.net.dns = strdup("192.0.2.9");
 	assert_int_equal(vm_kernel_cmdline(&s, NONCE, line, sizeof(line), &e), 0);
 	assert_non_null(strstr(line, " cz.net=192.0.2.1/24,,192.0.2.9 "));
+	assert_null(strstr(line, "preempt="));
+	s.os.preempt = PREEMPT_LAZY;
 	s.resource.net.gateway = strdup("192.0.2.254");
 	assert_int_equal(vm_kernel_cmdline(&s, NONCE, line, sizeof(line), &e), 0);
 	assert_non_null(strstr(line, " cz.net=192.0.2.1/24,192.0.2.254,192.0.2.9 "));
+	assert_non_null(strstr(line, " preempt=lazy"));
 	zone_spec_done(&s);
 
 	netdev_name("web", name);
