@@ -16,7 +16,7 @@
 #define DEFAULT_DIR "/var/lib/cz/kernels"
 #define KERNELS_MAX 256
 
-enum { OPTION_DIR };
+enum { OPTION_DIR, OPTION_SOURCE, OPTION_WORK, OPTION_JOBS };
 
 /* What was said, else where czd looks, else where one without options would. */
 static void kernels_dir(struct cli *cli, const struct args *args, char *buf, size_t size)
@@ -69,6 +69,7 @@ static json_t *kernel_json(int dirfd, const char *name)
 		return NULL;
 	json_object_set_new(o, "hz", k.hz ? json_integer(k.hz) : json_null());
 	json_object_set_new(o, "preempt", k.preempt[0] ? json_string(k.preempt) : json_null());
+	json_object_set_new(o, "preempt_dynamic", json_boolean(k.preempt_dynamic));
 	json_object_set_new(o, "size_bytes", json_integer((json_int_t)k.size_bytes));
 	return o;
 }
@@ -118,7 +119,8 @@ static void print_kernels(const struct cli *cli, const json_t *list)
 		table_add(&t, STYLE_PLAIN, "%s", text_or_dash(k, "version"));
 		table_add(&t, STYLE_PLAIN, "%s", get_bool(k, "btf") ? "yes" : "no");
 		table_add(&t, STYLE_PLAIN, "%s", show_id(k, "hz", hz));
-		table_add(&t, STYLE_PLAIN, "%s", text_or_dash(k, "preempt"));
+		table_add(&t, STYLE_PLAIN, "%s%s", text_or_dash(k, "preempt"),
+			  get_bool(k, "preempt_dynamic") ? ", or preempt=" : "");
 		table_add(&t, good ? STYLE_GOOD : STYLE_WARN, "%s", good ? "yes" : "no");
 		if (!good)
 			table_note(&t, get_text(k, "why_not"));
@@ -126,12 +128,13 @@ static void print_kernels(const struct cli *cli, const json_t *list)
 	table_print(&t, &cli->out, 0);
 }
 
-static int do_list(struct cli *cli, const char *dir)
+static int do_list(struct cli *cli, const struct args *args, const char *dir)
 {
 	_cleanup_json_ json_t *list = NULL;
 	struct error e;
 	int err;
 
+	(void)args;
 	list = list_kernels(dir, &err);
 	if (err < 0 && err != -ENOENT) {
 		error_errno(&e, err, "%s", dir);
@@ -149,18 +152,19 @@ static int do_list(struct cli *cli, const char *dir)
 	return EXIT_OK;
 }
 
-/* A script, because apt is its work; it says what it does and how long. */
-static int do_fetch(struct cli *cli, const char *dir)
+/* Scripts, because apt and make are their work; they say what they do and how long. */
+static int run_script(struct cli *cli, const char *name, const char **argv)
 {
 	const char *set = getenv("CZ_LIBEXEC");
 	char program[4200];
 	struct error e;
-	int r = str_printf(program, sizeof(program), "%s/cz-fetch-kernel",
-			   set && set[0] ? set : CZ_LIBEXECDIR);
+	int r = str_printf(program, sizeof(program), "%s/%s", set && set[0] ? set : CZ_LIBEXECDIR,
+			   name);
 
 	if (r == 0) {
+		argv[0] = program;
 		fflush(stdout);
-		execl(program, program, dir, (char *)NULL);
+		execv(program, (char *const *)argv);
 		r = -errno;
 	}
 	error_errno(&e, r, "%s", program);
@@ -168,12 +172,53 @@ static int do_fetch(struct cli *cli, const char *dir)
 	return cli_fail(cli, &e);
 }
 
+static int do_fetch(struct cli *cli, const struct args *args, const char *dir)
+{
+	const char *argv[] = {NULL, dir, NULL};
+
+	(void)args;
+	return run_script(cli, "cz-fetch-kernel", argv);
+}
+
+/* The script asks this program whether schedulers can be loaded into what it has built. */
+static int do_build(struct cli *cli, const struct args *args, const char *dir)
+{
+	static const struct {
+		int option;
+		const char *word;
+	} passed[] = {
+	    {OPTION_SOURCE, "--source"}, {OPTION_WORK, "--work"}, {OPTION_JOBS, "--jobs"}};
+	const char *argv[12] = {NULL, NULL, dir};
+	size_t nr = 3;
+	char self[4096];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (args->nr < 2)
+		return cli_usage(&verb_kernel,
+				 "build needs a flavour: stock, responsive or throughput");
+	argv[1] = args->words[1];
+	for (size_t i = 0; i < ARRAY_SIZE(passed); i++) {
+		if (!args->option[passed[i].option])
+			continue;
+		argv[nr++] = passed[i].word;
+		argv[nr++] = args->option[passed[i].option];
+	}
+	if (n > 0) {
+		self[n] = 0;
+		argv[nr++] = "--czctl";
+		argv[nr++] = self;
+	}
+	return run_script(cli, "cz-build-kernel", argv);
+}
+
 static const struct {
 	const char *name;
-	int (*run)(struct cli *cli, const char *dir);
+	int (*run)(struct cli *cli, const struct args *args, const char *dir);
+	int max_words;
 } parts[] = {
-    {"list", do_list},
-    {"fetch", do_fetch},
+    {"list", do_list, 1},
+    {"fetch", do_fetch, 1},
+    {"build", do_build, 2},
 };
 
 static int kernel_run(struct cli *cli, const struct args *args)
@@ -183,31 +228,44 @@ static int kernel_run(struct cli *cli, const struct args *args)
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		if (strcmp(parts[i].name, args->words[0]) != 0)
 			continue;
+		if (args->nr > parts[i].max_words)
+			return cli_usage(&verb_kernel, "too many words");
 		kernels_dir(cli, args, dir, sizeof(dir));
-		return parts[i].run(cli, dir);
+		return parts[i].run(cli, args, dir);
 	}
-	return cli_usage(&verb_kernel, "'%s' is not list or fetch", args->words[0]);
+	return cli_usage(&verb_kernel, "'%s' is not list, fetch or build", args->words[0]);
 }
 
 static const struct verb_option options[] = {
     [OPTION_DIR] = {"dir", "DIR", "where they are (default: $CZ_KERNELS, or what czd says)"},
+    [OPTION_SOURCE] = {"source", "TREE", "build: a source that is there already"},
+    [OPTION_WORK] = {"work", "DIR",
+		     "build: keeps files there (/var/cache/control-zone/kernel)"},
+    [OPTION_JOBS] = {"jobs", "N", "build: so many compilers at once (default: one a CPU)"},
     {0},
 };
 
 const struct verb verb_kernel = {
     .name = "kernel",
     .summary = "the kernels that virtual machines may boot",
-    .usage = "list | fetch",
+    .usage = "list | fetch | build FLAVOUR",
     .help = "list   each kernel, and what it can do: its type information (BTF) is looked at,\n"
 	    "       because a version number does not say whether schedulers can be loaded.\n"
 	    "fetch  get the kernel that is tested with Control Zone from Debian, by an apt\n"
 	    "       state of its own: this machine's package sources stay as they are.\n"
-	    "A zone names one in os.kernel; 'default' is what it gets otherwise.\n"
+	    "build  make one from Debian's source, with little but what a zone has use for:\n"
+	    "         stock       tick (250 Hz) and preemption as Debian has them\n"
+	    "         responsive  1000 Hz, full preemption: latency first\n"
+	    "         throughput  100 Hz, and the least preemption that the source has\n"
+	    "       It takes a while, and says how long; stopped, it goes on where it was.\n"
+	    "A zone names one in os.kernel; 'default' is what it gets otherwise. Where the\n"
+	    "list says 'or preempt=', os.preempt chooses the preemption at boot.\n"
 	    "\n"
-	    "Example:\n"
+	    "Examples:\n"
+	    "  czctl kernel build responsive   # then os: {kernel: responsive}\n"
 	    "  czctl kernel list -o json | jq -r '.[] | select(.sched_ext) | .name'\n",
     .options = options,
     .min_words = 1,
-    .max_words = 1,
+    .max_words = 2,
     .run = kernel_run,
 };

@@ -39,19 +39,16 @@ static uint32_t get32(const uint8_t *p)
 /* "7.2.12-amd64 (who@where) #1 SMP PREEMPT_DYNAMIC ..." */
 static void read_banner(const char *banner, struct kimage *ret)
 {
-	static const struct {
-		const char *word, *name;
-	} kinds[] = {
-	    {" PREEMPT_DYNAMIC ", "dynamic"}, {" PREEMPT_RT ", "rt"}, {" PREEMPT ", "full"}};
 	size_t len = strcspn(banner, " ");
 
 	if (len < sizeof(ret->version)) {
 		memcpy(ret->version, banner, len);
 		ret->version[len] = 0;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(kinds) && !ret->preempt[0]; i++)
-		if (strstr(banner, kinds[i].word))
-			str_copy(ret->preempt, sizeof(ret->preempt), kinds[i].name);
+	/* " PREEMPT " is said of lazy kernels too */
+	ret->preempt_dynamic = strstr(banner, " PREEMPT_DYNAMIC ");
+	if (strstr(banner, " PREEMPT_RT "))
+		str_copy(ret->preempt, sizeof(ret->preempt), "rt");
 }
 
 int bzimage_parts(const uint8_t *data, size_t len, struct kimage *ret, const uint8_t **ret_payload,
@@ -148,11 +145,8 @@ void kimage_read_config(const char *text, struct kimage *ret)
 	static const struct {
 		const char *line, *name;
 	} kinds[] = {
-	    {"CONFIG_PREEMPT_RT=y", "rt"},
-	    {"CONFIG_PREEMPT_DYNAMIC=y", "dynamic"},
-	    {"CONFIG_PREEMPT_LAZY=y", "lazy"},
-	    {"CONFIG_PREEMPT=y", "full"},
-	    {"CONFIG_PREEMPT_VOLUNTARY=y", "voluntary"},
+	    {"CONFIG_PREEMPT_RT=y", "rt"},     {"CONFIG_PREEMPT_LAZY=y", "lazy"},
+	    {"CONFIG_PREEMPT=y", "full"},      {"CONFIG_PREEMPT_VOLUNTARY=y", "voluntary"},
 	    {"CONFIG_PREEMPT_NONE=y", "none"},
 	};
 	const char *hz = strstr(text, "\nCONFIG_HZ=");
@@ -163,6 +157,7 @@ void kimage_read_config(const char *text, struct kimage *ret)
 		if (scan_u64(&hz, hz + strlen(hz), &v) == 0 && v <= 100000)
 			ret->hz = (uint32_t)v;
 	}
+	ret->preempt_dynamic = has_line(text, "CONFIG_PREEMPT_DYNAMIC=y");
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (has_line(text, kinds[i].line)) {
 			str_copy(ret->preempt, sizeof(ret->preempt), kinds[i].name);

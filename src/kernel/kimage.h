@@ -10,9 +10,10 @@
 #define KIMAGE_SIZE_MAX (512ull << 20) /* of a file, and of what is unpacked from it */
 
 struct kimage {
-	char version[128]; /* "7.2.12+deb14-cloud-amd64"; "" for an ELF file: it does not say */
-	char preempt[16];  /* "none", "full", "dynamic" (chosen at boot), ...; "": not known */
-	uint32_t hz;	   /* 0: not known */
+	char version[128];    /* "7.2.12+deb14-cloud-amd64"; "" for an ELF file: it does not say */
+	char preempt[16];     /* "none", "voluntary", "lazy", "full" or "rt"; "": not known */
+	bool preempt_dynamic; /* preempt= at boot chooses another */
+	uint32_t hz;	      /* 0: not known */
 	uint64_t size_bytes;
 	bool has_btf;
 	struct btf_facts btf;

@@ -82,6 +82,8 @@ GOLDEN_CASES = {
     "kernel-list-none": "kernel list --dir /nonexistent",
     "kernel-list-of-czd": "kernel list",
     "kernel-unknown": "kernel lst",
+    "kernel-flavour-missing": "kernel build",
+    "kernel-help": "help kernel",
     "run": "run --class be -- echo hello --help",
     # what goes wrong
     "verb-unknown": "lst",

@@ -183,7 +183,8 @@ static void test_files(void **state)
 	assert_string_equal(path, "a/vmlinuz");
 	assert_int_equal(kimage_probe(fd, path, &k, &e), 0);
 	assert_string_equal(k.version, "7.9.1-test");
-	assert_string_equal(k.preempt, "dynamic");
+	assert_string_equal(k.preempt, "");
+	assert_true(k.preempt_dynamic);
 	assert_int_equal(k.hz, 0);
 	assert_int_equal(k.size_bytes, len);
 	assert_true(kimage_sched_ext(&k));
@@ -191,6 +192,7 @@ static void test_files(void **state)
 	assert_int_equal(kimage_probe(fd, path, &k, &e), 0);
 	assert_int_equal(k.hz, 1000);
 	assert_string_equal(k.preempt, "voluntary");
+	assert_false(k.preempt_dynamic);
 	assert_int_equal(kimage_find(fd, "plain", path, sizeof(path)), 0);
 	assert_int_equal(kimage_probe(fd, path, &k, &e), -EINVAL); /* cut */
 	assert_int_equal(kimage_find(fd, "b", path, sizeof(path)), -ENOENT);
@@ -228,7 +230,8 @@ static void test_config(void **state)
 	assert_string_equal(k.preempt, "");
 	assert_int_equal(k.hz, 0);
 	kimage_read_config("CONFIG_PREEMPT=y\nCONFIG_PREEMPT_DYNAMIC=y\nCONFIG_HZ=250", &k);
-	assert_string_equal(k.preempt, "dynamic");
+	assert_string_equal(k.preempt, "full");
+	assert_true(k.preempt_dynamic);
 	assert_int_equal(k.hz, 250);
 }
 
