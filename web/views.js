@@ -77,7 +77,7 @@ function findings(rows) {
 function actions(rows) {
 	if (!rows.length)
 		return el("p", {class: "dim"}, "No actions.");
-	const heads = [{text: "when"}, {text: "zone"}, {text: "knob"}, {text: "from → to"}, {text: "for"}, {text: "effect"}, {text: "state"}];
+	const heads = [{text: "when"}, {text: "zone"}, {text: "knob"}, {text: "from → to"}, {text: "for"}, {text: "effect", class: "text"}, {text: "state"}];
 	return table(heads, rows.slice(0, 50).map((a) => [clock(a.written_real_ns), zoneLink(a.target), a.knob, `${a.from ?? "-"} → ${a.to}`,
 		a.victim, a.after_wait_p99_ns === null ? a.expect : `wait p99 ${duration(a.before_wait_p99_ns)} → ${duration(a.after_wait_p99_ns)}`,
 		a.state]), {id: "actions", "aria-label": "Actions"});

@@ -29,7 +29,7 @@ EXCEPT = {
     r"(sudo )?systemctl .*": "needs systemd as the first process",
     r"(sudo )?apt(-get)? .*": "changes the machine",
     r"(sudo )?(meson|ninja) .*": "builds, or installs to the machine",
-    r"(sudo )?(groupadd|usermod) .*": "changes the machine's groups",
+    r"(sudo )?(groupadd|usermod|useradd) .*": "changes the machine's users and groups",
     r"scx-\S+ --(?!help).*": "needs a kernel with sched_ext: the scheduler tests run them in a guest",
     r"czctl kernel build \S+": "takes half an hour: ./dev soak kernels",
     r"kill %\?czd": "its czd is not a job of this shell",
