@@ -139,6 +139,8 @@ class Scene:
 
 def what_is_missing_is_said(scene):
     scene.fails("no flavour 'fast'\n.*flavours: responsive stock throughput$", flavour="fast")
+    for name in ("zone", "stock responsive", "../kernel/stock", ""):
+        scene.fails("no flavour|are needed", flavour=name)
     scene.fails("unknown option --fast", "--fast", "x")
     scene.fails("'two' is not a number of jobs", "--jobs", "two")
     scene.fails("'0' is not a number of jobs", "--jobs", "0")
