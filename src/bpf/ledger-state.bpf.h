@@ -39,11 +39,16 @@ u64 victim_id[LEDGER_NR_VICTIMS]; /* 0: free */
 u64 threshold_ns[LEDGER_NR_VICTIMS];
 u64 counters[COUNTER_NR];
 u64 zone_cache[LEDGER_CACHE_SIZE];
+u64 hist[LEDGER_NR_VICTIMS * LEDGER_NR_BUCKETS];
 struct ledger_task task_table[LEDGER_TASKS];
 u64 lookup_all_until; /* rq clock until which every task switched in is looked up */
 u32 cache_gen;
 u32 nr_victims;
 u32 next_slot = SLOT_FIRST;
+
+/* [max_cpus], in a section of their own that user space sizes: their address is known when loading,
+ * which a map's is not. */
+struct ledger_cpu cpus[1] SEC(".data.cpus");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -57,24 +62,8 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, struct ledger_cpu);
-} cpus SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, u32);
 	__type(value, u64);
 } cells SEC(".maps"); /* [victim * max_slots + slot] */
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, LEDGER_NR_VICTIMS *LEDGER_NR_BUCKETS);
-	__type(key, u32);
-	__type(value, u64);
-} hist SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -140,7 +129,12 @@ static __always_inline void count(enum ledger_counter c)
 
 static __always_inline struct ledger_cpu *cpu_state(u32 cpu)
 {
-	return bpf_map_lookup_elem(&cpus, &cpu);
+	u64 i = cpu;
+
+	if (i >= max_cpus)
+		return NULL;
+	barrier_var(i); /* the address is made after the check, as the verifier wants it */
+	return &cpus[i];
 }
 
 static __always_inline struct pair *pair_state(u32 cpu, u32 v)

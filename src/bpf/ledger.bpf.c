@@ -37,7 +37,7 @@ static __always_inline void switch_out(struct ledger_cpu *cs, struct task_struct
 static __always_inline void wait_record(u32 v, u64 ns)
 {
 	u32 e = 0, key = ns;
-	u64 x = ns, *bucket;
+	u64 x = ns;
 
 	if (ns >= 8) {
 		if (x >> 32)
@@ -56,9 +56,8 @@ static __always_inline void wait_record(u32 v, u64 ns)
 			key = LEDGER_NR_BUCKETS - 1;
 	}
 	key += v * LEDGER_NR_BUCKETS;
-	bucket = bpf_map_lookup_elem(&hist, &key);
-	if (bucket)
-		__sync_fetch_and_add(bucket, 1);
+	if (key < LEDGER_NR_VICTIMS * LEDGER_NR_BUCKETS)
+		__sync_fetch_and_add(&hist[key], 1);
 }
 
 /* next no longer waits: its wait is paid together with all others'. */
@@ -118,7 +117,7 @@ static __always_inline void overlaps_begin(struct ledger_cpu *cs, u32 cpu, u64 n
 enum switch_flag { SWITCH_WAITS = 1, SWITCH_MISSED = 2, SWITCH_DEAD = TASK_DEAD };
 
 /* Somebody waits here: pay, then see who waits on. */
-static __always_inline int switch_busy(struct ledger_cpu *cs, struct task_struct *prev,
+static __always_inline int switch_busy(struct ledger_cpu *cs, u32 cpu, struct task_struct *prev,
 				       struct task_struct *next, u32 flags)
 {
 	struct rq *rq = next->se.cfs_rq->rq;
@@ -127,7 +126,7 @@ static __always_inline int switch_busy(struct ledger_cpu *cs, struct task_struct
 			   {
 			       .now = now,
 			       .len = now - last,
-			       .cpu = bpf_get_smp_processor_id(),
+			       .cpu = cpu,
 			       .slot = cs->run_slot,
 			       .victim = cs->run_victim,
 			       .leaving = LEDGER_VICTIM_NONE,
@@ -163,7 +162,7 @@ static __always_inline int switch_busy(struct ledger_cpu *cs, struct task_struct
 }
 
 /* All but one task that sleeps giving way to another where nobody waits. */
-static __always_inline int switch_rest(struct ledger_cpu *cs, struct task_struct *prev,
+static __always_inline int switch_rest(struct ledger_cpu *cs, u32 cpu, struct task_struct *prev,
 				       struct task_struct *next, u32 flags)
 {
 	if ((u64)prev != cs->run_task && cs->run_task) {
@@ -173,7 +172,7 @@ static __always_inline int switch_rest(struct ledger_cpu *cs, struct task_struct
 	if ((flags & (SWITCH_DEAD | SWITCH_WAITS)) == SWITCH_DEAD)
 		state_release(prev);
 	if (cs->mask || (flags & SWITCH_WAITS && victim_of(prev) != LEDGER_VICTIM_NONE))
-		return switch_busy(cs, prev, next, flags);
+		return switch_busy(cs, cpu, prev, next, flags);
 	cs->run_slot = SLOT_LAZY;
 	cs->run_task = (u64)next;
 	return 0;
@@ -183,8 +182,8 @@ SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
 	     unsigned int prev_state)
 {
-	struct ledger_cpu *cs = cpu_state(bpf_get_smp_processor_id());
-	u32 flags;
+	u32 cpu = bpf_get_smp_processor_id(), flags;
+	struct ledger_cpu *cs = cpu_state(cpu);
 
 	if (!cs)
 		return 0;
@@ -196,7 +195,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 		cs->run_task = (u64)next;
 		return 0;
 	}
-	return switch_rest(cs, prev, next, flags);
+	return switch_rest(cs, cpu, prev, next, flags);
 }
 
 /* Who runs while p begins to wait: not looked for before. Under the CPU's lock. */

@@ -98,7 +98,6 @@ static int size_maps(struct ledger *l)
 		struct bpf_map *map;
 		uint32_t entries;
 	} sizes[] = {
-	    {s->maps.cpus, l->nr_cpus},
 	    {s->maps.pairs, l->nr_cpus * LEDGER_NR_VICTIMS},
 	    {s->maps.cells, l->max_slots * LEDGER_NR_VICTIMS},
 	    {s->maps.slot_info, l->max_slots},
@@ -112,7 +111,7 @@ static int size_maps(struct ledger *l)
 		if (r)
 			return r;
 	}
-	return 0;
+	return bpf_map__set_value_size(s->maps.data_cpus, sizeof(*l->cpus) * l->nr_cpus);
 }
 
 static int load(struct ledger *l, struct error *reterr)
@@ -162,18 +161,13 @@ static size_t cells_size(const struct ledger *l)
 	return sizeof(*l->cells) * LEDGER_NR_VICTIMS * l->max_slots;
 }
 
-static size_t hist_size(void)
-{
-	return sizeof(uint64_t) * LEDGER_NR_VICTIMS * LEDGER_BUCKETS;
-}
-
 static int map_all(struct ledger *l)
 {
-	l->cpus = map_memory(l->skel->maps.cpus, sizeof(*l->cpus) * l->nr_cpus);
+	l->cpus = l->skel->data_cpus->cpus;
+	l->hist = l->skel->bss->hist;
 	l->cells = map_memory(l->skel->maps.cells, cells_size(l));
-	l->hist = map_memory(l->skel->maps.hist, hist_size());
 	l->slots = map_memory(l->skel->maps.slot_info, sizeof(*l->slots) * l->max_slots);
-	return l->cpus && l->cells && l->hist && l->slots ? 0 : -errno;
+	return l->cells && l->slots ? 0 : -errno;
 }
 
 int ledger_open(const struct ledger_options *o, struct ledger **ret, struct error *reterr)
@@ -220,12 +214,8 @@ void ledger_close(struct ledger *l)
 	if (l->skel)
 		ledger_bpf__detach(l->skel);
 	ring_buffer__free(l->ring);
-	if (l->cpus)
-		munmap(l->cpus, sizeof(*l->cpus) * l->nr_cpus);
 	if (l->cells)
 		munmap(l->cells, cells_size(l));
-	if (l->hist)
-		munmap(l->hist, hist_size());
 	if (l->slots)
 		munmap(l->slots, sizeof(*l->slots) * l->max_slots);
 	ledger_bpf__destroy(l->skel);

@@ -13,10 +13,11 @@ struct ledger {
 	struct ledger_bpf *skel;
 	struct ring_buffer *ring;
 	uint32_t nr_cpus, max_slots;
-	/* The maps, mapped: [nr_cpus], [victim][max_slots], [victim][LEDGER_BUCKETS], [max_slots].
-	 */
+	/* Of the skeleton's sections: [nr_cpus], [victim][LEDGER_BUCKETS]. */
 	struct ledger_cpu *cpus;
-	uint64_t *cells, *hist;
+	uint64_t *hist;
+	/* Maps, mapped: [victim][max_slots], [max_slots]. */
+	uint64_t *cells;
 	struct ledger_slot_info *slots;
 	uint64_t victims[LEDGER_NR_VICTIMS]; /* zone id, 0: free */
 	/* Slots of zones that are gone, oldest first; recycled when slots get scarce. */
