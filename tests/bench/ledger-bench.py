@@ -9,23 +9,25 @@ part with cpu.stat.local.
 
 Cost: `perf bench sched pipe` pinned to one CPU, in interleaved rounds without BPF, with empty programs
 on the same hooks, with the ledger while the pipe is not protected, and while it is; runqlat of
-libbpf-tools beside them where it is installed. What counts is CPU time per operation, which a neighbour
-on the CPU does not change, and of it the median over rounds of the difference to the same round's run
-without BPF. A run whose wall time exceeds its CPU time by more than 5 % (somebody else ran there) is
-repeated, at most three times; a round in which one stays so is dropped. Up to --max rounds are tried for
---rounds quiet ones, and if there are too few all count, which is said."""
+libbpf-tools beside them where it is installed. The pipe runs for a second each, and its speed is read
+every 10 ms from the kernel's count of switches (two an operation); the tenth part of these samples is
+faster than the one that counts. So neither the start of a process, 8 to 14 ms of CPU time, nor a moment
+in which others slow the CPU down by a third, takes part. Of the difference to the same round's run without
+BPF the median over rounds: where programs and maps lie in memory moves it by several tens of ns from one
+attachment to the next."""
 import argparse
 import json
 import os
 import re
-import resource
+import signal
 import statistics
 import subprocess
 import sys
+import time
 
 TOP = os.environ.get("CZ_TOP") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 THROTTLED = ("throttled", "throttled+hog")
-QUIET = 1.05
+SAMPLE_S = 0.01
 
 
 def say(text):
@@ -92,27 +94,43 @@ class Groups:
             os.rmdir(path)
 
 
-def pipe_run(group, cpu, loops):
-    """CPU and wall time of one operation, in us."""
+def switches(stat):
+    text = os.pread(stat, 1 << 20, 0)
+    return time.monotonic_ns(), int(re.search(rb"^ctxt (\d+)", text, re.M).group(1))
+
+
+def pipe_run(group, cpu, seconds):
+    """Time of one operation at the CPU's full speed, in us."""
     def place():
         with open(os.path.join(group, "cgroup.procs"), "w", encoding="ascii") as file:
             file.write(str(os.getpid()))
         os.sched_setaffinity(0, {cpu})
 
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    text = subprocess.run(["perf", "bench", "sched", "pipe", "-l", str(loops)], preexec_fn=place, check=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return used / loops * 1e6, float(re.search(r"([\d.]+) usecs/op", text).group(1))
+    pipe = subprocess.Popen(["perf", "bench", "sched", "pipe", "-l", "100000000"], preexec_fn=place,
+                            start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    stat = os.open("/proc/stat", os.O_RDONLY)
+    times = []
+    try:
+        time.sleep(0.1)
+        before = switches(stat)
+        end = before[0] + seconds * 1e9
+        while before[0] < end:
+            time.sleep(SAMPLE_S)
+            now = switches(stat)
+            times.append((now[0] - before[0]) / 1000 / ((now[1] - before[1]) / 2))
+            before = now
+    finally:
+        os.close(stat)
+        os.killpg(pipe.pid, signal.SIGKILL)  # it has a child of its own
+        pipe.wait()
+        while procs_of(group):
+            time.sleep(0.01)
+    return statistics.quantiles(times, n=10)[0]
 
 
-def quiet_run(group, cpu, loops):
-    for _ in range(4):
-        used, wall = pipe_run(group, cpu, loops)
-        if wall <= used * QUIET:
-            break
-    return used, wall
+def procs_of(group):
+    with open(os.path.join(group, "cgroup.procs"), encoding="ascii") as file:
+        return file.read()
 
 
 class Holder:
@@ -143,35 +161,33 @@ def variants(groups):
     return runs
 
 
-def one_round(runs, groups, cpu, loops):
+def one_round(runs, groups, cpu, seconds):
     took = {}
     for name, command in runs.items():
         with Holder(command, name != "runqlat"):
             if name == "runqlat":
-                pipe_run(groups.pipe, cpu, loops // 4)  # it says nothing when it is attached
-            took[name] = quiet_run(groups.pipe, cpu, loops)
+                time.sleep(1)  # it says nothing when it is attached
+            took[name] = pipe_run(groups.pipe, cpu, seconds)
     return took
 
 
 def cost(args):
     cpu = os.cpu_count() - 1
-    rounds = []
+    os.sched_setaffinity(0, set(range(os.cpu_count())) - {cpu})
     with Groups() as groups:
         runs = variants(groups)
-        while len(rounds) < args.max and sum(map(is_quiet, rounds)) < args.rounds:
-            rounds.append(one_round(runs, groups, cpu, args.loops))
-    quiet = [took for took in rounds if is_quiet(took)]
-    say(f"{len(quiet)} quiet rounds of {len(rounds)}")
-    if len(quiet) < args.rounds:
-        say("too few: all rounds count")
-        quiet = rounds
-    extra = {name: statistics.median(took[name][0] - took["none"][0] for took in quiet) for name in runs}
-    base = statistics.median(took["none"][0] for took in quiet)
-    for name, us in extra.items():
-        say(f"{name}: {base + us:.3f} us/op (+{us:.3f})")
+        rounds = [one_round(runs, groups, cpu, args.seconds) for _ in range(args.rounds)]
+    os.sched_setaffinity(0, set(range(os.cpu_count())))
+    base = statistics.median(took["none"] for took in rounds)
+    extra = {}
+    for name in runs:
+        added = sorted(took[name] - took["none"] for took in rounds)
+        extra[name] = statistics.median(added)
+        say(f"{name}: {base + extra[name]:.3f} us/op (+{extra[name]:.3f}, half of the rounds within "
+            f"{added[len(added) // 4]:.3f} to {added[len(added) * 3 // 4]:.3f})")
     keys = {"ledger_vs_empty_ratio": round(extra["protected"] / extra["empty"], 3),
             "ledger_idle_vs_empty_ratio": round(extra["idle"] / extra["empty"], 3),
-            "ledger_cost_rounds": len(quiet)}
+            "ledger_cost_rounds": args.rounds}
     if "runqlat" in extra:
         keys["ledger_runqlat_vs_empty_ratio"] = round(extra["runqlat"] / extra["empty"], 3)
     for name, us in extra.items():
@@ -179,15 +195,10 @@ def cost(args):
     return keys
 
 
-def is_quiet(took):
-    return all(wall <= used * QUIET for used, wall in took.values())
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--max", type=int, default=40)
-    parser.add_argument("--loops", type=int, default=40000)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=1)
     parser.add_argument("--only", choices=("accuracy", "cost"))
     args = parser.parse_args()
     if os.geteuid():
