@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* What is too old or too much goes, oldest first; the space is used again. */
+#include "store/internal.h"
+
+#include <stdlib.h>
+
+#define PAGE_BYTES   4096
+#define ROUNDS_MAX   16	    /* at once; the rest is done when the next slot is over */
+#define SHARE_A_TIME 64	    /* of the slots there are */
+#define EVENTS_MAX   100000 /* and as many findings and actions */
+
+static int one_number(struct store *s, enum statement which, uint64_t value, struct error *reterr)
+{
+	sqlite3_stmt *st = store_statement(s, which, reterr);
+
+	if (!st)
+		return -EIO;
+	sqlite3_bind_int64(st, 1, (int64_t)value);
+	return store_run(s, st, reterr);
+}
+
+static int get_number(struct store *s, enum statement which, uint64_t *ret, struct error *reterr)
+{
+	sqlite3_stmt *st = store_statement(s, which, reterr);
+
+	return st ? store_number(s, st, ret, reterr) : -EIO;
+}
+
+/* Zones without any sample left. */
+static int drop_zones(struct store *s, uint64_t before_ms, struct error *reterr)
+{
+	sqlite3_stmt *st = store_statement(s, SQL_ZONE_DROP, reterr);
+	bool any = false;
+	int r;
+
+	if (!st)
+		return -EIO;
+	sqlite3_bind_int64(st, 1, (int64_t)before_ms);
+	while ((r = store_step(s, st, reterr)) > 0) {
+		any = true;
+		free(hash_remove(&s->zones, (uint64_t)sqlite3_column_int64(st, 0)));
+	}
+	return r == 0 && any ? store_exec(s, SQL_NAME_DROP, reterr) : r;
+}
+
+static int drop_before(struct store *s, uint64_t before_ms, struct error *reterr)
+{
+	int r = one_number(s, SQL_CHUNK_DROP, before_ms / SLOT_MS << 32, reterr);
+
+	if (r == 0)
+		r = one_number(s, SQL_NOTE_DROP, before_ms, reterr);
+	return r == 0 ? drop_zones(s, before_ms, reterr) : r;
+}
+
+static int pages(struct store *s, uint64_t *ret_file, uint64_t *ret_used, struct error *reterr)
+{
+	sqlite3_stmt *st = store_statement(s, SQL_PAGES, reterr);
+	int r = st ? store_step(s, st, reterr) : -EIO;
+
+	if (r < 0)
+		return r;
+	*ret_file = (uint64_t)sqlite3_column_int64(st, 0);
+	*ret_used = *ret_file - (uint64_t)sqlite3_column_int64(st, 1);
+	sqlite3_reset(st);
+	return 0;
+}
+
+/* So many pages are left free: for a slot's ticks, and the chunks that they become. */
+static uint64_t room(const struct store *s, uint64_t limit)
+{
+	uint64_t slot = 2 * s->tick_bytes * (SLOT_MS / 1000) / PAGE_BYTES;
+
+	slot += limit / 16;
+	return slot < limit / 2 ? slot : limit / 2;
+}
+
+/* The oldest slots go until there is room again. */
+static int keep_size(struct store *s, struct error *reterr)
+{
+	uint64_t limit = s->max_bytes / PAGE_BYTES, file, used, first, last;
+	int r = pages(s, &file, &used, reterr);
+
+	for (int round = 0; r == 0 && used > limit - room(s, limit) && round < ROUNDS_MAX;
+	     round++) {
+		if (get_number(s, SQL_CHUNK_FIRST, &first, reterr) < 0 ||
+		    get_number(s, SQL_CHUNK_LAST, &last, reterr) < 0)
+			return reterr->code;
+		first >>= 32;
+		last >>= 32;
+		if (!first)
+			break;
+		r = drop_before(s, (first + 1 + (last - first) / SHARE_A_TIME) * SLOT_MS, reterr);
+		if (r == 0)
+			r = pages(s, &file, &used, reterr);
+	}
+	return r == 0 && file > limit && used < file ? store_exec(s, SQL_VACUUM, reterr) : r;
+}
+
+static int keep_notes(struct store *s, struct error *reterr)
+{
+	for (int kind = NOTE_FINDING; kind <= NOTE_EVENT; kind++) {
+		sqlite3_stmt *st = store_statement(s, SQL_NOTE_TRIM, reterr);
+
+		if (!st)
+			return -EIO;
+		sqlite3_bind_int(st, 1, kind);
+		sqlite3_bind_int(st, 2, EVENTS_MAX);
+		if (store_run(s, st, reterr) < 0)
+			return reterr->code;
+	}
+	return 0;
+}
+
+int store_retain(struct store *s, uint64_t now_ms, struct error *reterr)
+{
+	struct error e = {0};
+	int r = store_begin(s, &e);
+
+	/* A clock that is suddenly far ahead may be wrong: history is not thrown away for it. */
+	if (r == 0 && !s->age_hold && now_ms > s->max_age_ms)
+		r = drop_before(s, now_ms - s->max_age_ms, &e);
+	if (r == 0)
+		r = keep_notes(s, &e);
+	if (r == 0)
+		r = keep_size(s, &e);
+	if (r == 0)
+		r = store_exec(s, SQL_COMMIT, &e);
+	if (r < 0) {
+		store_rollback(s);
+		if (reterr)
+			*reterr = e;
+	}
+	s->in_transaction = false;
+	return r;
+}
