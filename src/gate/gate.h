@@ -16,9 +16,11 @@ struct gate_options {
 	const char *listen; /* "127.0.0.1:9780", "[::]:9780" */
 	const char *socket; /* of czd */
 	const char *read_token_file, *change_token_file;
-	const char *user;   /* whom to become when started as root */
-	const char *hosts;  /* further names this host is asked by, separated by commas */
-	uint64_t zones_max; /* of /metrics */
+	const char *user;    /* whom to become when started as root */
+	const char *hosts;   /* further names this host is asked by, separated by commas */
+	uint64_t zones_max;  /* of /metrics */
+	const char *history; /* the file, or "none" */
+	uint64_t history_bytes, history_age_ns;
 	bool help, version;
 };
 
@@ -35,6 +37,7 @@ struct gate {
 	struct http *http;
 	struct stream *stream;
 	struct watch *watcher;
+	struct history *history; /* NULL: none is kept */
 	uint64_t started_real_ns;
 };
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "gate/gate.h"
+#include "gate/history.h"
 #include "gate/sandbox.h"
 
 #define EXIT_BAD_USAGE 2
@@ -36,6 +37,12 @@ static const struct option_desc options[] = {
     OPT("hosts", TEXT, o.hosts, "NAME,..", "further names that this host is asked by"),
     OPT("max-zones", NUMBER, o.zones_max, "N", "zones in /metrics at most (default 5000)", .min = 1,
 	.max = VIEW_ZONES_MAX),
+    OPT("history", TEXT, o.history, "FILE",
+	"where history is kept, or none (default /var/lib/cz-gate/history.db)"),
+    OPT("history-size", SIZE, o.history_bytes, "SIZE", "of that file at most (default 1G)",
+	.min = STORE_BYTES_MIN),
+    OPT("history-age", DURATION, o.history_age_ns, "TIME", "what is older goes (default 336h)",
+	.min = 60000000000ull),
     OPT("log-level", CHOICE, log_level, "LEVEL", "error, warn, notice, info (default), debug",
 	.choices = log_levels),
     OPT("help", FLAG, o.help, NULL, "this text", .letter = 'h'),
@@ -102,10 +109,13 @@ static int start(struct gate *g, struct error *reterr)
 		r = open_all(g, reterr);
 	if (r == 0)
 		r = http_new(g, &g->http, reterr);
+	history_prepare(g->opt->history, g->opt->user);
 	if (r == 0)
 		r = sandbox_become(g->opt->user, reterr);
 	if (r == 0)
 		r = sandbox_lock(reterr);
+	if (r == 0 && history_new(g, &g->history) < 0)
+		r = error_errno(reterr, -ENOMEM, "history");
 	return r;
 }
 
@@ -120,6 +130,7 @@ static void stop(struct gate *g)
 	metrics_done(&g->metrics);
 	http_free(g->http);
 	stream_free(g->stream);
+	history_free(g->history);
 	view_reset(&g->view);
 	sd_event_unref(g->loop);
 }
@@ -129,6 +140,7 @@ void gate_on_snapshot(struct gate *g)
 	if (g->view.known && pairs_take(&g->metrics.pairs, &g->view) < 0)
 		log_debug("out of memory: pairs");
 	stream_snapshot(g->stream);
+	history_snapshot(g->history);
 }
 
 static void block_signals(void)
@@ -140,6 +152,7 @@ static void block_signals(void)
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like any other */
 }
 
 static int run(const struct gate_options *o)
@@ -170,7 +183,10 @@ int main(int argc, char **argv)
 		  .user = "cz-gate",
 		  .read_token_file = "/etc/cz/read-token",
 		  .change_token_file = "/etc/cz/change-token",
-		  .zones_max = 5000},
+		  .zones_max = 5000,
+		  .history = "/var/lib/cz-gate/history.db",
+		  .history_bytes = 1ull << 30,
+		  .history_age_ns = 14 * 24 * 3600 * 1000000000ull},
 	    .log_level = 3,
 	};
 	static const struct option_desc *const tables[] = {options, NULL};

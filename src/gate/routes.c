@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include "gate/gate.h"
+#include "gate/history.h"
 #include "gate/metrics.h"
 #include "gate/page.h"
 
@@ -11,6 +12,17 @@
 	{"limit", PARAM_NUMBER, false, "rows of an answer, at most 10000 (default 1000)", NULL},   \
 	{                                                                                          \
 		"cursor", PARAM_TEXT, false, "where to go on: next_cursor of the answer before",   \
+		    NULL                                                                           \
+	}
+#define RANGE                                                                                      \
+	{"since", PARAM_DURATION, false, "how far back: 1h (default)", NULL},                      \
+	    {"from", PARAM_NUMBER, false, "instead: begin, in ms since 1970", NULL},               \
+	{                                                                                          \
+		"to", PARAM_NUMBER, false, "end, in ms since 1970 (default now)", NULL             \
+	}
+#define POINTS                                                                                     \
+	{                                                                                          \
+		"points", PARAM_NUMBER, false, "values of the answer, at most 2000 (default 300)", \
 		    NULL                                                                           \
 	}
 #define ALL(text)                                                                                  \
@@ -93,6 +105,20 @@ const struct route routes[] = {
     {"GET", API "/verify", "Are all knobs as czd found them?", .verb = "verify", .slow = true},
     {"GET", API "/mode", "Observe or enforce", .verb = "mode",
      .params = {{"zone", PARAM_TEXT, false, "of this zone", NULL}}},
+    {"GET", API "/history", "One zone's metric over time: mean, min, max, count a step",
+     .serve = history_serve,
+     .params = {{"zone", PARAM_TEXT, true, "name, path, or host; it may be gone by now", NULL},
+		{"metric", PARAM_TEXT, false, "default cpu_usage_ns_total", NULL},
+		RANGE,
+		POINTS}},
+    {"GET", API "/history/ledger", "Whom one zone waited for, over time",
+     .serve = history_serve_ledger,
+     .params = {{"zone", PARAM_TEXT, true, "a protected zone", NULL}, RANGE, POINTS}},
+    {"GET", API "/history/zones", "Zones and metrics that history has",
+     .serve = history_serve_zones,
+     .params = {{"class", PARAM_TEXT, false, "zones that had this class", NULL}, RANGE}},
+    {"GET", API "/history/notes/{kind}", "findings, actions or events of a time; at most 1000",
+     .serve = history_serve_notes, .params = {RANGE}},
     {"POST", API "/zones/{zone}/protect", "Make a zone latency-critical, or give it a class",
      .verb = "protect", .changes = true,
      .params = {{"slo", PARAM_TEXT, false, "goals, such as wait.p99=500us", NULL},

@@ -109,6 +109,7 @@ static const int allowed[] = {
     SCMP_SYS(getcwd),
     SCMP_SYS(getdents64),
     SCMP_SYS(fchmod),
+    SCMP_SYS(flock),
     SCMP_SYS(utimensat),
 };
 

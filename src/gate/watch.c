@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "gate/gate.h"
+#include "gate/history.h"
 
 #define MS_NS	      1000000ull
 #define AFTER_NS      (20 * MS_NS)  /* a tick ends a moment after it began */
@@ -34,8 +35,10 @@ static void on_rows(json_t *data, const struct error *why, void *arg)
 {
 	struct watch *w = arg;
 
-	if (data)
+	if (data) {
 		stream_rows(w->gate->stream, data);
+		history_rows(w->gate->history, data);
+	}
 }
 
 static void on_events(json_t *data, const struct error *why, void *arg)
@@ -54,6 +57,7 @@ static void on_events(json_t *data, const struct error *why, void *arg)
 		findings |= kind && !strcmp(kind, "finding");
 		actions |= kind && !strcmp(kind, "action");
 		stream_event(g->stream, event);
+		history_event(g->history, event);
 	}
 	if (findings)
 		czd_call(g->watch, "findings", json_pack("{s:b}", "all", 1), on_rows, w);

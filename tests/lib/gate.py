@@ -25,7 +25,7 @@ class Gate:
         os.chmod(token, 0o600)
         self.command = [live.program("cz-gate"), "--listen", "127.0.0.1:0", "--socket", czd.socket_path, "--user", user,
                         "--read-token", os.path.join(czd.folder, "no-such-file"),
-                        "--change-token", token if change else os.path.join(czd.folder, "no-such-file"), *arguments]
+                        "--change-token", token if change else os.path.join(czd.folder, "no-such-file"), "--history", "none", *arguments]
         self.child, self.port = None, 0
 
     def start(self):

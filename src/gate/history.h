@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * History: what each snapshot says goes into the store, and so do events, findings and actions. A
+ * store that cannot be written costs history and nothing else: that is said once, and tried again.
+ */
+#pragma once
+#include <jansson.h>
+#include "gate/http.h"
+#include "store/store.h"
+
+struct history;
+
+/* As root: makes the folder of the file, which belongs to `user`. Says what goes wrong. */
+void history_prepare(const char *path, const char *user);
+/* After rights were given up. *ret is NULL when none is to be kept. -ENOMEM. */
+must_check int history_new(struct gate *g, struct history **ret);
+void history_free(struct history *h); /* all of them accept NULL */
+
+void history_snapshot(struct history *h); /* gate->view is new, or czd is away */
+void history_event(struct history *h, const json_t *event);
+void history_rows(struct history *h, const json_t *data); /* with `findings` or `actions` */
+/* For reading. NULL: none is kept, or not now; *ret_why is a sentence. */
+struct store *history_store(struct history *h, const char **ret_why);
+
+/* history-api.c: what is asked under /api/v1/history */
+void history_serve(struct request *r);
+void history_serve_ledger(struct request *r);
+void history_serve_zones(struct request *r);
+void history_serve_notes(struct request *r);
