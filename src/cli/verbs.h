@@ -11,6 +11,8 @@
 	X(findings)                                                                                \
 	X(actions)                                                                                 \
 	X(events)                                                                                  \
+	X(history)                                                                                 \
+	X(report)                                                                                  \
 	X(protect)                                                                                 \
 	X(unprotect)                                                                               \
 	X(create)                                                                                  \

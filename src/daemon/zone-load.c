@@ -60,7 +60,8 @@ static void recall_machine(struct applied *z)
 	bool known = launched_spec(z->m, z->name, &s) == 0;
 	const struct zone_spec *was = known ? &s : &z->spec;
 
-	zone_note_machine(z, was);
+	z->vcpus_max = zone_spec_vcpus_max(was);
+	z->memory_max_bytes = zone_spec_memory_max(was);
 	if (known)
 		zone_spec_done(&s);
 }
