@@ -98,6 +98,11 @@ static void send_size(struct term *t)
 	send_frame(t, TERM_SIZE, rows_cols, sizeof(rows_cols));
 }
 
+static const json_t *spec_os(const json_t *shown)
+{
+	return json_object_get(json_object_get(shown, "spec"), "os");
+}
+
 static int open_socket(struct cli *cli, const char *zone, struct term *t)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -128,6 +133,9 @@ static int open_socket(struct cli *cli, const char *zone, struct term *t)
 		    "only virtual machines have one; czctl exec %s -- sh runs a shell in its "
 		    "cgroup",
 		    zone);
+	else if (json_is_string(json_object_get(spec_os(shown), "adopt")))
+		error_hint(&e, "an adopted domain has none of Control Zone's: virsh console %s",
+			   get_text(spec_os(shown), "adopt"));
 	else if (strcmp(get_text(shown, "state"), "running"))
 		error_hint(&e, "czctl start --wait %s", zone);
 	return cli_fail(cli, &e);

@@ -83,6 +83,7 @@ int arg_text(const struct api_call *c, const char *name, const char **ret, struc
 
 const struct zone_view *arg_zone(const struct api_call *c, struct error *reterr)
 {
+	const struct applied *applied;
 	const char *name;
 	const struct zone *z;
 
@@ -93,8 +94,9 @@ const struct zone_view *arg_zone(const struct api_call *c, struct error *reterr)
 		return NULL;
 	}
 	/* The name that a user gave goes before what a path ends in. */
-	if (zones_mgr_find(c->d->zones_mgr, name)) {
-		z = zones_by_path(c->d->zones, zones_mgr_find(c->d->zones_mgr, name)->path);
+	applied = zones_mgr_find(c->d->zones_mgr, name);
+	if (applied) {
+		z = zones_by_path(c->d->zones, zone_watched_path(applied));
 		if (!z)
 			error_set(reterr, -ENOENT, "zone %s does not run", name);
 		return z ? &c->d->snap.zones[z->index] : NULL;

@@ -253,7 +253,8 @@ static void load_desired(struct daemon *d)
 	struct error e = {0};
 	int fd = -1;
 
-	if (make_dir(d->opt->state_dir, 0700, &fd, &e) < 0)
+	/* To be passed: libvirt's QEMU opens files of its zone by name, as the zone's user. */
+	if (make_dir(d->opt->state_dir, 0711, &fd, &e) < 0)
 		log_warn("what users protect is not kept over a restart: %s", e.msg);
 	if (fd < 0)
 		d->desired.dirfd = -1;

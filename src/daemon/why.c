@@ -306,9 +306,9 @@ json_t *api_why(const struct api_call *c, struct error *reterr)
 	uint64_t until_ns = 0;
 	enum guard_mode mode;
 
-	if (applied && !view_of(c->d, applied->path))
+	if (applied && !view_of(c->d, zone_watched_path(applied)))
 		error_set(reterr, -ENOENT, "zone %s is not measured yet", applied->name);
-	y.v = applied ? view_of(c->d, applied->path) : arg_zone(c, reterr);
+	y.v = applied ? view_of(c->d, zone_watched_path(applied)) : arg_zone(c, reterr);
 	if (!y.v)
 		return NULL;
 	y.w = snapshot_ledger(&y.d->snap, (uint32_t)(y.v - y.d->snap.zones));

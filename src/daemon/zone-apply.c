@@ -150,6 +150,7 @@ static void take_live(struct applied *z, const struct zone_change *c, size_t nr)
 	zone_place_vcpus(z);
 	tell(z, to_tell(c, nr));
 	set_classes(z);
+	zone_class_domain(z);
 	zone_note_groups(z);
 }
 

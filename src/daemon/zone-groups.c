@@ -179,13 +179,17 @@ static int limit_vcpus(struct applied *z, struct error *reterr)
 
 int zone_set_limits(struct applied *z, struct error *reterr)
 {
-	const struct zone_resource *res = &z->spec.resource;
+	const struct zone_resource none = {0};
+	/* What is adopted is not in there; its supervisor needs no limits. */
+	const struct zone_resource *res = z->spec.os.adopt ? &none : &z->spec.resource;
 	const struct cgroup_fs *fs = &z->m->d->fs;
 	struct zone_limits l = {.cpu_weight = res->cpu_weight, .io = res->io};
 	struct cpuset all = {0};
 	int r;
 
-	if (is_vm(z)) {
+	if (z->spec.os.adopt) {
+		l = (struct zone_limits){0};
+	} else if (is_vm(z)) {
 		l.memory_bytes = z->memory_max_bytes + VM_MEMORY_EXTRA;
 	} else {
 		l.memory_bytes = res->memory_bytes;
@@ -199,7 +203,7 @@ int zone_set_limits(struct applied *z, struct error *reterr)
 		r = zone_limits_set(fs, z->path, &l, reterr);
 	if (r == 0)
 		r = is_vm(z) ? limit_vcpus(z, reterr) : limit_apps(z, reterr);
-	z->cpus = res->cpus;
+	z->cpus = z->spec.resource.cpus;
 	z->vcpus_moved = false;
 	return r;
 }
@@ -228,6 +232,8 @@ static void cpu_of(const struct applied *z, size_t i, struct cpuset *ret)
 	int cpu = cpuset_next(&z->cpus, 0);
 
 	*ret = z->cpus;
+	if (z->hello.nr_vcpus > cpuset_count(&z->cpus) && z->spec.os.adopt)
+		return;
 	if (z->spec.resource.vcpus > cpuset_count(&z->cpus))
 		return;
 	for (size_t k = 0; k < i && cpu >= 0; k++)
@@ -255,10 +261,13 @@ static void limit_elsewhere(struct applied *z)
 {
 	const struct zone_resource *res = &z->spec.resource;
 	uint64_t weight = res->cpu_weight;
+	size_t nr = z->hello.nr_vcpus;
 	json_t *pins = json_array();
 	char text[512];
 
-	for (size_t i = 0; i < z->hello.nr_vcpus && i < z->vcpus_max; i++) {
+	if (!z->spec.os.adopt && nr > z->vcpus_max)
+		nr = z->vcpus_max;
+	for (size_t i = 0; i < nr; i++) {
 		struct cpuset cpus;
 
 		cpu_of(z, i, &cpus);

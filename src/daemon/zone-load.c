@@ -60,8 +60,7 @@ static void recall_machine(struct applied *z)
 	bool known = launched_spec(z->m, z->name, &s) == 0;
 	const struct zone_spec *was = known ? &s : &z->spec;
 
-	z->vcpus_max = zone_spec_vcpus_max(was);
-	z->memory_max_bytes = zone_spec_memory_max(was);
+	zone_note_machine(z, was);
 	if (known)
 		zone_spec_done(&s);
 }

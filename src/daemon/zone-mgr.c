@@ -106,14 +106,29 @@ static bool mixed(const struct zone_spec *s)
 	return false;
 }
 
+static const struct applied *adopter_of(const struct zones_mgr *m, const char *path)
+{
+	for (size_t i = 0; m && i < m->nr; i++)
+		if (!strcmp(m->items[i]->domain, path) && m->items[i]->spec.os.adopt)
+			return m->items[i];
+	return NULL;
+}
+
 bool zones_mgr_class(const struct zones_mgr *m, const char *path, enum zone_class *ret_class,
 		     struct slo *ret_slo, enum zone_kind *ret_kind)
 {
+	const struct applied *adopter = adopter_of(m, path);
 	const size_t n = sizeof(ZONES_PARENT "/") - 1;
 	char name[ZONE_SPEC_NAME_MAX + 1];
 	const struct applied *z;
 	const char *rest;
 
+	if (adopter) {
+		*ret_class = adopter->spec.class;
+		*ret_slo = adopter->spec.slo;
+		*ret_kind = ZONE_VM;
+		return true;
+	}
 	if (strncmp(path, ZONES_PARENT "/", n))
 		return false;
 	rest = path + n + strcspn(path + n, "/");
@@ -121,7 +136,7 @@ bool zones_mgr_class(const struct zones_mgr *m, const char *path, enum zone_clas
 		return false;
 	snprintf(name, sizeof(name), "%.*s", (int)(rest - path - n), path + n);
 	z = zones_mgr_find(m, name);
-	if (!z)
+	if (!z || z->spec.os.adopt) /* its supervisor only */
 		return false;
 	*ret_kind = z->spec.runtime == RUNTIME_VM ? ZONE_VM : ZONE_CGROUP;
 	if (!*rest) {

@@ -32,8 +32,10 @@ struct zones_mgr;
 struct applied {
 	struct zones_mgr *m;
 	char name[ZONE_SPEC_NAME_MAX + 1], path[ZONE_SPEC_NAME_MAX + sizeof(ZONES_PARENT) + 1];
+	char domain[ZONE_PATH_MAX]; /* the cgroup of what it adopted; "" nothing */
 	struct zone_spec spec;
 	struct zone_record rec;
+	bool gave_back;	   /* that was tried, after its supervisor was killed */
 	bool edited;	   /* spec.yaml is not what czd wrote: said, not followed */
 	bool broken;	   /* nor can it be loaded: spec is what it was started with, or none */
 	bool clean;	   /* its supervisor said that it stops, on its own account */
@@ -129,11 +131,28 @@ json_t *zone_machines_json(const struct zones_mgr *m); /* what is there, for doc
 must_check int zone_check(const struct zones_mgr *m, const struct zone_spec *spec,
 			  struct error *reterr);
 must_check int zone_start(struct applied *z, struct error *reterr);
+/* spec: what its machine was started with. */
+void zone_note_machine(struct applied *z, const struct zone_spec *spec);
 /* Watches the process of z->rec. -ESRCH: it is gone, or another. */
 must_check int zone_adopt(struct applied *z);
 /* The last line of one of its logs, escaped. */
 void zone_last_words(const struct applied *z, const char *file, char *buf, size_t size);
 void zone_clear_run_dir(struct applied *z);
+
+/* A process of its group that is known on disk before it runs, and watched; an argument may be
+ * NULL. */
+must_check int zone_spawn(struct applied *z, const char *program, const char *arg1,
+			  const char *arg2, struct error *reterr);
+
+/* zone-adopted.c */
+#define ZONE_JOURNAL "adopted"
+const char *zone_watched_path(const struct applied *z); /* its own group, or what it adopted */
+void zone_find_domain(struct applied *z);		/* once its supervisor has told of it */
+void zone_class_domain(struct applied *z);
+void zone_note_domain(struct applied *z);
+void zone_lose_domain(struct applied *z);
+/* Its supervisor is gone: puts back what that left changed. True: somebody is at it. */
+bool zone_give_back(struct applied *z);
 
 /* zone-groups.c */
 /* 0: its path is nobody's (now). -EBUSY: something runs there; it is left alone. */

@@ -58,7 +58,9 @@ static json_t *shape_apps(const struct applied *z)
 json_t *zone_shape(const struct applied *z, bool whole)
 {
 	bool vm = z->spec.runtime == RUNTIME_VM, runs = z->rec.state == ZS_RUNNING;
-	uint64_t memory = vm ? zone_spec_memory(&z->spec) : z->spec.resource.memory_bytes;
+	uint64_t memory = z->spec.os.adopt ? z->stats.balloon_bytes
+			  : vm		   ? zone_spec_memory(&z->spec)
+					   : z->spec.resource.memory_bytes;
 	char cpus[256], silent[80];
 	json_t *o;
 
@@ -68,8 +70,8 @@ json_t *zone_shape(const struct applied *z, bool whole)
 		str_copy(cpus, sizeof(cpus), "many");
 	o = json_pack(
 	    "{s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:s,s:b,s:I,s:o,s:o,s:o}", "name", z->name, "path",
-	    z->path, "runtime", vm ? "vm" : "cgroup", "class", zone_class_name(z->spec.class),
-	    "state", zone_state_name(z->rec.state), "phase",
+	    zone_watched_path(z), "runtime", vm ? "vm" : "cgroup", "class",
+	    zone_class_name(z->spec.class), "state", zone_state_name(z->rec.state), "phase",
 	    zone_is_stopping(z) ? "stopping" : zone_phase_name(runs ? z->phase : PHASE_NONE), "why",
 	    shape_text(z->silent_ns ? silent : z->why), "cpus", cpus, "edited",
 	    z->edited && !z->broken, "crashes", (json_int_t)z->crashes, "memory_bytes",

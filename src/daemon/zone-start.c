@@ -28,7 +28,11 @@
 static int check_vm(const struct zones_mgr *m, const struct zone_spec *s, struct error *reterr)
 {
 	char path[4096];
-	int r = zone_kernel_path(m, s->os.kernel, path, sizeof(path), reterr);
+	int r;
+
+	if (s->os.adopt)
+		return zone_libexec_path(m, "cz-libvirt", path, sizeof(path), reterr);
+	r = zone_kernel_path(m, s->os.kernel, path, sizeof(path), reterr);
 
 	if (r < 0)
 		return r;
@@ -184,7 +188,7 @@ static int write_launch(struct applied *z, struct error *reterr)
 		      (json_int_t)uid, "gid", (json_int_t)uid, "spec", zone_spec_json(&z->spec),
 		      "dir", full_path(z->m->d->opt->state_dir, z->name), "run",
 		      full_path(z->m->d->opt->run_dir, z->name), "nonce", hex);
-	if (o && z->spec.runtime == RUNTIME_VM)
+	if (o && z->spec.runtime == RUNTIME_VM && !z->spec.os.adopt)
 		r = add_vm_paths(z, o, reterr);
 	if (r == 0)
 		text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
@@ -253,7 +257,7 @@ static void be_killable(void)
 }
 
 /* In the child. Nothing of czd's is handed on: files, signals, priority, limits, its own words. */
-static void become(const char *program, const char *launch, int log_fd, int go_fd)
+static void become(char *const argv[], int log_fd, int go_fd)
 {
 	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
 	struct sched_param none = {0};
@@ -279,8 +283,8 @@ static void become(const char *program, const char *launch, int log_fd, int go_f
 	sigemptyset(&empty);
 	sigprocmask(SIG_SETMASK, &empty, NULL);
 	if (chdir("/") == 0)
-		execl(program, program, launch, NULL);
-	dprintf(STDERR_FILENO, "cannot run %s: %m\n", program);
+		execv(argv[0], argv);
+	dprintf(STDERR_FILENO, "cannot run %s: %m\n", argv[0]);
 	_exit(EXIT_NO_EXEC);
 }
 
@@ -294,16 +298,17 @@ static int start_ticks(const struct zones_mgr *m, pid_t pid, uint64_t *ret)
 	return r;
 }
 
-static int spawn(struct applied *z, const char *program, struct error *reterr)
+int zone_spawn(struct applied *z, const char *program, const char *arg1, const char *arg2,
+	       struct error *reterr)
 {
+	char *argv[] = {(char *)program, (char *)arg1, (char *)arg2, NULL};
 	bool vm = z->spec.runtime == RUNTIME_VM;
-	char group[ZONE_PATH_MAX], launch[4096];
+	char group[ZONE_PATH_MAX];
 	_cleanup_close_ int log_fd = open_log(z), go_read = -1, go_write = -1;
 	int go[2], r;
 	pid_t pid;
 
 	snprintf(group, sizeof(group), "%s/%s", z->path, vm ? "main" : "cz-run");
-	snprintf(launch, sizeof(launch), "%s/zones/%s/launch.json", z->m->d->opt->run_dir, z->name);
 	if (log_fd < 0 || pipe2(go, O_CLOEXEC) < 0)
 		return error_errno(reterr, -errno, "start %s", program);
 	go_read = go[0];
@@ -311,7 +316,7 @@ static int spawn(struct applied *z, const char *program, struct error *reterr)
 	pid = fork();
 	if (pid == 0) {
 		close(go_write);
-		become(program, launch, log_fd, go_read);
+		become(argv, log_fd, go_read);
 	}
 	if (pid < 0)
 		return error_errno(reterr, -errno, "start %s", program);
@@ -332,6 +337,14 @@ static int spawn(struct applied *z, const char *program, struct error *reterr)
 	if (write(go_write, "g", 1) != 1)
 		log_debug("zone %s: its supervisor is gone already", z->name);
 	return 0;
+}
+
+static int spawn_supervisor(struct applied *z, const char *program, struct error *reterr)
+{
+	char launch[4096];
+
+	snprintf(launch, sizeof(launch), "%s/zones/%s/launch.json", z->m->d->opt->run_dir, z->name);
+	return zone_spawn(z, program, launch, NULL, reterr);
 }
 
 static int check_start(struct applied *z, struct error *reterr)
@@ -355,6 +368,12 @@ static int check_start(struct applied *z, struct error *reterr)
 	}
 	r = zone_check(z->m, &z->spec, reterr);
 	return r < 0 ? r : zone_path_is_free(z, reterr);
+}
+
+void zone_note_machine(struct applied *z, const struct zone_spec *spec)
+{
+	z->vcpus_max = spec->os.adopt ? 0 : zone_spec_vcpus_max(spec);
+	z->memory_max_bytes = zone_spec_memory_max(spec);
 }
 
 int zone_start(struct applied *z, struct error *reterr)
@@ -383,13 +402,13 @@ int zone_start(struct applied *z, struct error *reterr)
 	if (r < 0)
 		return r;
 	z->rec.wish = WISH_NONE;
-	z->vcpus_max = zone_spec_vcpus_max(&z->spec);
-	z->memory_max_bytes = zone_spec_memory_max(&z->spec);
+	z->gave_back = false;
+	zone_note_machine(z, &z->spec);
 	r = zone_make_groups(z, reterr);
 	if (r == 0)
 		r = zone_set_limits(z, reterr);
 	if (r == 0)
-		r = spawn(z, program, reterr);
+		r = spawn_supervisor(z, program, reterr);
 	if (r < 0) {
 		if (z->groups && zone_remove_groups(z) < 0)
 			zone_soon(z->m);

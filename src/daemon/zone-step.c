@@ -58,6 +58,7 @@ static void take_state(struct applied *z, const struct zone_hello *h)
 		zone_say(z, h->boot_ms >= 0 ? "running, booted in %lld ms" : "running",
 			 (long long)h->boot_ms);
 	}
+	zone_find_domain(z);
 	if (moved)
 		z->vcpus_moved = false;
 	if (zone_place_vcpus(z))
@@ -180,6 +181,7 @@ static void settle(struct applied *z)
 	bool asked = zone_is_stopping(z), crashed = !asked && !z->clean;
 
 	zone_clear_run_dir(z);
+	zone_lose_domain(z);
 	zone_set_phase(z, PHASE_NONE);
 	z->stats_ns = 0;
 	z->untold = 0;
@@ -296,12 +298,15 @@ static bool step(struct applied *z)
 	if (z->rec.pid) {
 		if (!z->link)
 			connect_link(z);
-		if (zone_is_stopping(z) && now_ns > z->rec.until_ns + KILL_AFTER_NS)
+		if ((zone_is_stopping(z) || z->gave_back) &&
+		    now_ns > z->rec.until_ns + KILL_AFTER_NS)
 			zone_kill(&z->m->d->fs, z->path);
 		return !z->link || zone_is_stopping(z);
 	}
 	if (z->groups) {
 		zone_kill(&z->m->d->fs, z->path);
+		if (zone_give_back(z))
+			return true;
 		if (zone_remove_groups(z) < 0)
 			return true;
 	}

@@ -61,6 +61,11 @@ static bool is_line(const char *s)
 	return *s && text_is_clean(s, false);
 }
 
+static bool is_domain(const char *s)
+{
+	return is_line(s) && !strchr(s, '/');
+}
+
 static bool is_address(const char *s)
 {
 	unsigned char buf[16];
@@ -213,6 +218,12 @@ static const struct zone_field os_fields[] = {
      .help = "auto: KVM where a guest is seen to boot with it, else emulation (tcg)."},
     {"backend", FIELD_ENUM, 0, REBOOT, AT(os.backend), .names = backends, .fallback = "qemu",
      .help = "Who runs the virtual machine."},
+    {"adopt", FIELD_TEXT, 0, REBOOT, AT(os.adopt), .min = 1, .max = 255, .fits = is_domain,
+     .allowed = "the name of a domain, as in virsh list", .fallback = "none: a machine is made",
+     .help =
+	 "A domain of libvirt's that somebody else started, to be taken as it is: it gets a "
+	 "class, and the CPUs and limits of resource that are set, and when the zone ends it is "
+	 "left as it was found. With backend libvirt."},
     {0},
 };
 

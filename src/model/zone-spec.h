@@ -84,6 +84,7 @@ struct zone_os {	 /* vm only */
 	enum zone_machine machine;
 	enum zone_accel accel;
 	enum zone_backend backend;
+	char *adopt; /* a domain of libvirt's that runs already; NULL: the machine is made */
 };
 
 struct sched_rule { /* load-dependent policy: the first rule that holds wins, see docs/zones.md */

@@ -87,6 +87,49 @@ static void check_vm_only(struct check *c, const struct node *n, const struct zo
 	}
 }
 
+/* Of a machine that somebody else made all but this is as it is. */
+static bool fits_adopted(const char *path)
+{
+	static const char *const fields[] = {"apiVersion",
+					     "kind",
+					     "metadata",
+					     "class",
+					     "slo",
+					     "runtime",
+					     "restart",
+					     "resource.cpuset",
+					     "resource.cpu.max",
+					     "resource.cpu.weight",
+					     "resource.exclusive",
+					     "os.backend",
+					     "os.adopt"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+		if (!strcmp(path, fields[i]))
+			return true;
+	return false;
+}
+
+static void check_adopted(struct check *c, const struct node *n, const struct zone_field *fields)
+{
+	for (const struct zone_field *f = fields; f->key; f++) {
+		const struct node *e = step(n, f->key, strlen(f->key));
+		size_t before;
+
+		if (!e || walk_is_absent(e))
+			continue;
+		before = walk_enter(c->walk, f->key);
+		if (fits_adopted(c->walk->path))
+			; /* and all below it */
+		else if (f->type == FIELD_SECTION)
+			check_adopted(c, e, f->sub);
+		else
+			walk_complain(c->walk, e->key_line,
+				      "is the domain's own, which os.adopt takes as it is");
+		walk_leave(c->walk, before);
+	}
+}
+
 static void check_class(struct check *c)
 {
 	const struct zone_spec *s = c->spec;
@@ -189,6 +232,8 @@ static void check_os(struct check *c)
 
 	if (os->backend == BACKEND_LIBVIRT && os->machine == MACHINE_MICROVM)
 		WRONG(c, "os.machine", "microvm needs backend qemu");
+	if (os->adopt && os->backend != BACKEND_LIBVIRT)
+		WRONG(c, "os.adopt", "needs backend libvirt");
 	if (os->cmdline && (!strncmp(os->cmdline, "cz.", 3) || strstr(os->cmdline, " cz.")))
 		WRONG(c, "os.cmdline", "parameters that begin with 'cz.' are czd's own");
 }
@@ -318,6 +363,8 @@ void zone_tree_check(struct walk *w, const struct node *root, const struct zone_
 
 	if (s->runtime == RUNTIME_CGROUP)
 		check_vm_only(&c, root, zone_fields);
+	else if (s->os.adopt)
+		check_adopted(&c, root, zone_fields);
 	check_class(&c);
 	check_cpu(&c);
 	check_memory(&c);

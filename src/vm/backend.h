@@ -25,7 +25,14 @@ struct vm_limits {
 	uint64_t cpu_max_ppm;		   /* of each vCPU; 0: no limit */
 	uint64_t cpu_shares;		   /* of the machine, as its cgroup counts; 0: not told */
 };
-enum vm_end { VM_END_OFF, VM_END_QUIT, VM_END_RESET, VM_END_PANIC, VM_END_DIED };
+enum vm_end {
+	VM_END_OFF,
+	VM_END_QUIT,
+	VM_END_RESET,
+	VM_END_PANIC,
+	VM_END_DIED,
+	VM_END_RELEASED /* given back; it goes on without us */
+};
 
 struct vm_events {
 	void *arg;
@@ -35,6 +42,7 @@ struct vm_events {
 	void (*port)(void *arg, enum channel_port port, bool open);
 	/* What was asked for earlier could not be done. */
 	void (*refused)(void *arg, const char *what, const char *text);
+	void (*limited)(void *arg); /* what limit() asked for has been done, or refused */
 	void (*ended)(void *arg, enum vm_end how, const char *text); /* the machine is gone */
 };
 
@@ -42,14 +50,14 @@ struct vm_events {
 struct vm_backend {
 	const char *name;
 	/* Takes the plan's fds in any case. program: an open fd of the emulator. ret_ours: the
-	 * caller's ends of the guest's ports and, last, of its console. */
+	 * caller's ends of the guest's ports and, last, of its console; -1: it has none of ours. */
 	int (*start)(sd_event *loop, struct qemu_plan *plan, int program,
 		     const struct vm_events *events, int ret_ours[VM_STREAMS], void **ret,
 		     struct error *reterr);
 	pid_t (*pid)(void *machine);
 	size_t (*vcpus)(void *machine, struct vm_vcpu ret[ZONE_VCPUS_MAX]);
 	int (*power_button)(void *machine);
-	int (*quit)(void *machine);
+	int (*quit)(void *machine); /* of an adopted one: give it back */
 	void (*kill)(void *machine);
 	int (*set_memory)(void *machine, uint64_t bytes);
 	/* For a machine outside the zone's cgroup; NULL: none is. */

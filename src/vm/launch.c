@@ -25,11 +25,11 @@ static const struct {
     {"nonce", offsetof(struct launch, nonce), false, false},
     {"dir", offsetof(struct launch, dir), false, true},
     {"run", offsetof(struct launch, run), false, true},
-    {"qemu", offsetof(struct launch, qemu), false, true},
+    {"qemu", offsetof(struct launch, qemu), true, true},
     {"qemu_data", offsetof(struct launch, qemu_data), true, true},
     {"virtiofsd", offsetof(struct launch, virtiofsd), true, true},
-    {"kernel", offsetof(struct launch, kernel), false, true},
-    {"guest", offsetof(struct launch, guest), false, true},
+    {"kernel", offsetof(struct launch, kernel), true, true},
+    {"guest", offsetof(struct launch, guest), true, true},
     {"libvirt_uri", offsetof(struct launch, libvirt_uri), true, false},
     {"sched_dir", offsetof(struct launch, sched_dir), true, true},
 };
@@ -87,6 +87,10 @@ static int read_spec(const json_t *json, struct launch *l, struct error *reterr)
 	if (strcmp(l->spec.name, l->name) != 0 || l->spec.runtime != RUNTIME_VM)
 		return error_set(reterr, -EINVAL, "launch.json: not the spec of VM zone %s",
 				 l->name);
+	if (!l->spec.os.adopt && (!l->qemu || !l->kernel || !l->guest))
+		return error_set(
+		    reterr, -EINVAL,
+		    "launch.json: 'qemu', 'kernel' and 'guest' must be absolute paths");
 	return 0;
 }
 

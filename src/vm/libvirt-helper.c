@@ -2,10 +2,11 @@
 /*
  * cz-libvirt: holds the libvirt connection of one zone, as root, for its unprivileged cz-vm. What
  * is to be run comes in the first line, sent while cz-vm was root too; after that only the few
- * words of `verbs`. The connection's end is the domain's end, and cz-vm's end is ours.
+ * words of `verbs`. The connection's end is the domain's end, and cz-vm's end is ours. A domain
+ * that somebody else started is given back instead of ended (libvirt-adopt.h).
  *
- * Threads: libvirt's event loop, a reaper, and the one that reads lines and calls libvirt, which
- * blocks.
+ * Threads: libvirt's event loop, a reaper (libvirt-reap.h), and the one that reads lines and calls
+ * libvirt, which blocks.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,25 +19,27 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include <jansson.h>
 #include <libvirt/libvirt-qemu.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include "base/cleanup.h"
-#include "base/cpuset.h"
 #include "base/io.h"
 #include "base/str.h"
+#include "vm/libvirt-adopt.h"
 #include "vm/libvirt-helper.h"
+#include "vm/libvirt-knobs.h"
+#include "vm/libvirt-reap.h"
 
 #define LINK 0 /* our standard input: the socket to cz-vm */
 
 static struct {
 	virConnectPtr conn;
 	virDomainPtr domain;
-	const char *uri;
+	const char *uri, *name; /* the domain's */
+	bool created;		/* the domain, by us: nothing else is ever ended */
+	struct adopted adopted; /* path NULL: nothing is adopted */
 	char in[LIBVIRT_LINE_MAX];
 	size_t len;
 } self;
@@ -78,6 +81,11 @@ static void say(json_t *message)
 	send_line(message, NULL, 0);
 }
 
+static void refuse(const char *what, const char *text)
+{
+	say(json_pack("{s:s,s:s,s:s}", "event", "refused", "do", what, "text", text));
+}
+
 static void quiet(void *arg, virErrorPtr e)
 {
 }
@@ -89,12 +97,17 @@ static const char *last_error(void)
 
 /* --- events -------------------------------------------------------------------------------- */
 
+static bool is_ours(virDomainPtr d)
+{
+	return strcmp(virDomainGetName(d), self.name) == 0;
+}
+
 static void on_monitor(virConnectPtr c, virDomainPtr d, const char *event, long long seconds,
 		       unsigned int micros, const char *details, void *arg)
 {
 	static const char *const passed[] = {"SHUTDOWN", "GUEST_PANICKED", "VSERPORT_CHANGE"};
 
-	for (size_t i = 0; i < ARRAY_SIZE(passed); i++) {
+	for (size_t i = 0; is_ours(d) && i < ARRAY_SIZE(passed); i++) {
 		if (strcmp(event, passed[i]) == 0)
 			say(json_pack("{s:s,s:s,s:s*}", "event", "monitor", "name", event, "data",
 				      details));
@@ -103,7 +116,7 @@ static void on_monitor(virConnectPtr c, virDomainPtr d, const char *event, long 
 
 static int on_lifecycle(virConnectPtr c, virDomainPtr d, int event, int detail, void *arg)
 {
-	if (event == VIR_DOMAIN_EVENT_STOPPED)
+	if (is_ours(d) && event == VIR_DOMAIN_EVENT_STOPPED)
 		say(json_pack("{s:s,s:b}", "event", "ended", "failed",
 			      detail == VIR_DOMAIN_EVENT_STOPPED_CRASHED ||
 				  detail == VIR_DOMAIN_EVENT_STOPPED_FAILED));
@@ -113,34 +126,6 @@ static int on_lifecycle(virConnectPtr c, virDomainPtr d, int event, int detail, 
 static void *run_events(void *arg)
 {
 	while (virEventRunDefaultImpl() == 0) {
-	}
-	return NULL;
-}
-
-/* Left to init, and another program by now: not one that libvirt waits for itself. */
-static bool is_orphan(pid_t pid)
-{
-	char path[64], ours[32], theirs[32];
-
-	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
-	return getsid(pid) != getsid(0) &&
-	       read_file_at(AT_FDCWD, "/proc/self/comm", ours, sizeof(ours)) > 0 &&
-	       read_file_at(AT_FDCWD, path, theirs, sizeof(theirs)) > 0 && strcmp(ours, theirs);
-}
-
-/* libvirt leaves its QEMUs to init, and waits until init has reaped them: never, in many a
- * container. */
-static void *run_reaper(void *arg)
-{
-	const struct timespec pause = {.tv_nsec = 20000000};
-
-	for (;;) {
-		siginfo_t si = {0};
-
-		if (waitid(P_ALL, 0, &si, WEXITED | WNOWAIT) == 0 && is_orphan(si.si_pid))
-			waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG);
-		else
-			nanosleep(&pause, NULL);
 	}
 	return NULL;
 }
@@ -218,10 +203,11 @@ static int connect_to(const char *path)
 	return TAKE_FD(fd);
 }
 
-/* Says that it runs, with the domain's sockets and its process. */
+/* Says that it runs, with the domain's sockets and its process; of an adopted one with neither. */
 static int tell_started(const json_t *order)
 {
-	json_t *cpus = ask_cpus(), *paths = json_object_get(order, "sockets");
+	json_t *cpus = self.adopted.path ? adopted_cpus(&self.adopted) : ask_cpus();
+	json_t *paths = json_object_get(order, "sockets");
 	json_int_t tid = json_integer_value(json_object_get(json_array_get(cpus, 0), "thread-id"));
 	int fds[LIBVIRT_FDS];
 	pid_t pid = process_of((pid_t)tid);
@@ -232,7 +218,7 @@ static int tell_started(const json_t *order)
 		if (fds[n] < 0)
 			return fail("connect to the domain's sockets", strerror(-fds[n]));
 	}
-	fds[n] = pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	fds[n] = pid && !self.adopted.path ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 	if (fds[n] >= 0)
 		n++;
 	send_line(json_pack("{s:s,s:i,s:o*}", "event", "started", "pid", (int)pid, "cpus", cpus),
@@ -242,32 +228,38 @@ static int tell_started(const json_t *order)
 	return 0;
 }
 
-static int begin(const json_t *order)
+static int adopt(const json_t *order)
 {
-	const char *name = json_string_value(json_object_get(order, "name"));
-	const char *xml = json_string_value(json_object_get(order, "xml"));
-	pthread_t events, reaper;
-	json_t *path;
-	size_t i;
+	const char *what = "adopt the domain";
+	char *mark;
 	int r;
 
-	self.uri = json_string_value(json_object_get(order, "uri"));
-	if (!name || !xml || !self.uri)
-		return fail("start the domain", "the order has no uri, name or xml");
-	virSetErrorFunc(NULL, quiet);
-	if (virEventRegisterDefaultImpl() < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
-	    pthread_create(&reaper, NULL, run_reaper, NULL) != 0)
-		return fail("start libvirt", last_error());
-	self.conn = virConnectOpen(self.uri);
-	if (!self.conn || pthread_create(&events, NULL, run_events, NULL) != 0)
-		return fail("connect to libvirt", last_error());
-	virConnectRegisterCloseCallback(self.conn, on_closed, NULL, NULL);
-	r = clear_name(name);
+	self.domain = virDomainLookupByName(self.conn, self.name);
+	if (!self.domain || virDomainIsActive(self.domain) != 1)
+		return fail(what, "none of that name runs (virsh list --all)");
+	mark = virDomainGetMetadata(self.domain, VIR_DOMAIN_METADATA_ELEMENT, LIBVIRT_MARK, 0);
+	free(mark);
+	if (mark)
+		return fail(what, "it is a zone's own machine");
+	self.adopted.domain = self.domain;
+	self.adopted.complain = refuse;
+	r = adopted_open(&self.adopted, json_string_value(json_object_get(order, "journal")),
+			 self.uri);
+	if (r == 0)
+		return 0;
+	return fail(what, r == -EADDRINUSE ? "another zone has it"
+			  : r == -EIO	   ? last_error()
+					   : strerror(-r));
+}
+
+static int create(const json_t *order, const char *xml)
+{
+	json_t *path;
+	size_t i;
+	int r = clear_name(self.name);
+
 	if (r)
 		return r;
-	virConnectDomainQemuMonitorEventRegister(self.conn, NULL, NULL, on_monitor, NULL, NULL, 0);
-	virConnectDomainEventRegisterAny(self.conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-					 VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), NULL, NULL);
 	/* Only a daemon sees its client's end; a driver within this process leaves it to finish().
 	 */
 	self.domain =
@@ -279,9 +271,33 @@ static int begin(const json_t *order)
 	{
 		unlink(json_string_value(path));
 	}
-	if (!self.domain)
-		return fail("start the domain", last_error());
-	return tell_started(order);
+	self.created = self.domain;
+	return self.created ? 0 : fail("start the domain", last_error());
+}
+
+static int begin(const json_t *order)
+{
+	const char *xml = json_string_value(json_object_get(order, "xml"));
+	pthread_t events;
+	int r;
+
+	self.name = json_string_value(json_object_get(order, "name"));
+	self.uri = json_string_value(json_object_get(order, "uri"));
+	if (!self.name || !self.uri || (!xml && !json_object_get(order, "journal")))
+		return fail("start the domain", "the order has no uri, name or xml");
+	if (virEventRegisterDefaultImpl() < 0 || reap_orphans() < 0)
+		return fail("start libvirt", last_error());
+	self.conn = virConnectOpen(self.uri);
+	if (!self.conn || pthread_create(&events, NULL, run_events, NULL) != 0)
+		return fail("connect to libvirt", last_error());
+	virConnectRegisterCloseCallback(self.conn, on_closed, NULL, NULL);
+	if (xml)
+		virConnectDomainQemuMonitorEventRegister(self.conn, NULL, NULL, on_monitor, NULL,
+							 NULL, 0);
+	virConnectDomainEventRegisterAny(self.conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+					 VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), NULL, NULL);
+	r = xml ? create(order, xml) : adopt(order);
+	return r ? r : tell_started(order);
 }
 
 /* --- what is asked for --------------------------------------------------------------------- */
@@ -293,6 +309,11 @@ static int do_button(const json_t *request)
 
 static int do_quit(const json_t *request)
 {
+	if (self.adopted.path) {
+		adopted_release(&self.adopted);
+		say(json_pack("{s:s}", "event", "released"));
+		return 0;
+	}
 	return virDomainDestroyFlags(self.domain, VIR_DOMAIN_DESTROY_GRACEFUL);
 }
 
@@ -355,45 +376,22 @@ static int do_poll(const json_t *request)
 	return 0;
 }
 
-/* {"vcpu": N, "cpus": "0-1"}: on which CPUs of the host it may run. */
-static int do_pin(const json_t *request)
+/* {"knobs": {NAME: TEXT}}; of an adopted domain all that is set, so that the rest is put back. */
+static int do_limits(const json_t *request)
 {
-	json_int_t vcpu = json_integer_value(json_object_get(request, "vcpu"));
-	const char *text = json_string_value(json_object_get(request, "cpus"));
-	unsigned char map[512] = {0};
-	struct cpuset cpus;
-	int cpu;
+	json_t *knobs = json_object_get(request, "knobs"), *value;
+	const char *name;
 
-	if (!text || cpuset_parse(text, &cpus) < 0)
-		return 0;
-	for (cpu = cpuset_next(&cpus, 0); cpu >= 0 && (size_t)cpu < sizeof(map) * 8;
-	     cpu = cpuset_next(&cpus, (unsigned int)cpu + 1))
-		VIR_USE_CPU(map, cpu);
-	return virDomainPinVcpuFlags(self.domain, (unsigned int)vcpu, map, sizeof(map),
-				     VIR_DOMAIN_AFFECT_LIVE);
-}
-
-/* {"cpu_shares": N, "vcpu_quota": us, "vcpu_period": us} as libvirt names them. */
-static int do_schedule(const json_t *request)
-{
-	virTypedParameterPtr list = NULL;
-	int n = 0, max = 0, r = 0;
-	const char *key;
-	json_t *value;
-
-	json_object_foreach(json_object_get(request, "set"), key, value)
+	if (self.adopted.path)
+		adopted_set(&self.adopted, knobs);
+	json_object_foreach(knobs, name, value)
 	{
-		if (r == 0 && strcmp(key, VIR_DOMAIN_SCHEDULER_VCPU_QUOTA) == 0)
-			r = virTypedParamsAddLLong(&list, &n, &max, key, json_integer_value(value));
-		else if (r == 0)
-			r = virTypedParamsAddULLong(&list, &n, &max, key,
-						    (unsigned long long)json_integer_value(value));
+		if (!self.adopted.path && json_is_string(value) &&
+		    knob_write(self.domain, name, json_string_value(value)) < 0)
+			refuse(name, last_error());
 	}
-	if (r == 0 && n)
-		r = virDomainSetSchedulerParametersFlags(self.domain, list, n,
-							 VIR_DOMAIN_AFFECT_LIVE);
-	virTypedParamsFree(list, n);
-	return r;
+	say(json_pack("{s:s}", "event", "limited"));
+	return 0;
 }
 
 static void obey(const char *line, size_t len)
@@ -401,15 +399,17 @@ static void obey(const char *line, size_t len)
 	static const struct {
 		const char *what;
 		int (*take)(const json_t *request);
-	} verbs[] = {{"button", do_button}, {"quit", do_quit}, {"memory", do_memory},
-		     {"poll", do_poll},	    {"pin", do_pin},   {"schedule", do_schedule}};
+	} verbs[] = {{"button", do_button},
+		     {"quit", do_quit},
+		     {"memory", do_memory},
+		     {"poll", do_poll},
+		     {"limits", do_limits}};
 	json_t *request = json_loadb(line, len, 0, NULL);
 	const char *what = json_string_value(json_object_get(request, "do"));
 
 	for (size_t i = 0; what && i < ARRAY_SIZE(verbs); i++) {
 		if (strcmp(what, verbs[i].what) == 0 && verbs[i].take(request) < 0)
-			say(json_pack("{s:s,s:s,s:s}", "event", "refused", "do", what, "text",
-				      last_error()));
+			refuse(what, last_error());
 	}
 	json_decref(request);
 }
@@ -443,10 +443,12 @@ static const char *next_line(size_t *ret_len)
 
 static void finish(void)
 {
-	if (self.domain) {
+	if (self.adopted.path)
+		adopted_release(&self.adopted);
+	if (self.created)
 		virDomainDestroy(self.domain);
+	if (self.domain)
 		virDomainFree(self.domain);
-	}
 	if (self.conn)
 		virConnectClose(self.conn);
 }
@@ -459,6 +461,9 @@ int main(int argc, char **argv)
 	int r;
 
 	signal(SIGPIPE, SIG_IGN);
+	virSetErrorFunc(NULL, quiet);
+	if (argc == 3 && strcmp(argv[1], "--give-back") == 0)
+		return adopted_give_back(argv[2]);
 	line = next_line(&len);
 	order = line ? json_loadb(line, len, 0, NULL) : NULL;
 	if (!order) {

@@ -104,19 +104,26 @@ static void end_left(const struct launch *l, const char *root)
 	}
 }
 
+/* NULL: none listens. */
+static const char *daemon_uri(const struct launch *l)
+{
+	for (size_t i = 0; !l->libvirt_uri && i < ARRAY_SIZE(daemons); i++) {
+		if (access(daemons[i], F_OK) == 0)
+			return "qemu:///system";
+	}
+	return l->libvirt_uri;
+}
+
 static int choose_uri(const struct launch *l, struct paths *p, struct error *reterr)
 {
+	const char *daemon = daemon_uri(l);
 	struct sockaddr_un *a = NULL;
 	char root[PATH_SIZE];
 	size_t name = strlen(l->name);
 	int r;
 
-	for (size_t i = 0; !l->libvirt_uri && i < ARRAY_SIZE(daemons); i++) {
-		if (access(daemons[i], F_OK) == 0)
-			return str_printf(p->uri, sizeof(p->uri), "qemu:///system");
-	}
-	if (l->libvirt_uri)
-		return str_printf(p->uri, sizeof(p->uri), "%s", l->libvirt_uri);
+	if (daemon)
+		return str_printf(p->uri, sizeof(p->uri), "%s", daemon);
 	r = str_printf(root, sizeof(root), "%s/" EMBED_DIR, l->dir);
 	if (r < 0 ||
 	    strlen(root) + strlen(MONITOR_PATH) + (name < SHORT_NAME ? name : SHORT_NAME) >=
@@ -303,4 +310,25 @@ int libvirt_order(const struct launch *l, struct qemu_plan *plan, struct error *
 	}
 	strbuf_done(&xml);
 	return r;
+}
+
+int libvirt_adopt(const struct launch *l, struct qemu_plan *plan, struct error *reterr)
+{
+	const char *uri = daemon_uri(l);
+	json_t *order;
+	int r;
+
+	if (!uri) {
+		error_set(reterr, -ENOENT,
+			  "neither virtqemud nor libvirtd listens in /run/libvirt");
+		error_hint(reterr, "a domain that somebody else started is had by way of it only");
+		return -ENOENT;
+	}
+	r = start_helper(&plan->helper, reterr);
+	if (r < 0)
+		return r;
+	order = json_pack("{s:s,s:s,s:o}", "uri", uri, "name", l->spec.os.adopt, "journal",
+			  json_sprintf("%s/" LIBVIRT_JOURNAL, l->run));
+	r = send_order(plan->helper, order);
+	return r < 0 ? error_errno(reterr, r, "tell cz-libvirt what to adopt") : 0;
 }

@@ -9,3 +9,5 @@
 /* Puts what libvirt wants by path in place, and starts cz-libvirt with the order to run the plan;
  * plan->helper is the connection to it. Root. */
 must_check int libvirt_order(const struct launch *l, struct qemu_plan *plan, struct error *reterr);
+/* The same for a domain that runs already. */
+must_check int libvirt_adopt(const struct launch *l, struct qemu_plan *plan, struct error *reterr);

@@ -20,10 +20,10 @@
 #include "base/str.h"
 #include "vm/json.h"
 #include "vm/libvirt-helper.h"
+#include "vm/libvirt-line.h"
 #include "vm/link.h"
 #include "vm/pump.h"
 
-#define START_NS	(60ull * 1000 * 1000 * 1000) /* QEMU is asked for its abilities first */
 #define MEMORY_SANE_KIB (1ull << 40)
 #define OUT_MAX		65536
 #define PERIOD_US	100000
@@ -37,6 +37,7 @@ struct machine {
 	size_t sent;
 	int pidfd;
 	pid_t pid;
+	bool adopted; /* somebody else's: nothing here may end it */
 	bool panicked, over;
 	enum vm_end how;
 	struct vm_vcpu vcpus[ZONE_VCPUS_MAX];
@@ -44,8 +45,7 @@ struct machine {
 	struct vm_memory memory;
 	json_t *vcpu_stats;
 	sd_event_source *ready;
-	int fds[LIBVIRT_FDS]; /* until the start is over */
-	size_t nr_fds;
+	struct libvirt_fds fds; /* until the start is over */
 };
 
 static int request(struct machine *m, json_t *message)
@@ -77,9 +77,18 @@ static void end(struct machine *m, const char *text)
 
 static void on_ended(struct machine *m, const json_t *event)
 {
-	end(m, json_is_true(json_object_get(event, "failed"))
-		   ? "libvirt says that the domain failed"
-		   : "libvirt's domain is gone");
+	bool failed = json_is_true(json_object_get(event, "failed"));
+
+	/* How its owner ends it is nobody's failure. */
+	if (m->adopted)
+		m->how = failed ? VM_END_DIED : VM_END_OFF;
+	end(m, failed ? "libvirt says that the domain failed" : "libvirt's domain is gone");
+}
+
+static void on_released(struct machine *m, const json_t *event)
+{
+	m->how = VM_END_RELEASED;
+	end(m, "libvirt's domain goes on");
 }
 
 static void on_refused(struct machine *m, const json_t *event)
@@ -89,6 +98,11 @@ static void on_refused(struct machine *m, const json_t *event)
 
 	m->events.refused(m->events.arg, what ? what : "a request",
 			  text ? text : "libvirt refused");
+}
+
+static void on_limited(struct machine *m, const json_t *event)
+{
+	m->events.limited(m->events.arg);
 }
 
 static void on_lost(struct machine *m, const json_t *event)
@@ -124,8 +138,8 @@ static void on_monitor(struct machine *m, const json_t *event)
 		on_shutdown(m, data);
 	else if (strcmp(name, "GUEST_PANICKED") == 0)
 		m->panicked = true;
-	else if (strcmp(name, "VSERPORT_CHANGE") == 0 && id && sscanf(id, "ua-port%u", &nr) == 1 &&
-		 nr < CHANNEL_NR)
+	else if (strcmp(name, "VSERPORT_CHANGE") == 0 && id && !m->adopted &&
+		 sscanf(id, "ua-port%u", &nr) == 1 && nr < CHANNEL_NR)
 		m->events.port(m->events.arg, nr, json_is_true(json_object_get(data, "open")));
 	json_decref(data);
 }
@@ -179,10 +193,8 @@ static void take_line(struct machine *m, const char *line, size_t len)
 	static const struct {
 		const char *event;
 		void (*take)(struct machine *m, const json_t *event);
-	} takers[] = {{"monitor", on_monitor},
-		      {"stats", on_stats},
-		      {"ended", on_ended},
-		      {"refused", on_refused},
+	} takers[] = {{"monitor", on_monitor},	 {"stats", on_stats},	  {"ended", on_ended},
+		      {"released", on_released}, {"limited", on_limited}, {"refused", on_refused},
 		      {"lost", on_lost}};
 	int r = 0;
 	json_t *event = json_line_parse(line, len, &r);
@@ -244,7 +256,9 @@ static void libvirt_kill(void *machine)
 {
 	struct machine *m = machine;
 
-	if (m->pidfd >= 0)
+	if (m->adopted) /* only to be left; czd sees to what was changed */
+		end(m, "libvirt does not answer");
+	else if (m->pidfd >= 0)
 		syscall(SYS_pidfd_send_signal, m->pidfd, SIGKILL, NULL, 0);
 }
 
@@ -252,62 +266,15 @@ static void closed(void *arg, int code)
 {
 	struct machine *m = arg;
 
-	libvirt_kill(m);
 	m->how = VM_END_DIED;
+	if (!m->adopted)
+		libvirt_kill(m);
 	end(m, "cz-libvirt ended");
 }
 
 static const struct pump_ops pump_ops = {feed, pending, sent, closed};
 
 /* --- the start ----------------------------------------------------------------------------- */
-
-static void take_fds(struct machine *m, struct msghdr *h)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
-		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-			if (m->nr_fds < LIBVIRT_FDS)
-				m->fds[m->nr_fds++] = fd;
-			else
-				close(fd);
-		}
-	}
-}
-
-/* Until a line is whole; what follows it stays in m->in. */
-static int wait_line(struct machine *m, int fd, const char **ret, size_t *ret_len, size_t *ret_used)
-{
-	uint64_t deadline_ns = clock_mono_ns() + START_NS, now_ns;
-	int r = 0;
-
-	while (r == 0 && (now_ns = clock_mono_ns()) < deadline_ns) {
-		char buf[4096], control[CMSG_SPACE(sizeof(int) * LIBVIRT_FDS)];
-		struct iovec iov = {buf, sizeof(buf)};
-		struct msghdr h = {.msg_iov = &iov,
-				   .msg_iovlen = 1,
-				   .msg_control = control,
-				   .msg_controllen = sizeof(control)};
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		ssize_t n = 0;
-
-		if (poll(&p, 1, (int)((deadline_ns - now_ns) / 1000000) + 1) > 0) {
-			n = recvmsg(fd, &h, MSG_CMSG_CLOEXEC);
-			if (n <= 0)
-				return n < 0 ? -errno : -ECONNRESET;
-			take_fds(m, &h);
-		}
-		strbuf_add(&m->in, buf, (size_t)n);
-		r = m->in.failed ? -ENOMEM
-				 : link_next_line(m->in.data, m->in.len, ret, ret_len, ret_used);
-	}
-	return r ? r : -ETIMEDOUT;
-}
 
 static int take_started(struct machine *m, const json_t *event, struct error *reterr)
 {
@@ -320,9 +287,11 @@ static int take_started(struct machine *m, const json_t *event, struct error *re
 		return error_set(reterr, -EIO, "libvirt could not %s: %s", what ? what : "start",
 				 str_escape(shown, sizeof(shown), text ? text : "no reason given"));
 	m->pid = (pid_t)json_integer_value(json_object_get(event, "pid"));
-	if (!name || strcmp(name, "started") != 0 || m->pid <= 1 || m->nr_fds != LIBVIRT_FDS)
+	if (!name || strcmp(name, "started") != 0 || m->pid <= 1 ||
+	    m->fds.nr != (m->adopted ? 0 : LIBVIRT_FDS))
 		return error_set(reterr, -EPROTO, "libvirt started no QEMU that could be found");
-	m->pidfd = m->fds[LIBVIRT_SOCKETS];
+	if (!m->adopted)
+		m->pidfd = m->fds.fd[LIBVIRT_SOCKETS];
 	take_cpus(m, json_object_get(event, "cpus"));
 	return 0;
 }
@@ -332,7 +301,7 @@ static int wait_started(struct machine *m, int fd, struct error *reterr)
 	const char *line;
 	size_t len, used;
 	json_t *event;
-	int r = wait_line(m, fd, &line, &len, &used);
+	int r = libvirt_wait_line(fd, &m->in, &m->fds, &line, &len, &used);
 
 	if (r == -ECONNRESET)
 		return error_set(reterr, r, "cz-libvirt died at the start");
@@ -352,7 +321,7 @@ static void libvirt_free(void *machine)
 
 	if (!m)
 		return;
-	if (!m->over)
+	if (!m->over && !m->adopted)
 		libvirt_kill(m);
 	if (m->pidfd >= 0)
 		close(m->pidfd);
@@ -385,6 +354,7 @@ static int libvirt_start(sd_event *loop, struct qemu_plan *plan, int program,
 	if (!m)
 		return -ENOMEM;
 	m->events = *events;
+	m->adopted = plan->spec->os.adopt;
 	m->how = VM_END_DIED;
 	m->pidfd = -1;
 	m->pump.fd = -1;
@@ -398,7 +368,8 @@ static int libvirt_start(sd_event *loop, struct qemu_plan *plan, int program,
 	qemu_plan_done(plan);
 	if (r < 0)
 		return r;
-	memcpy(ret_ours, m->fds, sizeof(int) * VM_STREAMS);
+	for (size_t i = 0; i < VM_STREAMS; i++)
+		ret_ours[i] = m->adopted ? -1 : m->fds.fd[i];
 	*ret = TAKE_PTR(m);
 	return 0;
 }
@@ -431,38 +402,45 @@ static int libvirt_quit(void *machine)
 
 static int libvirt_set_memory(void *machine, uint64_t bytes)
 {
+	if (((struct machine *)machine)->adopted)
+		return -EOPNOTSUPP;
 	return request(machine,
 		       json_pack("{s:s,s:I}", "do", "memory", "kib", (json_int_t)(bytes / 1024)));
 }
 
-static int pin(void *machine, size_t vcpu, const struct cpuset *cpus)
+static void put_number(json_t *knobs, const char *name, json_int_t value)
 {
-	char text[512];
-	int r = cpuset_format(cpus, text, sizeof(text));
-
-	return r < 0 ? r
-		     : request(machine, json_pack("{s:s,s:I,s:s}", "do", "pin", "vcpu",
-						  (json_int_t)vcpu, "cpus", text));
+	json_object_set_new(knobs, name, json_sprintf("%" JSON_INTEGER_FORMAT, value));
 }
 
+/* Of a domain of ours "no limit" is said; of an adopted one it is to be as its owner wants it. */
 static int libvirt_limit(void *machine, const struct vm_limits *l)
 {
-	json_int_t quota_us =
-	    l->cpu_max_ppm ? (json_int_t)(l->cpu_max_ppm / (1000000 / PERIOD_US)) : -1;
-	json_t *set = json_pack("{s:I,s:i}", "vcpu_quota", quota_us, "vcpu_period", PERIOD_US);
+	struct machine *m = machine;
+	json_t *knobs = json_object();
+	char name[32], text[512];
 	int r = 0;
 
-	if (l->cpu_shares)
-		json_object_set_new(set, "cpu_shares", json_integer((json_int_t)l->cpu_shares));
 	for (size_t i = 0; r == 0 && i < l->nr_pins; i++) {
-		if (cpuset_count(&l->pin[i]))
-			r = pin(machine, i, &l->pin[i]);
+		if (!cpuset_count(&l->pin[i]))
+			continue;
+		snprintf(name, sizeof(name), "pin.%zu", i);
+		r = cpuset_format(&l->pin[i], text, sizeof(text));
+		json_object_set_new(knobs, name, json_string(text));
 	}
 	if (r < 0) {
-		json_decref(set);
+		json_decref(knobs);
 		return r;
 	}
-	return request(machine, json_pack("{s:s,s:o}", "do", "schedule", "set", set));
+	if (l->cpu_max_ppm || !m->adopted) {
+		put_number(knobs, "vcpu_period", PERIOD_US);
+		put_number(knobs, "vcpu_quota",
+			   l->cpu_max_ppm ? (json_int_t)(l->cpu_max_ppm / (1000000 / PERIOD_US))
+					  : -1);
+	}
+	if (l->cpu_shares)
+		put_number(knobs, "cpu_shares", (json_int_t)l->cpu_shares);
+	return request(m, json_pack("{s:s,s:o}", "do", "limits", "knobs", knobs));
 }
 
 static void libvirt_poll(void *machine)

@@ -31,6 +31,8 @@ static int forward(struct zone *z, struct forward f, const json_t *request)
 	json_t *copy;
 	int r;
 
+	if (!z->ports)
+		return -ENOTCONN;
 	if (!slot)
 		return -EBUSY;
 	copy = json_copy((json_t *)request);
@@ -46,7 +48,8 @@ static int forward(struct zone *z, struct forward f, const json_t *request)
 
 static void refuse_forward(struct zone *z, json_int_t id, int r)
 {
-	const char *why = r == -ENOTCONN		? "the guest is not there (yet)"
+	const char *why = zone_is_adopted(z) ? "in an adopted domain nothing of Control Zone runs"
+			  : r == -ENOTCONN   ? "the guest is not there (yet)"
 			  : r == -EBUSY || r == -EAGAIN ? "too many requests wait for the guest"
 			  : r == -EMSGSIZE		? "the request is too long for the guest"
 							: "the guest could not be asked";
@@ -195,7 +198,9 @@ static void do_memory(struct zone *z, json_int_t id, const json_t *request)
 	}
 	r = z->backend->set_memory(z->machine, (uint64_t)bytes);
 	if (r < 0) {
-		link_refuse(z->link, id, NULL, r, "QEMU does not take commands now");
+		link_refuse(z->link, id, NULL, r,
+			    r == -EOPNOTSUPP ? "the memory of an adopted domain is its owner's"
+					     : "QEMU does not take commands now");
 		return;
 	}
 	if (z->want_memory.waiting)

@@ -209,6 +209,14 @@ static int check_machine(const struct launch *l, struct error *reterr)
 	return 0;
 }
 
+static int prepare_adopted(const struct launch *l, struct setup *s, struct error *reterr)
+{
+	int r = listen_at(l->run, "link.sock", 0600, 0, &s->start.link_listener, reterr);
+
+	str_copy(s->accel_why, sizeof(s->accel_why), "as libvirt started it");
+	return r < 0 ? r : libvirt_adopt(l, &s->plan, reterr);
+}
+
 int setup_prepare(const struct launch *l, struct setup *ret, struct error *reterr)
 {
 	const struct zone_net *net = &l->spec.resource.net;
@@ -221,6 +229,8 @@ int setup_prepare(const struct launch *l, struct setup *ret, struct error *reter
 	qemu_plan_init(&ret->plan, &l->spec, l->nonce);
 	ret->start.plan = &ret->plan;
 	ret->start.accel_why = ret->accel_why;
+	if (l->spec.os.adopt)
+		return prepare_adopted(l, ret, reterr);
 	r = check_machine(l, reterr);
 	if (r == 0)
 		r = open_dir(l, l->dir, "log", 0750, &ret->start.log_dir, reterr);

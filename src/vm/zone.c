@@ -21,7 +21,6 @@
 #define LOG_BUDGET_MAX	 50  /* one more each second */
 #define GUEST_LINES_MAX	 100 /* a second */
 #define GRACE_DEFAULT_MS 10000
-#define GRACE_MAX_MS	 600000
 
 static const char *const state_names[] = {"starting", "booting", "running", "stopping"};
 static const struct json_limits guest_limits = {.depth = 6, .items = 64, .text_bytes = 512};
@@ -36,6 +35,11 @@ uint64_t zone_now_ns(const struct zone *z)
 
 /* --- what czd is told ---------------------------------------------------------------------- */
 
+bool zone_is_adopted(const struct zone *z)
+{
+	return z->launch->spec.os.adopt;
+}
+
 static json_t *vcpus_json(struct zone *z)
 {
 	struct vm_vcpu vcpus[ZONE_VCPUS_MAX];
@@ -43,9 +47,10 @@ static json_t *vcpus_json(struct zone *z)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, json_pack("{s:i,s:i,s:b}", "cpu", (int)vcpus[i].cpu,
-						      "tid", (int)vcpus[i].tid, "online",
-						      vcpus[i].cpu < z->online));
+		json_array_append_new(list,
+				      json_pack("{s:i,s:i,s:b}", "cpu", (int)vcpus[i].cpu, "tid",
+						(int)vcpus[i].tid, "online",
+						zone_is_adopted(z) || vcpus[i].cpu < z->online));
 	return list;
 }
 
@@ -54,8 +59,11 @@ json_t *zone_state_json(struct zone *z)
 	json_t *boot = z->boot_ms ? json_integer((json_int_t)z->boot_ms) : json_null();
 
 	return json_pack("{s:s,s:s,s:s,s:s,s:i,s:o,s:o,s:O}", "event", "state", "state",
-			 state_names[z->state], "accel", z->kvm ? "kvm" : "tcg", "accel_why",
-			 z->accel_why, "qemu_pid",
+			 state_names[z->state], "accel",
+			 zone_is_adopted(z) ? "-"
+			 : z->kvm	    ? "kvm"
+					    : "tcg",
+			 "accel_why", z->accel_why, "qemu_pid",
 			 z->machine ? (int)z->backend->pid(z->machine) : 0, "vcpus", vcpus_json(z),
 			 "boot_ms", boot, "guest", z->guest);
 }
@@ -97,57 +105,7 @@ void zone_notice(struct zone *z, const char *kind, const char *text)
 		   json_pack("{s:s,s:s,s:s}", "event", "notice", "kind", kind, "text", shown));
 }
 
-/* --- the way down -------------------------------------------------------------------------- */
-
-static int ask_guest(struct zone *z)
-{
-	return ports_say(z->ports, json_pack("{s:I,s:s,s:I}", "id", (json_int_t)++z->next_guest_id,
-					     "do", "power-down", "grace_ms",
-					     (json_int_t)(z->grace_ns / 1000000 / 2)));
-}
-
-/* Each step has its share of the grace; one that can't be taken costs no time. */
-static int step_down(sd_event_source *source, uint64_t now_usec, void *arg)
-{
-	struct zone *z = arg;
-	uint64_t wait_ns = z->grace_ns;
-	int r = -ENOTCONN;
-
-	while (r < 0) {
-		switch (z->step++) {
-		case 0:
-			r = ask_guest(z);
-			wait_ns = z->grace_ns / 4 * 3;
-			break;
-		case 1:
-			r = z->backend->power_button(z->machine);
-			wait_ns = z->grace_ns / 4;
-			break;
-		case 2:
-			r = z->backend->quit(z->machine);
-			wait_ns = 2000000000ull;
-			break;
-		default:
-			z->backend->kill(z->machine);
-			return 0;
-		}
-	}
-	sd_event_source_set_time_relative(source, wait_ns / 1000);
-	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-}
-
-/* Asked again with less grace, the shorter one holds. */
-void zone_power_down(struct zone *z, uint64_t grace_ms)
-{
-	z->grace_ns = (grace_ms < GRACE_MAX_MS ? grace_ms : GRACE_MAX_MS) * 1000000;
-	if (z->state == VM_STOPPING && z->step > 1)
-		return;
-	z->state = VM_STOPPING;
-	z->step = grace_ms ? 0 : 2;
-	zone_state_changed(z);
-	sd_event_source_set_time_relative(z->escalation, 0);
-	sd_event_source_set_enabled(z->escalation, SD_EVENT_ONESHOT);
-}
+/* --- the machine --------------------------------------------------------------------------- */
 
 static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *arg)
 {
@@ -155,15 +113,13 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
 	return 0;
 }
 
-/* --- the machine --------------------------------------------------------------------------- */
-
 static void on_ready(void *arg)
 {
 	struct zone *z = arg;
 	uint64_t bytes = zone_spec_memory(&z->launch->spec);
 
 	if (z->state == VM_STARTING)
-		z->state = VM_BOOTING;
+		z->state = zone_is_adopted(z) ? VM_RUNNING : VM_BOOTING;
 	/* The guest's driver takes it up when it comes. */
 	if (bytes < zone_spec_memory_max(&z->launch->spec) &&
 	    z->backend->set_memory(z->machine, bytes) < 0)
@@ -177,12 +133,17 @@ static void on_memory(void *arg, const struct vm_memory *m)
 
 	z->memory = *m;
 	zone_check_memory(z);
+	/* No guest of ours gives signs of life: libvirt's answer is one. */
+	if (zone_is_adopted(z))
+		link_event(z->link, zone_stats_json(z));
 }
 
 static void on_port(void *arg, enum channel_port port, bool open)
 {
-	if (open)
-		ports_restart(((struct zone *)arg)->ports, port);
+	struct zone *z = arg;
+
+	if (open && z->ports)
+		ports_restart(z->ports, port);
 }
 
 static void on_refused(void *arg, const char *what, const char *text)
@@ -193,6 +154,12 @@ static void on_refused(void *arg, const char *what, const char *text)
 	zone_notice(arg, "channel", line);
 }
 
+/* czd looks again at what it says of the groups. */
+static void on_limited(void *arg)
+{
+	zone_state_changed(arg);
+}
+
 static void on_ended(void *arg, enum vm_end how, const char *text)
 {
 	static const char *const words[] = {
@@ -201,6 +168,7 @@ static void on_ended(void *arg, enum vm_end how, const char *text)
 	    [VM_END_RESET] = "the guest reset itself",
 	    [VM_END_PANIC] = "the guest's kernel panicked",
 	    [VM_END_DIED] = "QEMU died",
+	    [VM_END_RELEASED] = "the domain was given back",
 	};
 	struct zone *z = arg;
 	bool wanted = z->state == VM_STOPPING;
@@ -209,6 +177,8 @@ static void on_ended(void *arg, enum vm_end how, const char *text)
 	snprintf(line, sizeof(line), "%s (%s)%s", words[how], text, wanted ? ", as asked" : "");
 	z->exit_code = wanted || how == VM_END_OFF ? 0 : 1;
 	z->state = VM_STOPPING;
+	if (z->exit_code == 0) /* in good order */
+		zone_state_changed(z);
 	z->log_budget++; /* the last word is always heard */
 	zone_notice(z, "guest", line);
 	sd_event_exit(z->loop, z->exit_code);
@@ -372,7 +342,8 @@ static int on_tick(sd_event_source *s, uint64_t now_usec, void *arg)
 
 	z->said = 0;
 	z->log_budget += z->log_budget < LOG_BUDGET_MAX;
-	ports_tick(z->ports);
+	if (z->ports)
+		ports_tick(z->ports);
 	z->backend->poll(z->machine);
 	zone_expire(z);
 	sd_event_source_set_time_relative(s, TICK_USEC);
@@ -395,7 +366,7 @@ static int add_sources(struct zone *z)
 
 	if (r >= 0)
 		r = sd_event_add_time_relative(z->loop, &z->escalation, CLOCK_MONOTONIC, 0, 0,
-					       step_down, z);
+					       zone_step_down, z);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(z->escalation, SD_EVENT_OFF);
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(signals); i++)
@@ -413,10 +384,15 @@ static int open_streams(struct zone *z, struct zone_start *start, const int ours
 		r = logs_new(z->loop, start->log_dir, ours[CHANNEL_NR], &z->logs);
 	if (r == 0)
 		r = terms_new(z->loop, start->term_listener, z->ports, &z->terms);
-	if (r == 0) {
+	if (r == 0)
 		start->term_listener = -1;
-		r = link_new(z->loop, start->link_listener, zone_request, z, &z->link);
-	}
+	return r;
+}
+
+static int open_link(struct zone *z, struct zone_start *start)
+{
+	int r = link_new(z->loop, start->link_listener, zone_request, z, &z->link);
+
 	if (r == 0)
 		start->link_listener = -1;
 	return r;
@@ -424,7 +400,8 @@ static int open_streams(struct zone *z, struct zone_start *start, const int ours
 
 static int zone_open(struct zone *z, struct zone_start *start, struct error *reterr)
 {
-	const struct vm_events events = {z, on_ready, on_memory, on_port, on_refused, on_ended};
+	const struct vm_events events = {z,	     on_ready,	 on_memory, on_port,
+					 on_refused, on_limited, on_ended};
 	int ours[VM_STREAMS], r = sd_event_new(&z->loop);
 
 	if (r >= 0)
@@ -438,7 +415,9 @@ static int zone_open(struct zone *z, struct zone_start *start, struct error *ret
 			      reterr);
 	if (r < 0)
 		return r;
-	r = open_streams(z, start, ours);
+	r = zone_is_adopted(z) ? 0 : open_streams(z, start, ours);
+	if (r == 0)
+		r = open_link(z, start);
 	if (r < 0)
 		return error_errno(reterr, r, "set up the zone's sockets");
 	/* Nothing is started after this, and what comes in from now on is hostile. */
@@ -482,8 +461,9 @@ int zone_run(const struct launch *l, struct zone_start *start, struct error *ret
 	str_copy(z.accel_why, sizeof(z.accel_why), start->accel_why);
 	r = zone_open(&z, start, reterr);
 	if (r >= 0) {
-		log_info("zone %s: QEMU %d started with %s (%s)", l->name,
-			 (int)z.backend->pid(z.machine), z.kvm ? "KVM" : "TCG", z.accel_why);
+		log_info("zone %s: QEMU %d %s with %s (%s)", l->name,
+			 (int)z.backend->pid(z.machine), l->spec.os.adopt ? "adopted" : "started",
+			 z.kvm ? "KVM" : "TCG", z.accel_why);
 		r = sd_event_loop(z.loop);
 		if (r < 0)
 			error_errno(reterr, r, "the event loop");

@@ -63,12 +63,16 @@ struct zone {
 	int exit_code;
 };
 
+bool zone_is_adopted(const struct zone *z); /* then it has no ports, logs or terms */
 uint64_t zone_now_ns(const struct zone *z);
 json_t *zone_state_json(struct zone *z);
 json_t *zone_stats_json(struct zone *z);
 void zone_state_changed(struct zone *z);
 void zone_notice(struct zone *z, const char *kind, const char *text);
+
+/* down.c */
 void zone_power_down(struct zone *z, uint64_t grace_ms);
+int zone_step_down(sd_event_source *source, uint64_t now_usec, void *arg); /* z->escalation's */
 
 /* requests.c */
 void zone_request(void *arg, json_int_t id, const char *what, const json_t *request);

@@ -193,7 +193,7 @@ class Domains(unittest.TestCase):
         zone.until("no quota", 10, lambda: read(group, "cpu.cfs_quota_us") < 0)
         self.assertEqual(zone.ask("limits", pin=["no"])["error"]["name"], "EINVAL")
         self.assertTrue(zone.ask("limits", pin=["4095"])["ok"])
-        zone.until("a word of what failed", 10, lambda: any(e["event"] == "notice" and "pin: " in e["text"] for e in zone.events))
+        zone.until("a word of what failed", 10, lambda: any(e["event"] == "notice" and "pin.0: " in e["text"] for e in zone.events))
         pids = self.processes(zone, state)
         zone.ask("power-down", grace_ms=0)
         self.assertEqual(zone.process.wait(10), 0, zone.stderr())

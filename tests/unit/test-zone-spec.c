@@ -533,6 +533,25 @@ static void test_threads(void **state)
 	EXPECT(text.data, "8: apps[0].threads: 17 entries; at most 16 are possible");
 }
 
+static void test_adopt(void **state)
+{
+	_cleanup_(zone_spec_done) struct zone_spec s = {0};
+
+	EXPECT(HEAD "os: {adopt: web}\n", "4: os.adopt: needs backend libvirt");
+	EXPECT(HEAD "os:\n  backend: libvirt\n  adopt: web\n  kernel: k\n"
+		    "resource:\n  memory: 1Gi\n  cpu:\n    burst: 1ms\n    max: 50%\n"
+		    "scheduler: {policy: x}\napps: [{name: a, command: [x]}]\n",
+	       "11: resource.cpu.burst: is the domain's own, which os.adopt takes as it is",
+	       "9: resource.memory: is the domain's own, which os.adopt takes as it is",
+	       "7: os.kernel: is the domain's own, which os.adopt takes as it is",
+	       "13: scheduler.policy: is the domain's own, which os.adopt takes as it is",
+	       "14: apps: is the domain's own, which os.adopt takes as it is");
+	must_load(HEAD "os: {backend: libvirt, adopt: my domain}\nclass: lc\nslo: wait.p99=2ms\n"
+		       "resource: {cpuset: 0-1, exclusive: true, cpu: {max: 50%, weight: 10}}\n",
+		  &s);
+	assert_string_equal(s.os.adopt, "my domain");
+}
+
 static void test_cgroup(void **state)
 {
 	_cleanup_(zone_spec_done) struct zone_spec s = {0};
@@ -803,6 +822,7 @@ int main(void)
 	    cmocka_unit_test(test_agreement),
 	    cmocka_unit_test(test_apps_agree),
 	    cmocka_unit_test(test_threads),
+	    cmocka_unit_test(test_adopt),
 	    cmocka_unit_test(test_cgroup),
 	    cmocka_unit_test(test_bounds),
 	    cmocka_unit_test(test_json),
