@@ -152,7 +152,8 @@ void pipeline_take_in(struct daemon *d)
 		const struct zone *z = zones_by_id(d->zones, d->new_ids[i]);
 		const struct desired_zone *want = z ? desired_get(&d->desired, z->path) : NULL;
 
-		if (z && d->baseline && baseline_note(d->baseline, z->id, z->path) < 0)
+		if (z && d->baseline && !zones_mgr_is_foreign(d->zones_mgr, z->path) &&
+		    baseline_note(d->baseline, z->id, z->path) < 0)
 			log_debug("zone %s: knobs will not be noted", z->name);
 		if (want && zones_set_class(d->zones, z->id, want->class, &want->slo) < 0)
 			log_debug("zone %s vanished", want->path);

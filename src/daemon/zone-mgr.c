@@ -98,6 +98,38 @@ bool zones_mgr_has_groups(const struct zones_mgr *m)
 	return false;
 }
 
+/* The zone of a path below /cz-zones, and what follows it; NULL: none of ours. */
+static const struct applied *zone_at(const struct zones_mgr *m, const char *path,
+				     const char **ret_rest)
+{
+	const size_t n = sizeof(ZONES_PARENT "/") - 1;
+	char name[ZONE_SPEC_NAME_MAX + 1];
+	const char *rest;
+
+	if (strncmp(path, ZONES_PARENT "/", n))
+		return NULL;
+	rest = path + n + strcspn(path + n, "/");
+	if ((size_t)(rest - path) - n >= sizeof(name))
+		return NULL;
+	snprintf(name, sizeof(name), "%.*s", (int)(rest - path - n), path + n);
+	*ret_rest = rest;
+	return zones_mgr_find(m, name);
+}
+
+bool zones_mgr_is_foreign(const struct zones_mgr *m, const char *path)
+{
+	const size_t n = sizeof(ZONES_PARENT) - 1;
+	const struct applied *z;
+	const char *rest;
+
+	if (strncmp(path, ZONES_PARENT, n) || (path[n] && path[n] != '/'))
+		return false;
+	if (!path[n])
+		return !zones_mgr_has_groups(m);
+	z = zone_at(m, path, &rest);
+	return !z || !z->groups;
+}
+
 static bool mixed(const struct zone_spec *s)
 {
 	for (size_t i = 0; i < s->nr_apps; i++)
@@ -118,8 +150,6 @@ bool zones_mgr_class(const struct zones_mgr *m, const char *path, enum zone_clas
 		     struct slo *ret_slo, enum zone_kind *ret_kind)
 {
 	const struct applied *adopter = adopter_of(m, path);
-	const size_t n = sizeof(ZONES_PARENT "/") - 1;
-	char name[ZONE_SPEC_NAME_MAX + 1];
 	const struct applied *z;
 	const char *rest;
 
@@ -129,13 +159,7 @@ bool zones_mgr_class(const struct zones_mgr *m, const char *path, enum zone_clas
 		*ret_kind = ZONE_VM;
 		return true;
 	}
-	if (strncmp(path, ZONES_PARENT "/", n))
-		return false;
-	rest = path + n + strcspn(path + n, "/");
-	if ((size_t)(rest - path) - n >= sizeof(name))
-		return false;
-	snprintf(name, sizeof(name), "%.*s", (int)(rest - path - n), path + n);
-	z = zones_mgr_find(m, name);
+	z = zone_at(m, path, &rest);
 	if (!z || z->spec.os.adopt) /* its supervisor only */
 		return false;
 	*ret_kind = z->spec.runtime == RUNTIME_VM ? ZONE_VM : ZONE_CGROUP;

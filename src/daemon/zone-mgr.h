@@ -85,6 +85,8 @@ bool zones_mgr_has_groups(const struct zones_mgr *m);
 /* The class and goals that an applied zone gives a cgroup path; false: none of ours. */
 bool zones_mgr_class(const struct zones_mgr *m, const char *path, enum zone_class *ret_class,
 		     struct slo *ret_slo, enum zone_kind *ret_kind);
+/* A group of a zone that another czd made: what changes there is its affair. */
+bool zones_mgr_is_foreign(const struct zones_mgr *m, const char *path);
 /* NULL: none of that name (which may be NULL). */
 struct applied *zones_mgr_find(const struct zones_mgr *m, const char *name);
 void zone_soon(struct zones_mgr *m); /* look at all zones again, at once */

@@ -436,6 +436,34 @@ def limits_that_nothing_applies_are_refused(czd, zone):
         check(word in said, f"{resource}: {said}")
 
 
+@scene
+def verify_leaves_out_what_another_czd_owns(czd, zone):
+    """One that was made before and one that is made after this czd's first look, and changed while it looks."""
+    spec = {"resource": {"cpu": {"weight": 200}, "cpuset": "0"}}
+    with live.Czd(CONFIG, ["--no-bpf"]) as another:
+        theirs = [Zone(another, name, **spec) for name in ("before", "after")]
+        try:
+            theirs[0].czctl("apply", "--wait", file=True)
+            czd.stop()
+            czd.start()
+            zone.czctl("apply", "--wait", file=True)
+            theirs[1].czctl("apply", "--wait", file=True)
+            live.wait_for(lambda: any(theirs[1].name in z["path"] for z in czd.request("list", all=True)["zones"]), 5, "it is seen")
+            for other in theirs:
+                other.spec["resource"] = {"cpu": {"weight": 300, "max": "50%"}, "cpuset": "1"}
+                other.czctl("update", file=True)
+            found = [i["path"] for i in czd.request("verify")["items"] if "cz-zones" in i["path"]]
+            check(not found, f"counted: {found}")
+            check(not [i for i in another.request("verify")["items"] if "cz-zones" in i["path"]], "and the other way round")
+            live.write(os.path.join(live.controllers()["cpu"], zone.path, "sleeper", "cpu.idle"), "1")
+            found = [i["path"] for i in czd.request("verify")["items"] if "cz-zones" in i["path"]]
+            check(found and all(zone.name in path for path in found), f"its own: {found}")
+            check(not [i for i in another.request("verify")["items"] if "cz-zones" in i["path"]], "which is the other's own affair")
+        finally:
+            for other in theirs:
+                other.cleanup()
+
+
 def kill_czd(czd):
     """Both processes, at once and without a word."""
     worker = czd.worker_pid()
@@ -534,7 +562,7 @@ def main():
     live.raise_on_signals()
     return live.run_cases([whole_life, limits_are_the_kernels, apps_come_and_go, one_app_more_or_less, apps_that_fail_at_once_are_told, changes_that_could_not_be_told, bad_input_is_refused, supervisor_killed,
                            edited_behind_its_back, broken_behind_its_back, lost_state_is_made_anew, a_name_that_another_czd_uses, wishes_outlive_czd, commands_join_the_zone, app_verbs,
-                           limits_that_nothing_applies_are_refused, czd_dies_at_any_moment, disk_full, class_and_goals_protect_it],
+                           limits_that_nothing_applies_are_refused, verify_leaves_out_what_another_czd_owns, czd_dies_at_any_moment, disk_full, class_and_goals_protect_it],
                           (AssertionError, TimeoutError, live.RequestError, OSError, RuntimeError))
 
 
