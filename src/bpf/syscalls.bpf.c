@@ -15,8 +15,7 @@ struct {
 	__type(value, u64);
 } starts SEC(".maps"); /* ns; 0: not in a call that is known */
 
-SEC("tp_btf/sys_enter")
-int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
+static __always_inline int enter(void)
 {
 	u64 *start = bpf_task_storage_get(&starts, bpf_get_current_task_btf(), NULL,
 					  BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -28,8 +27,7 @@ int BPF_PROG(on_enter, struct pt_regs *regs, long nr)
 	return 0;
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(on_exit, struct pt_regs *regs, long ret)
+static __always_inline int leave(void)
 {
 	struct task_struct *p = bpf_get_current_task_btf();
 	u64 *start = bpf_task_storage_get(&starts, p, NULL, 0);
@@ -39,6 +37,33 @@ int BPF_PROG(on_exit, struct pt_regs *regs, long ret)
 	zone_add(task_zone(p), bpf_ktime_get_ns() - *start);
 	*start = 0;
 	return 0;
+}
+
+/* Two ways to the same hooks, of which one is loaded. Kernels since 7.0 may preempt a program on a
+ * raw trace point, and then miss the call of another task on that CPU; as a trace event (it needs
+ * tracefs) it is never preempted. */
+SEC("tp_btf/sys_enter")
+int BPF_PROG(on_enter)
+{
+	return enter();
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_exit)
+{
+	return leave();
+}
+
+SEC("tp/raw_syscalls/sys_enter")
+int on_enter_event(void *ctx)
+{
+	return enter();
+}
+
+SEC("tp/raw_syscalls/sys_exit")
+int on_exit_event(void *ctx)
+{
+	return leave();
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -69,6 +69,24 @@ static void print_metrics(const struct cli *cli, json_t *metrics)
 	table_done(&t);
 }
 
+static void print_disk(const struct cli *cli, const json_t *holders)
+{
+	char share[SHOW_MAX], line[256];
+	json_t *held;
+	size_t i;
+
+	if (json_array_size(holders))
+		puts("\n  who had the disk while its requests waited (last tick):");
+	json_array_foreach(holders, i, held)
+	{
+		const char *zone = get_text(held, "zone");
+
+		snprintf(line, sizeof(line), "    %-8s %s", show_ppm(held, "share_ppm", share),
+			 zone[0] ? zone : "unknown");
+		out_paragraph(&cli->out, 4, STYLE_PLAIN, "%s", line);
+	}
+}
+
 static void print_knobs(const struct cli *cli, json_t *knobs)
 {
 	const char *knob;
@@ -113,6 +131,7 @@ static int inspect_run(struct cli *cli, const struct args *args)
 	print_facts(cli, zone);
 	print_knobs(cli, json_object_get(zone, "knobs"));
 	print_metrics(cli, json_object_get(zone, "metrics"));
+	print_disk(cli, json_object_get(zone, "disk_held_by"));
 	print_children(cli, json_object_get(zone, "children"));
 	return EXIT_OK;
 }

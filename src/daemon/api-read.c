@@ -11,7 +11,8 @@
 #include "daemon/zone-mgr.h"
 #include "kernel/caps.h"
 
-#define ROWS_MAX 20000
+#define HOLDERS_MAX 32
+#define ROWS_MAX    20000
 
 json_t *api_version(const struct api_call *c, struct error *reterr)
 {
@@ -184,6 +185,29 @@ static json_t *shape_knobs(const struct daemon *d, const struct zone_view *v)
 	return o;
 }
 
+/* Of the latest tick; empty where the probe is off or the zone is not protected. */
+static json_t *shape_disk_holders(const struct daemon *d, const struct zone_view *v)
+{
+	struct disk_holder held[HOLDERS_MAX];
+	size_t n = probes_disk_holders(d->probes, v->id, held, HOLDERS_MAX);
+	json_t *rows = json_array();
+	uint64_t all_ns = 0;
+
+	for (size_t i = 0; i < n; i++)
+		all_ns += held[i].ns;
+	for (size_t i = 0; i < n; i++) {
+		uint32_t z = publish_index_of(d, held[i].zone_id);
+
+		json_array_append_new(
+		    rows,
+		    json_pack("{s:o,s:I,s:I}", "zone",
+			      z == NO_ZONE ? json_null() : shape_string(d->snap.zones[z].name),
+			      "ns", (json_int_t)held[i].ns, "share_ppm",
+			      (json_int_t)(held[i].ns * 1000000 / all_ns)));
+	}
+	return rows;
+}
+
 json_t *api_inspect(const struct api_call *c, struct error *reterr)
 {
 	const struct daemon *d = c->d;
@@ -213,6 +237,7 @@ json_t *api_inspect(const struct api_call *c, struct error *reterr)
 		    children, json_sprintf("%s/%s", applied->name, applied->stats.apps[i].name));
 	json_object_set_new(o, "applied", applied ? zone_shape(applied, true) : json_null());
 	json_object_set_new(o, "metrics", shape_metrics(v));
+	json_object_set_new(o, "disk_held_by", shape_disk_holders(d, v));
 	json_object_set_new(o, "knobs", shape_knobs(d, v));
 	json_object_set_new(o, "off_limits_why",
 			    v->off_limits_why ? shape_string(v->off_limits_why) : json_null());

@@ -373,6 +373,7 @@ static void switch_probes(struct daemon *d)
 		bool on;
 	} asked[] = {
 	    {"syscalls", d->cfg.probes.syscalls},
+	    {"block", d->cfg.probes.block},
 	};
 
 	bool may = !d->opt->no_bpf && !d->kernel.captured;

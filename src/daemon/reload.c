@@ -76,6 +76,7 @@ static const struct {
     KEY("ledger.budget", ledger.budget_ppm),
     KEY("ledger.max_zones", ledger.max_zones),
     KEY("probes.syscalls", probes.syscalls),
+    KEY("probes.block", probes.block),
     KEY("limits.max_zones", max_zones),
     KEY("limits.fd_budget", fd_budget),
 };

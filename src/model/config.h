@@ -36,6 +36,7 @@ struct ledger_config {
 /* Probes that cost others: off unless asked for. */
 struct probes_config {
 	bool syscalls; /* system calls per zone and their latency */
+	bool block;    /* latency of disk requests per zone, and who had the disk */
 };
 
 struct config {

@@ -61,6 +61,14 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
 	X(IO_WRITE_BYTES, "io_write_bytes_total", "bytes", COUNTER, "written to block devices")    \
 	X(IO_READS, "io_reads_total", "1", COUNTER, "reads from block devices")                    \
 	X(IO_WRITES, "io_writes_total", "1", COUNTER, "writes to block devices")                   \
+	X(IO_REQUESTS, "io_requests_total", "1", COUNTER,                                          \
+	  "disk requests completed since the probe was switched on")                               \
+	X(IO_REQUEST_NS, "io_request_ns_total", "ns", COUNTER,                                     \
+	  "time those requests took; per request: the mean latency")                               \
+	X(IO_REQUEST_P99_NS, "io_request_p99_ns", "ns", GAUGE,                                     \
+	  "of the last tick's disk requests, 99 % took no longer")                                 \
+	X(IO_FOREIGN_NS, "io_foreign_ns_total", "ns", COUNTER,                                     \
+	  "request-time in which others had the disk (protected zones)")                           \
 	X(SYSCALLS, "syscalls_total", "1", COUNTER,                                                \
 	  "system calls that ended since the probe was switched on")                               \
 	X(SYSCALL_NS, "syscall_ns_total", "ns", COUNTER,                                           \

@@ -54,8 +54,8 @@ struct probe {
 	void (*forget)(void *state, const struct probe_zone *z);
 };
 extern const struct probe probe_cpu, probe_throttling, probe_run_delay, probe_psi, probe_memory,
-    probe_reclaim, probe_io, probe_syscalls, probe_tasks, probe_host_cpu, probe_host_memory,
-    probe_host_psi;
+    probe_reclaim, probe_io, probe_syscalls, probe_block, probe_tasks, probe_host_cpu,
+    probe_host_memory, probe_host_psi;
 extern const struct probe *const probe_list[];
 extern const size_t probe_list_nr;
 #define PROBES_MAX 32
@@ -129,6 +129,7 @@ static inline bool probe_turn(const struct probes *p, const struct probe_zone *z
 {
 	return (p->tick + (uint32_t)z->id) % every == 0;
 }
+size_t block_holders(const void *state, uint64_t zone_id, struct disk_holder *ret, size_t max);
 /* The protected zone whose waiting includes this one's, or NULL. */
 struct probe_zone *probe_zone_owner(const struct probes *p, struct probe_zone *z);
 

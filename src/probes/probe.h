@@ -68,6 +68,15 @@ bool probes_tick_step(struct probes *p, const struct slice *slice); /* true: mor
 const struct zone_row *probes_row(const struct probes *p, uint64_t id); /* NULL: unknown zone */
 const struct host_row *probes_host(const struct probes *p);
 
+/* Probe block: who had the disk in the latest tick while requests of a protected zone waited for it
+ * or were served, itself included. Returns how many were stored; 0 where nothing is known. */
+struct disk_holder {
+	uint64_t zone_id; /* 0: unknown */
+	uint64_t ns;	  /* request-time */
+};
+size_t probes_disk_holders(const struct probes *p, uint64_t zone_id, struct disk_holder *ret,
+			   size_t max);
+
 struct probe_status {
 	const char *name, *summary, *needs;
 	bool on;

@@ -207,6 +207,15 @@ const struct host_row *probes_host(const struct probes *p)
 	return &p->host;
 }
 
+size_t probes_disk_holders(const struct probes *p, uint64_t zone_id, struct disk_holder *ret,
+			   size_t max)
+{
+	for (size_t i = 0; i < probe_list_nr; i++)
+		if (probe_list[i] == &probe_block && p->instances[i].on)
+			return block_holders(p->instances[i].state, zone_id, ret, max);
+	return 0;
+}
+
 size_t probes_status(const struct probes *p, struct probe_status *ret, size_t max)
 {
 	for (size_t i = 0; i < probe_list_nr && i < max; i++) {

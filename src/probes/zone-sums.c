@@ -111,6 +111,16 @@ int bpf_hooks_check(const char *const *hooks, size_t nr, char *why, size_t size)
 	return 0;
 }
 
+uint64_t bpf_misses(const struct bpf_program *program)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t size = sizeof(info);
+	int fd = bpf_program__fd(program);
+
+	return fd >= 0 && bpf_prog_get_info_by_fd(fd, &info, &size) == 0 ? info.recursion_misses
+									 : 0;
+}
+
 int bpf_refused(int err, char *why, size_t size)
 {
 	if (err == -ENOMEM)

@@ -26,5 +26,7 @@ void zone_sums_forget(struct zone_sums_reader *s, const struct probe_zone *z);
 /* May this process load BPF, and has the kernel these trace points? 0, or -EOPNOTSUPP and why not.
  */
 must_check int bpf_hooks_check(const char *const *hooks, size_t nr, char *why, size_t size);
+/* How often the kernel did not run a program, because one was at work on that CPU. */
+uint64_t bpf_misses(const struct bpf_program *program);
 /* What a failed load or attach means, as -EOPNOTSUPP and a text. */
 int bpf_refused(int err, char *why, size_t size);

@@ -330,6 +330,7 @@ static const struct spec_key ledger_keys[] = {
 #define PROBES(field) offsetof(struct config, probes.field)
 static const struct spec_key probes_keys[] = {
     {"syscalls", read_bool, PROBES(syscalls), 0, 0, NULL},
+    {"block", read_bool, PROBES(block), 0, 0, NULL},
     {0},
 };
 
