@@ -44,19 +44,43 @@ static json_t *zone_moved(const struct zone_view *v)
 			 values(v->value, v->valid, ZM_NR));
 }
 
-static json_t *zones(const struct snapshot *s, bool whole, bool same)
+/* What a client already has. */
+struct had {
+	uint64_t tree;
+	bool same;  /* all of it */
+	bool whole; /* nothing that could be built on */
+};
+
+static json_t *zones(const struct snapshot *s, const struct had *had)
 {
 	json_t *rows = json_array();
 
-	for (size_t i = 0; i < s->nr_zones && !same; i++) {
+	for (size_t i = 0; i < s->nr_zones && !had->same; i++) {
 		const struct zone_view *v = &s->zones[i];
 
-		if (whole)
+		if (had->whole || v->told_seq > had->tree)
 			json_array_append_new(rows, zone_whole(v));
 		else if (v->moved)
 			json_array_append_new(rows, zone_moved(v));
 	}
 	return rows;
+}
+
+/* Can it be said which zones went since? The ring must not have lost one of them. */
+static bool knows_gone(const struct daemon *d, uint64_t tree)
+{
+	return d->next_gone <= GONE_KEPT || d->gone[d->next_gone % GONE_KEPT].tree_seq <= tree;
+}
+
+static json_t *gone(const struct daemon *d, const struct had *had)
+{
+	json_t *ids = json_array();
+
+	for (size_t i = 0; i < GONE_KEPT && !had->whole && !had->same; i++) {
+		if (d->gone[i].id && d->gone[i].tree_seq > had->tree)
+			json_array_append_new(ids, json_integer((json_int_t)d->gone[i].id));
+	}
+	return ids;
 }
 
 static int most_first(const void *a, const void *b)
@@ -135,22 +159,22 @@ json_t *api_snapshot(const struct api_call *c, struct error *reterr)
 {
 	const struct daemon *d = c->d;
 	const struct snapshot *s = &d->snap;
-	uint64_t tree, had_ns, run;
-	bool same, whole;
+	struct had had = {0};
+	uint64_t had_ns, run;
 
-	if (arg_u64(c, "run", &run, reterr) < 0 || arg_u64(c, "tree", &tree, reterr) < 0 ||
+	if (arg_u64(c, "run", &run, reterr) < 0 || arg_u64(c, "tree", &had.tree, reterr) < 0 ||
 	    arg_u64(c, "now_ns", &had_ns, reterr) < 0)
 		return NULL;
-	same = run == d->self.started_ns && tree == d->tree_seq && had_ns && had_ns == s->now_ns;
-	whole = run != d->self.started_ns || tree != d->tree_seq ||
-		(!same && had_ns != s->now_ns - s->window_ns);
-	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I}", "run",
+	had.same = run == d->self.started_ns && had_ns && had_ns == s->now_ns;
+	had.whole = !had.same && (run != d->self.started_ns || had_ns != s->now_ns - s->window_ns ||
+				  !knows_gone(d, had.tree));
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I}", "run",
 			 (json_int_t)d->self.started_ns, "tree", (json_int_t)d->tree_seq, "now_ns",
 			 (json_int_t)s->now_ns, "real_ns",
 			 (json_int_t)(clock_real_ns() - (clock_mono_ns() - s->now_ns)), "window_ns",
-			 (json_int_t)s->window_ns, "whole", whole, "same", same, "zone_columns",
-			 columns(zone_metrics, ZM_NR), "zones", zones(s, whole, same),
-			 "host_columns", columns(host_metrics, HM_NR), "host",
+			 (json_int_t)s->window_ns, "whole", had.whole, "same", had.same, "gone",
+			 gone(d, &had), "zone_columns", columns(zone_metrics, ZM_NR), "zones",
+			 zones(s, &had), "host_columns", columns(host_metrics, HM_NR), "host",
 			 values(s->host_value, s->host_valid, HM_NR), "ledgers", victims(d), "mode",
 			 shape_mode(d, 0), "self", api_self(d), "event_seq",
 			 (json_int_t)d->events.last_seq);

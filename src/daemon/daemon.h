@@ -71,6 +71,7 @@ struct verify {
 #define GONE_KEPT 256
 struct gone_zone {
 	uint64_t id;
+	uint64_t tree_seq; /* the first without it */
 	enum zone_class class;
 	char name[ZONE_NAME_MAX];
 };

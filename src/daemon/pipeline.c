@@ -56,6 +56,13 @@ static uint64_t fast_threshold(const struct daemon *d, const struct slo *slo)
 	return ns < FAST_THRESHOLD_MIN_NS ? FAST_THRESHOLD_MIN_NS : ns;
 }
 
+/* The next layout tells of it anew; `told_seq` is ours, as `index` is. */
+static void zone_has_changed(struct daemon *d, const struct zone *z)
+{
+	((struct zone *)z)->told_seq = d->tree_seq + 1;
+	d->tree_dirty = true;
+}
+
 static void sync_class(struct daemon *d, const struct zone *z)
 {
 	bool protect = z->class == CLASS_LC && z->class_is_own;
@@ -74,7 +81,7 @@ static void sync_class(struct daemon *d, const struct zone *z)
 	if (r < 0)
 		log_warn("zone %s is not protected: %s", z->name,
 			 r == -ENOSPC ? "64 zones are already" : strerror(-r));
-	d->tree_dirty = true;
+	zone_has_changed(d, z);
 }
 
 static void on_zone_add(const struct zone *z, void *arg)
@@ -103,6 +110,7 @@ static void on_zone_remove(const struct zone *z, void *arg)
 	struct gone_zone *gone = &d->gone[d->next_gone++ % GONE_KEPT];
 
 	gone->id = z->id;
+	gone->tree_seq = d->tree_seq + 1;
 	gone->class = z->class;
 	str_copy(gone->name, sizeof(gone->name), z->name);
 	victims_remove(&d->victims, d->ledger, z->id);
@@ -124,7 +132,7 @@ static void on_zone_rename(const struct zone *z, const char *old_path, void *arg
 	probes_zone_rename(d->probes, z->id, z->path);
 	if (d->baseline && baseline_note(d->baseline, z->id, z->path) < 0)
 		log_debug("zone %s: new path not noted", z->name);
-	d->tree_dirty = true;
+	zone_has_changed(d, z);
 }
 
 static void on_zone_class(const struct zone *z, void *arg)

@@ -58,6 +58,7 @@ static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *
 	    .off_limits_why = z->off_limits_why,
 	    .slo = z->slo,
 	    .first_seen_ns = z->first_seen_ns,
+	    .told_seq = z->told_seq,
 	    .has_quota = z->parent && views[z->parent->index].has_quota,
 	};
 	if (fresh) {

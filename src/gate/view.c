@@ -19,12 +19,19 @@ json_t *view_question(const struct view *v)
 			 "now_ns", (json_int_t)v->now_ns);
 }
 
+/* Its texts. */
+static void free_zone(struct view_zone *z)
+{
+	free(z->name);
+	free(z->path);
+	free(z->label);
+	z->name = z->path = z->label = NULL;
+}
+
 static void drop_zones(struct view *v)
 {
 	for (size_t i = 0; i < v->nr_zones; i++) {
-		free(v->zones[i].name);
-		free(v->zones[i].path);
-		free(v->zones[i].label);
+		free_zone(&v->zones[i]);
 	}
 	free(v->zones);
 	v->zones = NULL;
@@ -111,25 +118,6 @@ static void stand_still(struct view_zone *z)
 	}
 }
 
-static int take_moved(struct view *v, const json_t *rows, const struct columns *c)
-{
-	const json_t *row;
-	size_t i;
-
-	for (i = 0; i < v->nr_zones; i++)
-		stand_still(&v->zones[i]);
-	json_array_foreach(rows, i, row)
-	{
-		struct view_zone *z = hash_get(&v->by_id, number(row, "id"));
-
-		if (!z)
-			return -EPROTO;
-		take_values(c, json_object_get(row, "values"), &z->valid, z->value, &z->delta_valid,
-			    z->delta);
-	}
-	return 0;
-}
-
 static int fill_zone(struct view_zone *z, const json_t *row)
 {
 	const char *name = json_string_value(json_object_get(row, "name"));
@@ -159,6 +147,7 @@ static int label_zones(struct view *v)
 		struct view_zone *z = &v->zones[i], *other;
 
 		other = hash_get(&names, hash_string(z->name));
+		free(z->label);
 		z->label = strdup(other ? z->path : z->name);
 		if (!z->label)
 			r = -ENOMEM;
@@ -167,6 +156,106 @@ static int label_zones(struct view *v)
 	}
 	hash_done(&names);
 	return r;
+}
+
+/* Takes out those that went. */
+static size_t drop_gone(struct view *v, const json_t *ids)
+{
+	size_t n = 0, i;
+	const json_t *id;
+
+	json_array_foreach(ids, i, id)
+	{
+		struct view_zone *z = hash_get(&v->by_id, (uint64_t)json_integer_value(id));
+
+		if (z)
+			z->id = 0;
+	}
+	for (i = 0; i < v->nr_zones && json_array_size(ids); i++) {
+		if (v->zones[i].id)
+			v->zones[n++] = v->zones[i];
+		else
+			free_zone(&v->zones[i]);
+	}
+	if (json_array_size(ids))
+		v->nr_zones = n;
+	return json_array_size(ids);
+}
+
+/* Room for those that came. */
+static int make_room(struct view *v, const json_t *rows, size_t *ret_named)
+{
+	struct view_zone *grown;
+	const json_t *row;
+	size_t i;
+
+	*ret_named = 0;
+	json_array_foreach(rows, i, row) *ret_named += json_object_get(row, "name") != NULL;
+	if (!*ret_named)
+		return 0;
+	if (v->nr_zones + *ret_named > VIEW_ZONES_MAX)
+		return -EPROTO;
+	grown = realloc(v->zones, (v->nr_zones + *ret_named) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	v->zones = grown;
+	return 0;
+}
+
+static int index_zones(struct view *v)
+{
+	int r = 0;
+
+	hash_done(&v->by_id);
+	for (size_t i = 0; i < v->nr_zones && r == 0; i++)
+		r = hash_put(&v->by_id, v->zones[i].id, &v->zones[i]);
+	return r;
+}
+
+/* The zone of a row: one that is there, under its latest name, or one that came. */
+static int zone_of_row(struct view *v, const json_t *row, struct view_zone **ret)
+{
+	uint64_t id = number(row, "id");
+	struct view_zone *z = hash_get(&v->by_id, id);
+
+	*ret = z;
+	if (!json_object_get(row, "name"))
+		return z ? 0 : -EPROTO;
+	if (!z) {
+		z = &v->zones[v->nr_zones++];
+		*z = (struct view_zone){.id = id};
+		if (hash_put(&v->by_id, id, z) < 0)
+			return -ENOMEM;
+	}
+	free_zone(z);
+	*ret = z;
+	return fill_zone(z, row);
+}
+
+static int take_changed(struct view *v, const json_t *rows, const json_t *gone,
+			const struct columns *c)
+{
+	size_t named = 0, went = drop_gone(v, gone), i;
+	int r = make_room(v, rows, &named);
+	const json_t *row;
+
+	if (r == 0 && (named || went))
+		r = index_zones(v);
+	if (r < 0)
+		return r;
+	for (i = 0; i < v->nr_zones; i++)
+		stand_still(&v->zones[i]);
+	json_array_foreach(rows, i, row)
+	{
+		struct view_zone *z = NULL;
+
+		r = zone_of_row(v, row, &z);
+		if (r < 0)
+			return r;
+		take_values(c, json_object_get(row, "values"), &z->valid, z->value, &z->delta_valid,
+			    z->delta);
+	}
+	return named || went ? label_zones(v) : 0;
 }
 
 static int take_whole(struct view *v, const json_t *rows, const struct columns *c)
@@ -244,7 +333,7 @@ int view_take(struct view *v, const json_t *a, struct error *reterr)
 	if (json_is_true(json_object_get(a, "whole")))
 		r = take_whole(v, rows, &c);
 	else
-		r = v->known ? take_moved(v, rows, &c) : -EPROTO;
+		r = v->known ? take_changed(v, rows, json_object_get(a, "gone"), &c) : -EPROTO;
 	if (r < 0) {
 		view_reset(v);
 		return error_errno(reterr, r, "czd's snapshot");

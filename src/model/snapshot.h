@@ -30,8 +30,9 @@ struct zone_view {
 	struct slo slo;
 	bool has_quota; /* its own or an ancestor's CPU quota is finite */
 	uint64_t first_seen_ns;
-	bool moved;	      /* a value differs from the previous snapshot's, or is new in this one */
-	uint64_t valid;	      /* bit m: value[m] is known */
+	uint64_t told_seq; /* czd's tree_seq when its name, path or class last changed */
+	bool moved;	   /* a value differs from the previous snapshot's, or is new in this one */
+	uint64_t valid;	   /* bit m: value[m] is known */
 	uint64_t delta_valid; /* bit m: delta[m] is known */
 	uint64_t value[ZM_NR];
 	uint64_t delta[ZM_NR];

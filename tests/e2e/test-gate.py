@@ -173,6 +173,18 @@ def metrics(gate, czd):
     check(told.returncode == 0 and not told.stderr.strip(), f"promtool: {told.stdout}{told.stderr}")
 
 
+def zones_come_and_go(gate, czd):
+    def told(name):
+        return f'cz_zone_cpu_usage_seconds_total{{zone="{name}",' in gate.ask("/metrics")[2].decode()
+    with live.Group(f"{NAME}-new") as group:
+        live.wait_for(lambda: told(f"{NAME[3:]}-new"), 20, "the new zone")
+        czd.request("protect", zone=f"/{NAME}-new", **{"class": "be"})
+        live.wait_for(lambda: f'zone="{NAME[3:]}-new",class="be"' in gate.ask("/metrics")[2].decode(), 20, "its class")
+        check(os.path.isdir(group.paths[0]), "it is there")
+    live.wait_for(lambda: not told(f"{NAME[3:]}-new"), 20, "it is told no more")
+    check(told(LC) and told(BE), "others are lost")
+
+
 def query(port, expression):
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?query={quoted(expression)}", timeout=10) as answer:
         return json.load(answer)["data"]["result"]
@@ -346,7 +358,7 @@ def main():
     live.raise_on_signals()
     with scene() as (czd, _, _), Gate(czd) as gate:
         live.wait_for(gate.ready, 30, "ready")
-        for part in (walk_the_document, pages, as_czd_says, errors, other_sites, nobody_changes, privileges, metrics,
+        for part in (walk_the_document, pages, as_czd_says, errors, other_sites, nobody_changes, privileges, metrics, zones_come_and_go,
                      prometheus_scrapes, stream, listeners_that_do_not_read, slow_clients, hung_and_dead, without_czd):
             say(f"-- {part.__name__.replace('_', ' ')}")
             part(gate, czd)

@@ -371,6 +371,38 @@ static void test_view(void **state)
 	view_reset(&v);
 }
 
+/* One zone goes, one is renamed, one comes, all in one answer. */
+static void test_view_of_a_changed_tree(void **state)
+{
+	struct view v = {0};
+	struct pairs p = {0};
+	struct error e = {0};
+	uint64_t ppm = 0;
+	json_t *a;
+
+	take(&v, &p, snapshot(9, 1000, 1000, true, 500, 10));
+	a = snapshot(9, 2000, 1000, false, 600, 10);
+	json_object_set_new(a, "gone", json_pack("[i,i]", 2, 77));
+	json_object_set_new(a, "zones",
+			    json_pack("[{s:i,s:s,s:s,s:s,s:[i,i,i]},{s:i,s:s,s:s,s:s,s:[i,i]}]",
+				      "id", 1, "name", "site", "path", "/a/site", "class", "normal",
+				      "values", 7, 600, 100, "id", 3, "name", "new", "path", "/new",
+				      "class", "be", "values", 7, 900));
+	assert_int_equal(view_take(&v, a, &e), 1);
+	json_decref(a);
+	assert_int_equal(v.nr_zones, 2);
+	assert_null(view_zone(&v, 2));
+	assert_string_equal(view_zone(&v, 1)->label, "site");
+	assert_int_equal(view_zone(&v, 1)->class, CLASS_NORMAL);
+	assert_true(
+	    view_rate_ppm(&v, view_zone(&v, 1), ZM_CPU_USAGE_NS, &ppm)); /* still the same zone */
+	assert_int_equal(ppm, 100000);
+	assert_string_equal(view_zone(&v, 3)->name, "new");
+	assert_false(view_rate_ppm(&v, view_zone(&v, 3), ZM_CPU_USAGE_NS, &ppm));
+	pairs_done(&p);
+	view_reset(&v);
+}
+
 static void test_view_of_nonsense(void **state)
 {
 	static const char *const texts[] = {
@@ -413,6 +445,7 @@ int main(void)
 	    cmocka_unit_test(test_metric_names),
 	    cmocka_unit_test(test_metric_text),
 	    cmocka_unit_test(test_view),
+	    cmocka_unit_test(test_view_of_a_changed_tree),
 	    cmocka_unit_test(test_view_of_nonsense),
 	};
 
