@@ -127,13 +127,7 @@ static int open_socket(struct cli *cli, const char *zone, struct term *t)
 	if (t->fd >= 0 && connect(t->fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
 		return EXIT_OK;
 	error_errno(&e, -errno, "the terminal of zone %s (%s)", zone, get_text(shown, "state"));
-	if (!strcmp(get_text(shown, "runtime"), "cgroup"))
-		error_hint(
-		    &e,
-		    "only virtual machines have one; czctl exec %s -- sh runs a shell in its "
-		    "cgroup",
-		    zone);
-	else if (json_is_string(json_object_get(spec_os(shown), "adopt")))
+	if (json_is_string(json_object_get(spec_os(shown), "adopt")))
 		error_hint(&e, "an adopted domain has none of Control Zone's: virsh console %s",
 			   get_text(spec_os(shown), "adopt"));
 	else if (strcmp(get_text(shown, "state"), "running"))

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include "cli/show.h"
 #include "cli/term.h"
 #include "cli/verbs.h"
+#include "cli/zone-cli.h"
 
 enum { OPT_APP, OPT_TTY };
 static const struct verb_option options[] = {
@@ -14,27 +12,6 @@ static const struct verb_option options[] = {
     {0},
 };
 
-/* A cgroup zone's processes are the host's: this one joins, then the command takes its place. */
-static int exec_here(struct cli *cli, const struct args *args, int first)
-{
-	_cleanup_json_ json_t *data = NULL;
-	int r;
-
-	if (args->option[OPT_TTY])
-		return cli_usage(&verb_exec, "--tty is for a virtual machine: in a cgroup zone the "
-					     "command has this terminal anyway");
-	r = cli_call(cli, "zone-join",
-		     json_pack("{s:s,s:s*}", "name", args->words[0], "app", args->option[OPT_APP]),
-		     &data);
-	if (r != EXIT_OK)
-		return r;
-	args->words[args->nr] = NULL;
-	execvp(args->words[first], args->words + first);
-	r = errno == ENOENT ? EXIT_COMMAND_ABSENT : EXIT_CANNOT_RUN;
-	fprintf(stderr, "czctl: cannot run '%s': %s\n", args->words[first], strerror(errno));
-	return r;
-}
-
 static int exec_run(struct cli *cli, const struct args *args)
 {
 	/* What follows the zone is not parsed, not even the "--" that people write there. */
@@ -42,11 +19,16 @@ static int exec_run(struct cli *cli, const struct args *args)
 	_cleanup_json_ json_t *zone = NULL;
 	json_t *argv;
 
+	args->words[args->nr] = NULL;
 	r = cli_call(cli, "zone-show", json_pack("{s:s}", "name", args->words[0]), &zone);
 	if (r != EXIT_OK)
 		return r;
 	if (!strcmp(get_text(zone, "runtime"), "cgroup"))
-		return exec_here(cli, args, first);
+		return args->option[OPT_TTY]
+			   ? cli_usage(&verb_exec, "--tty is for a virtual machine: in a cgroup "
+						   "zone the command has this terminal anyway")
+			   : zone_cli_become(cli, args->words[0], args->option[OPT_APP],
+					     args->words + first);
 	argv = json_array();
 
 	for (int i = first; i < args->nr; i++)

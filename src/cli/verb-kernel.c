@@ -239,8 +239,7 @@ static int kernel_run(struct cli *cli, const struct args *args)
 static const struct verb_option options[] = {
     [OPTION_DIR] = {"dir", "DIR", "where they are (default: $CZ_KERNELS, or what czd says)"},
     [OPTION_SOURCE] = {"source", "TREE", "build: a source that is there already"},
-    [OPTION_WORK] = {"work", "DIR",
-		     "build: keeps files there (/var/cache/control-zone/kernel)"},
+    [OPTION_WORK] = {"work", "DIR", "build: keeps files there (/var/cache/control-zone/kernel)"},
     [OPTION_JOBS] = {"jobs", "N", "build: so many compilers at once (default: one a CPU)"},
     {0},
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/zone-cli.h"
 
+#include <unistd.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -351,4 +352,18 @@ int zone_cli_updated(const struct cli *cli, const json_t *data)
 	else
 		zone_cli_diff(cli, json_object_get(data, "diff"));
 	return EXIT_OK;
+}
+
+int zone_cli_become(struct cli *cli, const char *name, const char *app, char *const command[])
+{
+	_cleanup_json_ json_t *data = NULL;
+	int r =
+	    cli_call(cli, "zone-join", json_pack("{s:s,s:s*}", "name", name, "app", app), &data);
+
+	if (r != EXIT_OK)
+		return r;
+	execvp(command[0], command);
+	r = errno == ENOENT ? EXIT_COMMAND_ABSENT : EXIT_CANNOT_RUN;
+	fprintf(stderr, "czctl: cannot run '%s': %s\n", command[0], strerror(errno));
+	return r;
 }

@@ -3,8 +3,10 @@
 # timeout: 300
 """Zones of runtime cgroup as their users meet them: create, start, update, stop, remove; limits as the
 kernel has them; what must be refused; and what becomes of them when czd or their supervisor dies."""
+import contextlib
 import json
 import os
+import pty
 import random
 import signal
 import subprocess
@@ -390,6 +392,23 @@ def wishes_outlive_czd(czd, zone):
             check(zone.state() == "stopped", "started again although stopped")
 
 
+def shell_of(czd, zone):
+    """Where a shell runs that a person opened on a terminal: its cpu cgroup, asked in it."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ["SHELL"] = "/bin/sh"
+        os.execv(live.program("czctl"), ["czctl", "--socket", czd.socket_path, "conn", zone.name])
+    os.write(terminal, b"tty -s && grep -E '[:,]cpu[:,]|^0::' /proc/self/cgroup; exit 7\n")
+    text = b""
+    with contextlib.suppress(OSError):  # how a terminal says that its last process is gone
+        while data := os.read(terminal, 4096):
+            text += data
+    os.close(terminal)
+    check(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7, f"the shell's exit code: {text}")
+    found = [line.split(":", 2)[2] for line in text.decode().splitlines() if line[:1].isdigit() and ":/" in line]
+    return found[0] if found else text
+
+
 @scene
 def commands_join_the_zone(czd, zone):
     def groups(*words):
@@ -404,6 +423,7 @@ def commands_join_the_zone(czd, zone):
     check("no app" in czd.czctl("exec", "--app", "nobody", zone.name, "true").stderr, "an app that is not there")
     check(czd.czctl("exec", zone.name, "--", "sh", "-c", "exit 7").returncode == 7, "the exit code")
     check(czd.czctl("exec", zone.name, "nosuchcommand").returncode == 127, "no such command")
+    check(shell_of(czd, zone) == f"/{zone.path}/cz-exec", "the shell of conn")
     left = subprocess.Popen([live.program("czctl"), "--socket", czd.socket_path, "exec", zone.name, "sleep", "3600"])
     live.wait_for(lambda: zone.pids("cz-exec"), 5, "a command that stays")
     zone.czctl("stop", "--wait")
