@@ -39,6 +39,7 @@ struct gate {
 	struct watch *watcher;
 	struct history *history; /* NULL: none is kept */
 	uint64_t started_real_ns;
+	uint64_t sending_bytes; /* of answers that clients have not taken yet */
 };
 
 /* watch.c: keeps gate->view up to date, and tells of each new one. */

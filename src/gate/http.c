@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "gate/http.h"
 
-#include <arpa/inet.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -12,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "gate/gate.h"
+#include "gate/listen.h"
 #include "gate/routes.h"
 
 #define SECOND_NS  1000000000ull
@@ -20,7 +19,6 @@
 #define CROWDED_NS (1 * SECOND_NS)  /* either, when half of all connections are taken */
 #define SWEEP_USEC 500000
 #define OWN_FDS	   64
-#define BYTES_MAX  (128ull << 20) /* of all answers that are being sent */
 
 /* A connection; on top of libmicrohttpd, whose time-out is only for silent ones. */
 struct conn {
@@ -36,11 +34,8 @@ struct http {
 	sd_event_source *io, *timer, *sweeper;
 	struct conn *conns;
 	struct http_stats stats;
-	uint64_t bytes; /* of answers not yet sent */
 	uint16_t port;
 };
-
-/* --- answers ------------------------------------------------------------------------------- */
 
 static struct conn *conn_of(struct MHD_Connection *c)
 {
@@ -48,176 +43,6 @@ static struct conn *conn_of(struct MHD_Connection *c)
 	    MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
 	return i ? i->socket_context : NULL;
-}
-
-static void set_header(struct MHD_Response *r, const char *name, const char *value)
-{
-	if (MHD_add_response_header(r, name, value) != MHD_YES)
-		log_debug("header %s is not sent", name);
-}
-
-static void common_headers(struct MHD_Response *r)
-{
-	set_header(r, "X-Content-Type-Options", "nosniff");
-	set_header(r, "X-Frame-Options", "DENY");
-	set_header(r, "Referrer-Policy", "no-referrer");
-	set_header(r, "Cross-Origin-Resource-Policy", "same-origin");
-	set_header(r, "Content-Security-Policy",
-		   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-		   "connect-src 'self'; base-uri 'none'; form-action 'none'; "
-		   "frame-ancestors 'none'");
-	if (!MHD_get_response_header(r, "Cache-Control"))
-		set_header(r, "Cache-Control", "no-store");
-}
-
-void request_answer(struct request *r, unsigned int status, struct MHD_Response *response)
-{
-	r->response = response;
-	r->status = status;
-	if (response && !MHD_get_response_header(response, "X-Frame-Options"))
-		common_headers(response);
-	r->waits = false;
-	if (!r->parked)
-		return;
-	r->parked = false;
-	http_resume(r->gate->http, r->connection);
-}
-
-/* A body counts against the total of its process until it was sent. */
-struct body {
-	struct http *http;
-	char *text;
-	size_t len;
-};
-
-static void free_body(void *arg)
-{
-	struct body *b = arg;
-
-	b->http->bytes -= b->len;
-	free(b->text);
-	free(b);
-}
-
-struct MHD_Response *http_own_response(struct http *h, const char *type, char *text, size_t len)
-{
-	struct body *b = h->bytes + len > BYTES_MAX ? NULL : malloc(sizeof(*b));
-	struct MHD_Response *response;
-
-	if (!b) {
-		free(text);
-		return NULL;
-	}
-	*b = (struct body){.http = h, .text = text, .len = len};
-	h->bytes += len;
-	response = MHD_create_response_from_buffer_with_free_callback_cls(len, text, free_body, b);
-	if (!response)
-		free_body(b);
-	else
-		set_header(response, "Content-Type", type);
-	return response;
-}
-
-static struct MHD_Response *static_response(const char *text, const char *type)
-{
-	struct MHD_Response *response =
-	    MHD_create_response_from_buffer(strlen(text), (char *)text, MHD_RESPMEM_PERSISTENT);
-
-	if (response)
-		set_header(response, "Content-Type", type);
-	return response;
-}
-
-void request_busy(struct request *r)
-{
-	struct MHD_Response *response = static_response(
-	    "{\"error\":{\"name\":\"ENOBUFS\",\"message\":\"too many answers are being "
-	    "sent\",\"hint\":\"Try again in a moment.\"}}",
-	    "application/json");
-
-	r->shared = false;
-	if (response)
-		set_header(response, "Retry-After", "1");
-	request_answer(r, MHD_HTTP_SERVICE_UNAVAILABLE, response);
-}
-
-void request_text(struct request *r, unsigned int status, const char *type, char *text, size_t len)
-{
-	struct MHD_Response *response =
-	    text ? http_own_response(r->gate->http, type, text, len) : NULL;
-
-	if (response)
-		request_answer(r, status, response);
-	else
-		request_busy(r);
-}
-
-void request_json(struct request *r, unsigned int status, const json_t *body)
-{
-	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-
-	request_text(r, status, "application/json", text, text ? strlen(text) : 0);
-}
-
-void request_fail(struct request *r, unsigned int status, int code, const char *message,
-		  const char *hint)
-{
-	json_t *body = json_pack("{s:{s:s,s:s,s:s}}", "error", "name", error_name(code), "message",
-				 message, "hint", hint ? hint : "");
-
-	request_json(r, status, body);
-	json_decref(body);
-	if (status == MHD_HTTP_UNAUTHORIZED && r->response)
-		set_header(r->response, "WWW-Authenticate", "Bearer realm=\"cz-gate\"");
-	if (status == MHD_HTTP_SERVICE_UNAVAILABLE && r->response)
-		set_header(r->response, "Retry-After", "1");
-}
-
-void request_error(struct request *r, const struct error *e)
-{
-	static const struct {
-		int code;
-		unsigned int status;
-	} statuses[] = {
-	    {-ENOENT, MHD_HTTP_NOT_FOUND},
-	    {-EINVAL, MHD_HTTP_BAD_REQUEST},
-	    {-ERANGE, MHD_HTTP_BAD_REQUEST},
-	    {-EPERM, MHD_HTTP_FORBIDDEN},
-	    {-EEXIST, MHD_HTTP_CONFLICT},
-	    {-EBUSY, MHD_HTTP_SERVICE_UNAVAILABLE},
-	    {-EROFS, MHD_HTTP_CONFLICT},
-	    {-ENOSYS, MHD_HTTP_NOT_IMPLEMENTED},
-	    {-ECONNREFUSED, MHD_HTTP_SERVICE_UNAVAILABLE},
-	    {-ECONNRESET, MHD_HTTP_SERVICE_UNAVAILABLE},
-	    {-ETIMEDOUT, MHD_HTTP_GATEWAY_TIMEOUT},
-	    {-EPROTO, MHD_HTTP_BAD_GATEWAY},
-	    {-EPIPE, MHD_HTTP_SERVICE_UNAVAILABLE},
-	    {-EOPNOTSUPP, MHD_HTTP_CONFLICT},
-	    {-ENOSPC, MHD_HTTP_CONFLICT},
-	    {-EACCES, MHD_HTTP_UNAUTHORIZED},
-	};
-	unsigned int status = MHD_HTTP_INTERNAL_SERVER_ERROR;
-
-	for (size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
-		if (statuses[i].code == e->code)
-			status = statuses[i].status;
-	}
-	request_fail(r, status, e->code, e->msg, e->hint);
-}
-
-void request_wait(struct request *r)
-{
-	r->waits = true;
-}
-
-const char *request_query(const struct request *r, const char *name)
-{
-	return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, name);
-}
-
-const char *request_header(const struct request *r, const char *name)
-{
-	return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
 }
 
 /* --- a request ----------------------------------------------------------------------------- */
@@ -520,72 +345,6 @@ __attribute__((format(printf, 2, 0))) static void on_log(void *arg, const char *
 	log_debug("http: %s", text);
 }
 
-/* "127.0.0.1:9780", "[::1]:9780" -> an address; names are not looked up. */
-static int parse_listen(const char *listen, struct sockaddr_storage *ret, socklen_t *ret_len,
-			struct error *reterr)
-{
-	struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
-				 .ai_socktype = SOCK_STREAM},
-			*found = NULL;
-	const char *colon = strrchr(listen, ':');
-	char host[128];
-	size_t n = colon ? (size_t)(colon - listen) : 0;
-	bool brackets = n > 1 && listen[0] == '[' && listen[n - 1] == ']';
-
-	if (!n || n >= sizeof(host) ||
-	    str_printf(host, sizeof(host), "%.*s", (int)(brackets ? n - 2 : n), listen + brackets) <
-		0 ||
-	    getaddrinfo(host, colon + 1, &hints, &found) != 0) {
-		error_set(reterr, -EINVAL, "'%s' is not an address and port", listen);
-		error_hint(reterr, "For example 127.0.0.1:9780 or [::1]:9780");
-		return -EINVAL;
-	}
-	memcpy(ret, found->ai_addr, found->ai_addrlen);
-	*ret_len = found->ai_addrlen;
-	freeaddrinfo(found);
-	return 0;
-}
-
-static bool is_loopback(const struct sockaddr_storage *a)
-{
-	const struct sockaddr_in *in = (const void *)a;
-	const struct sockaddr_in6 *in6 = (const void *)a;
-
-	return a->ss_family == AF_INET ? ntohl(in->sin_addr.s_addr) >> 24 == 127
-				       : IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
-}
-
-static int open_socket(struct http *h, struct error *reterr)
-{
-	const char *listen_at = h->gate->opt->listen;
-	_cleanup_close_ int fd = -1;
-	struct sockaddr_storage addr;
-	socklen_t len = 0;
-	int r = parse_listen(listen_at, &addr, &len, reterr), on = 1;
-
-	if (r < 0)
-		return r;
-	if (!is_loopback(&addr) && !h->gate->security.read_token[0]) {
-		error_set(reterr, -EPERM,
-			  "%s can be reached from other hosts, and there is no read token",
-			  listen_at);
-		error_hint(reterr, "Write one to the file of --read-token; see cz-gate(8).");
-		return -EPERM;
-	}
-	fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return error_errno(reterr, -errno, "socket");
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)&addr, len) < 0 || listen(fd, 1024) < 0)
-		return error_errno(reterr, -errno, "listen at %s", listen_at);
-	len = sizeof(addr);
-	if (getsockname(fd, (struct sockaddr *)&addr, &len) == 0)
-		h->port =
-		    ntohs(addr.ss_family == AF_INET ? ((struct sockaddr_in *)&addr)->sin_port
-						    : ((struct sockaddr_in6 *)&addr)->sin6_port);
-	return TAKE_FD(fd);
-}
-
 /* As many connections as there may be fds for. */
 static unsigned int connection_limit(void)
 {
@@ -601,7 +360,9 @@ static unsigned int connection_limit(void)
 
 static int start(struct http *h, struct error *reterr)
 {
-	int fd = open_socket(h, reterr), r;
+	int fd = listen_open(h->gate->opt->listen, h->gate->security.read_token[0], &h->port,
+			     reterr),
+	    r;
 
 	if (fd < 0)
 		return fd;

@@ -58,7 +58,7 @@ void request_fail(struct request *r, unsigned int status, int code, const char *
 void request_text(struct request *r, unsigned int status, const char *type, char *text, size_t len);
 /* A response whose text, which is consumed, counts against the total that is being sent; NULL: it
  * would be too much. */
-struct MHD_Response *http_own_response(struct http *h, const char *type, char *text, size_t len);
+struct MHD_Response *http_own_response(struct gate *g, const char *type, char *text, size_t len);
 /* Too much is being sent: later. */
 void request_busy(struct request *r);
 /* Takes over one reference, unless r->shared. */

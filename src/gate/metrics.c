@@ -421,7 +421,7 @@ static struct MHD_Response *make(struct gate *g, enum metrics_form form)
 		strbuf_done(&text);
 		return NULL;
 	}
-	return http_own_response(g->http, types[form], text.data, text.len);
+	return http_own_response(g, types[form], text.data, text.len);
 }
 
 void metrics_serve(struct request *r)

@@ -55,7 +55,7 @@ def scene():
 # --- the API ------------------------------------------------------------------------------------
 
 def fill_in(path, zone):
-    return path.replace("{zone}", quoted(zone)).replace("{seq}", "999999").replace("{file}", "app.js")
+    return path.replace("{zone}", quoted(zone)).replace("{seq}", "999999").replace("{file}", "app.js").replace("{kind}", "findings")
 
 
 def walk_the_document(gate, czd):
@@ -71,6 +71,8 @@ def walk_the_document(gate, czd):
                 continue
             if method == "get":
                 status, headers, body = gate.ask(fill_in(path, LC))
+                if "/history" in path and status == 409:  # none is kept here: test-history has one
+                    continue
                 check(status == 200, f"{where}: {status} {body[:200]}")
                 check(documented == "text/plain" or headers["Content-Type"].startswith(documented), f"{where}: {headers['Content-Type']}")
                 schema = operation["responses"]["200"]["content"][documented]["schema"]
