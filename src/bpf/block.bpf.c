@@ -9,11 +9,12 @@
  * differences add up to the time during which the disk served anybody. Only requests of protected
  * zones keep the integrals of their start.
  *
- * Limits: waiting for a request (no free tag) and throttling by io.max come before and are not
- * seen. What a disk does inside is its own: the share says who used it, not whom it preferred.
- * Layered devices (device mapper) are looked at where requests are, at the bottom. Fifteen zones
- * have a place at a disk; one that made no request for ten seconds gives its place away while no
- * protected zone waits there; others share the last, which has no name.
+ * Limits: neighbouring requests of two zones that the kernel merges count for one of them. Waiting
+ * for a request (no free tag) and throttling by io.max come before and are not seen. What a disk
+ * does inside is its own: the share says who used it, not whom it preferred. Layered devices
+ * (device mapper) are looked at where requests are, at the bottom. Fifteen zones have a place at a
+ * disk; one that made no request for ten seconds gives its place away while no protected zone waits
+ * there; others share the last, which has no name.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -154,37 +155,6 @@ static __always_inline void serve(struct disk *d, struct flight *f, bool on, u64
 	f->issued = on;
 }
 
-/* The request's flight, begun now unless it has been. */
-static __always_inline struct flight *flight_of(struct request *rq, u64 now_ns)
-{
-	u64 key = (u64)rq, *owner;
-	struct flight *f = bpf_map_lookup_elem(&flights, &key);
-	struct disk *d;
-
-	if (f)
-		return f;
-	f = get_or_add(&flights, &key, &no_flight);
-	if (!f)
-		return NULL;
-	f->disk = (u64)rq->q;
-	f->since_ns = now_ns;
-	f->zone = request_zone(rq);
-	d = get_or_add(&disks, &f->disk, &no_disk);
-	if (!d)
-		return NULL;
-	owner = bpf_map_lookup_elem(&owners, &f->zone);
-	if (!owner)
-		return f;
-	f->owner = *owner;
-	bpf_spin_lock(&d->lock);
-	advance(d, now_ns);
-	d->victims++;
-	for (int i = 0; i < BLOCK_SLOTS; i++)
-		f->before_ns[i] = d->slots[i].service_ns;
-	bpf_spin_unlock(&d->lock);
-	return f;
-}
-
 static __always_inline void set_served(struct flight *f, bool on, u64 now_ns)
 {
 	struct disk *d = bpf_map_lookup_elem(&disks, &f->disk);
@@ -236,6 +206,53 @@ static __always_inline void leave(struct flight *f, bool pay, u64 now_ns)
 		charge(f->owner, holders[i], f->before_ns[i]);
 }
 
+/*
+ * The request's flight, if it is known. One that is older than the request is of another request
+ * that lay at this address before, and whose end was not seen: it is forgotten.
+ */
+static __always_inline struct flight *find(struct request *rq, u64 now_ns)
+{
+	u64 key = (u64)rq;
+	struct flight *f = bpf_map_lookup_elem(&flights, &key);
+
+	if (!f || rq->start_time_ns <= f->since_ns)
+		return f;
+	leave(f, false, now_ns);
+	bpf_map_delete_elem(&flights, &key);
+	return NULL;
+}
+
+/* The request's flight, begun now unless it has been. */
+static __always_inline struct flight *flight_of(struct request *rq, u64 now_ns)
+{
+	u64 key = (u64)rq, *owner;
+	struct flight *f = find(rq, now_ns);
+	struct disk *d;
+
+	if (f)
+		return f;
+	f = get_or_add(&flights, &key, &no_flight);
+	if (!f)
+		return NULL;
+	f->disk = (u64)rq->q;
+	f->since_ns = now_ns;
+	f->zone = request_zone(rq);
+	d = get_or_add(&disks, &f->disk, &no_disk);
+	if (!d)
+		return NULL;
+	owner = bpf_map_lookup_elem(&owners, &f->zone);
+	if (!owner)
+		return f;
+	f->owner = *owner;
+	bpf_spin_lock(&d->lock);
+	advance(d, now_ns);
+	d->victims++;
+	for (int i = 0; i < BLOCK_SLOTS; i++)
+		f->before_ns[i] = d->slots[i].service_ns;
+	bpf_spin_unlock(&d->lock);
+	return f;
+}
+
 /* Four steps a power of two. */
 static __always_inline u32 bucket_of(u64 ns)
 {
@@ -269,7 +286,7 @@ static __always_inline void count(u64 zone, u64 ns)
 static __always_inline void end(struct request *rq, bool completed)
 {
 	u64 key = (u64)rq, now_ns = bpf_ktime_get_ns();
-	struct flight *f = bpf_map_lookup_elem(&flights, &key);
+	struct flight *f = find(rq, now_ns);
 
 	if (!f)
 		return;
