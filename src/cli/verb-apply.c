@@ -7,7 +7,7 @@
 enum { OPT_FILE, OPT_WAIT, OPT_REBOOT, OPT_DRY_RUN };
 static const struct verb_option options[] = {
     [OPT_FILE] = {"file", "FILE", "the zone's description (-: standard input)"},
-    [OPT_WAIT] = {"wait", NULL, "until it runs (at most a minute)"},
+    [OPT_WAIT] = {"wait", NULL, "until it runs, with its scheduler (at most a minute)"},
     [OPT_REBOOT] = {"reboot", NULL, "boot it anew when a change needs it"},
     [OPT_DRY_RUN] = {"dry-run", NULL, "only show what would be done"},
     {0},

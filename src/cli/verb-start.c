@@ -6,7 +6,7 @@
 
 enum { OPT_WAIT };
 static const struct verb_option options[] = {
-    [OPT_WAIT] = {"wait", NULL, "until it runs (at most a minute)"},
+    [OPT_WAIT] = {"wait", NULL, "until it runs, with its scheduler (at most a minute)"},
     {0},
 };
 

@@ -78,13 +78,39 @@ int zone_cli_time(const struct verb *verb, const char *option, const char *text,
 	return EXIT_OK;
 }
 
+/* The policy that the guest is to have is in force, or never will be. */
+static bool scheduler_is_set(const json_t *zone)
+{
+	if (!json_is_boolean(json_object_get(zone, "told"))) /* no guest */
+		return true;
+	return get_bool(zone, "told") &&
+	       (get_text(zone, "policy_why")[0] ||
+		!get_text(zone, "policy_wanted")[0] || /* a guest that does not tell */
+		!strcmp(get_text(zone, "policy"), get_text(zone, "policy_wanted")));
+}
+
 static bool is_over(const json_t *zone, const char *state)
 {
 	const char *now = get_text(zone, "state"), *phase = get_text(zone, "phase");
 
 	if (strcmp(now, state))
 		return false;
-	return strcmp(state, "running") || !strcmp(phase, "running");
+	return strcmp(state, "running") || (!strcmp(phase, "running") && scheduler_is_set(zone));
+}
+
+/* It runs, but not with the scheduler that its description wants. */
+static int scheduler_missing(struct cli *cli, const char *name, const json_t *zone)
+{
+	struct error e = {0};
+
+	if (!get_text(zone, "policy_why")[0])
+		return EXIT_OK;
+	error_set(&e, -EIO, "zone %s runs without its scheduler: %s", name,
+		  get_text(zone, "policy_why"));
+	error_hint(&e,
+		   "czctl events tells what came before; czctl sched set %s POLICY tries another",
+		   name);
+	return cli_fail(cli, &e);
 }
 
 int zone_cli_wait(struct cli *cli, const char *name, const char *state, uint64_t timeout_ns)
@@ -103,15 +129,17 @@ int zone_cli_wait(struct cli *cli, const char *name, const char *state, uint64_t
 		if (r < 0)
 			return cli_fail(cli, &e);
 		if (is_over(zone, state))
-			return EXIT_OK;
+			return strcmp(state, "running") ? EXIT_OK
+							: scheduler_missing(cli, name, zone);
 		if (!strcmp(get_text(zone, "state"), "error") && strcmp(state, "gone")) {
 			error_set(&e, -EIO, "zone %s: %s", name, get_text(zone, "why"));
 			error_hint(&e, "czctl log %s shows more", name);
 			return cli_fail(cli, &e);
 		}
 		if (clock_mono_ns() > end_ns) {
-			error_set(&e, -ETIMEDOUT, "zone %s is %s (%s), not %s yet", name,
-				  get_text(zone, "state"), get_text(zone, "phase"), state);
+			error_set(&e, -ETIMEDOUT, "zone %s is %s (%s), not %s%s yet", name,
+				  get_text(zone, "state"), get_text(zone, "phase"), state,
+				  strcmp(state, "running") ? "" : " with its scheduler");
 			error_hint(&e, "it goes on; czctl inspect %s shows how it is", name);
 			return cli_fail(cli, &e);
 		}
@@ -293,6 +321,8 @@ void zone_cli_print(const struct cli *cli, const json_t *zone)
 			      text_or_dash(zone, "guest_kernel"), accel,
 			      get_text(zone, "accel_why"), text_or_dash(zone, "policy"),
 			      show_number(zone, "boot_ms", buf));
+	if (get_text(zone, "policy_why")[0])
+		out_paragraph(&cli->out, 2, STYLE_WARN, "  %s", get_text(zone, "policy_why"));
 	if (json_array_size(json_object_get(zone, "apps")))
 		print_apps(cli, json_object_get(zone, "apps"));
 	putchar('\n');

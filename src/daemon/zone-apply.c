@@ -49,6 +49,7 @@ static void on_done(const struct zone_msg *m, int code, void *arg)
 {
 	struct applied *z = arg;
 
+	z->telling--;
 	if (m && m->ok)
 		zone_say(z, "took the change in");
 	else if (code != -ECONNRESET)
@@ -61,10 +62,13 @@ static void ask(struct applied *z, unsigned int what, json_t *request)
 {
 	int r = z->link ? zone_link_ask(z->link, request, ASK_NS, on_done, z) : -ENOTCONN;
 
+	z->stats.told = false;
 	if (!z->link)
 		json_decref(request);
-	if (r == 0)
+	if (r == 0) {
+		z->telling++;
 		return;
+	}
 	if (!z->untold)
 		zone_say(z, "cannot be told of the change yet: %s", strerror(-r));
 	z->untold |= what;

@@ -61,8 +61,9 @@ struct applied {
 	uint32_t vcpus_max;
 	uint64_t memory_max_bytes;
 	bool vcpus_moved;
-	struct cpuset cpus;  /* as set */
-	unsigned int untold; /* what of a change its supervisor does not know yet */
+	struct cpuset cpus;   /* as set */
+	unsigned int untold;  /* what of a change its supervisor does not know yet */
+	unsigned int telling; /* requests about changes that it has not answered yet */
 };
 
 struct zones_mgr {

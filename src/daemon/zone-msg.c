@@ -126,6 +126,9 @@ static void take_stats(const json_t *o, struct zone_stats *ret)
 	ret->free_bytes = take_count(memory, "free_bytes");
 	ret->available_bytes = take_count(memory, "available_bytes");
 	TAKE_TEXT(o, "policy", ret->policy);
+	TAKE_TEXT(o, "policy_wanted", ret->policy_wanted);
+	TAKE_TEXT(o, "policy_why", ret->policy_why);
+	ret->told = !json_is_false(json_object_get(o, "told"));
 	json_array_foreach(json_object_get(o, "apps"), i, item)
 	{
 		struct zone_app_stats *a = &ret->apps[ret->nr_apps];

@@ -15,7 +15,7 @@
 #define ZONE_LINE_MAX  65536
 #define ZONE_PARTS_MAX 16
 #define ZONE_STATS_MAX 64 /* numbers of one policy */
-#define ZONE_TEXT_MAX  256
+#define ZONE_TEXT_MAX  512
 
 struct zone_part { /* of an app's waiting inside the zone */
 	char cause[16];
@@ -42,6 +42,9 @@ struct zone_stats {
 	uint64_t at_ns;
 	uint64_t balloon_bytes, free_bytes, available_bytes; /* 0: not told */
 	char policy[ZONE_SPEC_NAME_MAX + 1];
+	/* The one that is to be in force, and why it cannot be had ("": it can, or may yet). */
+	char policy_wanted[ZONE_SPEC_NAME_MAX + 1], policy_why[ZONE_TEXT_MAX];
+	bool told; /* the guest knows all of the spec, and this is of after that */
 	size_t nr_apps;
 	struct zone_app_stats apps[ZONE_APPS_MAX];
 };

@@ -76,6 +76,7 @@ static void on_event(const struct zone_msg *m, void *arg)
 	case ZONE_MSG_STATS:
 		zone_stats_recent(&z->stats, &m->stats, &z->recent);
 		z->stats = m->stats;
+		z->stats.told &= !z->untold && !z->telling;
 		z->stats_ns = clock_mono_ns();
 		break;
 	case ZONE_MSG_NOTICE:

@@ -77,6 +77,15 @@ static void took_too_long(void *arg)
 	kill(p->pid, SIGKILL);
 }
 
+static void take_other(struct policy_proc *p, const char *text, size_t len)
+{
+	char line[sizeof(p->said)];
+
+	snprintf(line, sizeof(line), "%.*s", (int)len, text);
+	if (line[strspn(line, " \t\r")])
+		str_escape(p->said, sizeof(p->said), line);
+}
+
 static void take_line(struct policy_proc *p, const char *text, size_t len)
 {
 	json_t *line = json_loadb(text, len, 0, NULL);
@@ -94,6 +103,8 @@ static void take_line(struct policy_proc *p, const char *text, size_t len)
 		}
 	} else if (event) {
 		p->event(p, event, line);
+	} else {
+		take_other(p, text, len);
 	}
 	json_decref(line);
 }
@@ -172,7 +183,7 @@ int policy_proc_start(struct policy_proc *p, struct error *reterr)
 	out_far = out[1];
 	fcntl(out_near, F_SETFL, O_NONBLOCK);
 	fcntl(in_near, F_SETFL, O_NONBLOCK);
-	r = start_with(p, (const int[]){in_far, out_far, -1}, reterr);
+	r = start_with(p, (const int[]){in_far, out_far, out_far}, reterr);
 	if (r < 0)
 		return r;
 	p->pid = r;

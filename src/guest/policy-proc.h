@@ -35,8 +35,9 @@ struct policy_proc {
 	struct source source;
 	struct timer deadline; /* of what it was told to do */
 	uint64_t used_ns;
-	bool only_be;  /* in partial mode: apps of other classes stay in the kernel's fair class */
-	char why[256]; /* what it said last about an end or an error */
+	bool only_be;	/* in partial mode: apps of other classes stay in the kernel's fair class */
+	char why[512];	/* what it said last about an end or an error */
+	char said[512]; /* the last line that is no event: what a program says that fails early */
 	/* an event it printed; not "error" and "exit", which go to `why` */
 	void (*event)(struct policy_proc *p, const char *event, const json_t *line);
 	/* what it was told to do it could not do: it is READY again */

@@ -2,6 +2,7 @@
 #include "guest/policy.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/cleanup.h"
@@ -21,7 +22,9 @@ struct policies {
 	struct policy_proc *procs[SCHED_LOADED_MAX];
 	struct policy_proc *current;	     /* attached, or on its way there or back */
 	struct policy_choice target, before; /* before: in force until the target was chosen */
-	uint64_t switch_ns;		     /* the first word of this switch; 0: none yet */
+	struct policy_choice wanted;	     /* the target, or what it was before it failed */
+	char why[sizeof(((struct error *)0)->msg)]; /* why it failed */
+	uint64_t switch_ns;			    /* the first word of this switch; 0: none yet */
 	bool asked;
 	json_int_t asked_id;
 	json_int_t stats_ids[STATS_ASKED_MAX];
@@ -50,6 +53,18 @@ const char *policy_name(const struct guest *g)
 
 	return p && (p->state == PROC_ATTACHED || p->state == PROC_DETACHING) ? p->choice.name
 									      : "none";
+}
+
+const char *policy_wanted(const struct guest *g)
+{
+	const struct policy_choice *c = &g->policies->wanted;
+
+	return c->name[0] ? c->name : "none";
+}
+
+const char *policy_why(const struct guest *g)
+{
+	return g->policies->why;
 }
 
 /* ---- the processes ---- */
@@ -110,6 +125,11 @@ static void target_failed(struct guest *g, const char *why)
 	if (policy_choice_equal(&s->target, &s->before))
 		s->before = (struct policy_choice){0};
 	s->target = s->before;
+	/* Who asked is told, and it is as if he had not. */
+	if (s->asked)
+		s->wanted = s->target;
+	else
+		str_copy(s->why, sizeof(s->why), e.msg);
 	answer(g, &e);
 	drive(g);
 }
@@ -252,7 +272,8 @@ static void set_target(struct guest *g, const struct policy_choice *c)
 {
 	struct policies *s = g->policies;
 
-	s->target = *c;
+	s->target = s->wanted = *c;
+	s->why[0] = 0;
 	memset(s->deaths_ns, 0, sizeof(s->deaths_ns));
 	drive(g);
 }
@@ -272,6 +293,7 @@ static void proc_died(struct guest *g, struct policy_proc *p)
 	struct policies *s = g->policies;
 	bool targeted = policy_choice_equal(&p->choice, &s->target);
 	bool in_force = p == s->current && p->state != PROC_ATTACHING;
+	const char *why = p->why[0] ? p->why : p->said[0] ? p->said : "it was killed";
 
 	if (p == s->current)
 		s->current = NULL;
@@ -281,15 +303,18 @@ static void proc_died(struct guest *g, struct policy_proc *p)
 		return;
 	}
 	if (!in_force) {
-		target_failed(g, p->why[0] ? p->why : "it ended while it was loaded");
+		target_failed(g, why);
 		return;
 	}
 	guest_notice(g, "sched", "policy %s ended (%s): the kernel's own scheduler is back",
-		     p->choice.name, p->why[0] ? p->why : "killed");
+		     p->choice.name, why);
 	if (may_restart(s, g->loop.now_ns)) {
 		drive(g);
 		return;
 	}
+	snprintf(s->why, sizeof(s->why),
+		 "policy %s ended %d times in a minute, the last time: %.400s", p->choice.name,
+		 SCHED_RESTARTS_MAX + 1, why);
 	guest_notice(g, "sched", "policy %s is not started again: it ended %d times in a minute",
 		     p->choice.name, SCHED_RESTARTS_MAX + 1);
 	s->target = s->before = (struct policy_choice){0};
@@ -371,10 +396,12 @@ static void follow_spec(struct guest *g)
 	}
 	if (s->spec.on_harm && !s->harm.answered)
 		policy = NULL;
-	if (policy_choose(policy, options, s->spec.full, &c, &e) < 0)
+	if (policy_choose(policy, options, s->spec.full, &c, &e) < 0) {
 		guest_notice(g, "sched", "%s", e.msg);
-	else if (!policy_choice_equal(&c, &s->target))
+		str_copy(s->why, sizeof(s->why), e.msg);
+	} else if (!policy_choice_equal(&c, &s->target) || s->why[0]) {
 		set_target(g, &c);
+	}
 }
 
 static void read_load(void *arg)

@@ -26,6 +26,9 @@ must_check int policy_ask(struct guest *g, json_int_t id, const json_t *request,
 must_check int policy_ask_stats(struct guest *g, json_int_t id, struct error *reterr);
 /* "none", or the NAME of scx-NAME that is attached. */
 const char *policy_name(const struct guest *g);
+/* The one that is to be in force, and a sentence why it cannot be had ("": it can, or may yet). */
+const char *policy_wanted(const struct guest *g);
+const char *policy_why(const struct guest *g);
 /* Do tasks of apps of that class belong to the policy? Some policies take be only in partial mode:
  * lc then has the kernel's fair class, which goes first, at no cost. */
 bool policy_takes(const struct guest *g, enum zone_class class);

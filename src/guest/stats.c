@@ -327,11 +327,12 @@ json_t *stats_json(struct guest *g)
 	{
 		json_array_append_new(apps, app_json(a));
 	}
-	return json_pack("{s:o, s:o, s:o, s:s, s:b, s:o, s:o, s:o}", "at_ns", number(s->at_ns),
-			 "memory", memory_json(), "psi", psi_json(), "policy", policy_name(g),
-			 "ledger", s->ledger != NULL, "be_ran_while_lc_waited_ppm",
-			 number(s->harm_ppm), "messages_dropped_total",
-			 number(s->messages_dropped_total), "apps", apps);
+	return json_pack("{s:o, s:o, s:o, s:s, s:s, s:o, s:b, s:o, s:o, s:o}", "at_ns",
+			 number(s->at_ns), "memory", memory_json(), "psi", psi_json(), "policy",
+			 policy_name(g), "policy_wanted", policy_wanted(g), "policy_why",
+			 json_string(policy_why(g)) ?: json_string("?"), "ledger",
+			 s->ledger != NULL, "be_ran_while_lc_waited_ppm", number(s->harm_ppm),
+			 "messages_dropped_total", number(s->messages_dropped_total), "apps", apps);
 }
 
 void stats_tick(struct guest *g)

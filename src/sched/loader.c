@@ -17,6 +17,7 @@
 #include "sched/bus.h"
 #include "sched/exit.h"
 #include "sched/object.h"
+#include "sched/refusal.h"
 #include "sched/report.h"
 
 enum { FD_SIGNAL, FD_EXIT, FD_HOOK, FD_WORDS, FD_NR };
@@ -28,6 +29,7 @@ struct loader {
 	struct bpf_link *link; /* attached */
 	struct ring_buffer *ring;
 	struct sched_exit ended; /* kind 0: it has not */
+	struct refusal refusal;
 	struct pollfd fds[FD_NR];
 	char word[64]; /* of standard input, not whole yet */
 	size_t word_len;
@@ -72,6 +74,14 @@ static void print_counters(struct loader *l)
 	report_line(&line);
 }
 
+static int refused(const struct loader *l, int code, const char *what, struct error *reterr)
+{
+	const char *why = l->refusal.text;
+
+	return why[0] ? error_set(reterr, code, "%s (%s): %s", what, strerror(-code), why)
+		      : error_errno(reterr, code, "%s", what);
+}
+
 static int attach(struct loader *l, struct error *reterr)
 {
 	const struct policy_hooks *hooks = &l->run.policy->hooks;
@@ -83,6 +93,7 @@ static int attach(struct loader *l, struct error *reterr)
 	r = hooks->attach ? hooks->attach(&l->run, reterr) : 0;
 	if (r < 0)
 		return r;
+	refusal_watch(&l->refusal);
 	l->link = bpf_map__attach_struct_ops(object_map(l->obj, "ops"));
 	if (!l->link) {
 		r = -errno;
@@ -93,7 +104,7 @@ static int attach(struct loader *l, struct error *reterr)
 			return error_set(reterr, r, "another scheduler is attached");
 		if (l->ended.kind)
 			return error_set(reterr, r, "could not attach: %s", l->ended.message);
-		return error_errno(reterr, r, "could not attach");
+		return refused(l, r, "could not attach", reterr);
 	}
 	report_ms("attached", "ms", clock_mono_ns() - start);
 	return 0;
@@ -250,6 +261,7 @@ static int open_policy(struct loader *l, const struct policy *policy, struct err
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = policy->name,
 		    .pin_root_path = BUS_DIR);
 
+	refusal_watch(&l->refusal);
 	l->obj = bpf_object__open_mem(elf, size, &opts);
 	if (!l->obj)
 		return error_errno(reterr, -errno, "could not open the program of %s",
@@ -276,8 +288,7 @@ static int load_policy(struct loader *l, struct error *reterr)
 	start = clock_mono_ns();
 	r = bpf_object__load(l->obj);
 	if (r < 0)
-		return error_errno(reterr, r, "the kernel refused the program of %s",
-				   l->run.policy->name);
+		return refused(l, r, "the kernel refused the program", reterr);
 	r = hooks->loaded ? hooks->loaded(&l->run, reterr) : 0;
 	if (r < 0)
 		return r;

@@ -103,6 +103,8 @@ static void end_forward(struct zone *z, struct forward *slot, const json_t *answ
 	if (ok && f.set && make_apply(z) == 0)
 		json_object_set(z->apply, "set", f.set);
 	json_decref(f.set);
+	if (f.apply)
+		z->applied = ok;
 	if (ok && f.online) {
 		z->online = f.online;
 		zone_state_changed(z);
@@ -153,7 +155,15 @@ int zone_apply_again(struct zone *z)
 {
 	int r = make_apply(z);
 
-	return r < 0 ? r : forward(z, (struct forward){.silent = true}, z->apply);
+	return r < 0 ? r : forward(z, (struct forward){.silent = true, .apply = true}, z->apply);
+}
+
+bool zone_apply_waits(struct zone *z)
+{
+	for (size_t i = 0; i < FORWARD_MAX; i++)
+		if (z->forward[i].guest_id && z->forward[i].apply)
+			return true;
+	return !z->applied;
 }
 
 /* --- memory -------------------------------------------------------------------------------- */
@@ -295,9 +305,10 @@ static void do_apply(struct zone *z, json_int_t id, const json_t *request)
 	if (r == 0 && json_object_get(request, "sched"))
 		json_object_del(z->apply, "set");
 	if (r == 0)
-		forward_request(z, id, request);
-	else
+		r = forward(z, (struct forward){.link_id = id, .apply = true}, request);
+	if (r < 0)
 		refuse_forward(z, id, r);
+	z->told = false;
 }
 
 static void do_sched(struct zone *z, json_int_t id, const json_t *request)

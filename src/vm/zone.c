@@ -73,6 +73,7 @@ json_t *zone_stats_json(struct zone *z)
 	json_t *stats = json_copy(z->stats);
 
 	json_object_set_new(stats, "event", json_string("stats"));
+	json_object_set_new(stats, "told", json_boolean(z->told));
 	json_object_set_new(stats, "at_ns", json_integer((json_int_t)zone_now_ns(z)));
 	json_object_set_new(stats, "memory",
 			    json_pack("{s:I,s:I,s:I}", "balloon_bytes",
@@ -237,6 +238,7 @@ static void on_guest_ready(struct zone *z, const json_t *message)
 	if (z->state < VM_STOPPING)
 		z->state = VM_RUNNING;
 	zone_state_changed(z);
+	z->told = z->applied = false;
 	if (zone_apply_again(z) < 0)
 		zone_notice(z, "channel", "the guest could not be told what to run");
 }
@@ -249,6 +251,7 @@ static void on_guest_stats(struct zone *z, const json_t *message)
 		return;
 	json_decref(z->stats);
 	z->stats = stats;
+	z->told = !zone_apply_waits(z);
 	link_event(z->link, zone_stats_json(z));
 }
 

@@ -21,7 +21,8 @@ struct forward {	   /* a request of czd's that the guest has */
 	json_int_t link_id;
 	uint32_t online; /* of a `vcpus` request */
 	json_t *set;	 /* of a `sched` request: what it asks for; owned */
-	bool silent;	 /* ours, not czd's */
+	bool apply;
+	bool silent; /* ours, not czd's */
 };
 
 struct zone {
@@ -46,6 +47,8 @@ struct zone {
 	/* All of what was applied, as it is said to a new session: with `again`, and `set`, the
 	 * policy that was asked for since. Owned. */
 	json_t *apply;
+	bool applied; /* the guest has taken it in, and told of itself since: `told` of stats */
+	bool told;
 
 	struct forward forward[FORWARD_MAX];
 	uint64_t next_guest_id;
@@ -79,7 +82,8 @@ void zone_request(void *arg, json_int_t id, const char *what, const json_t *requ
 void zone_answer(struct zone *z, const json_t *message); /* of the guest's */
 void zone_check_memory(struct zone *z);
 void zone_expire(struct zone *z);
-int zone_apply_again(struct zone *z); /* what the guest is to run, after a new session */
+int zone_apply_again(struct zone *z);  /* what the guest is to run, after a new session */
+bool zone_apply_waits(struct zone *z); /* the guest has not taken it in (yet) */
 
 struct zone_start {
 	int link_listener, term_listener; /* taken */

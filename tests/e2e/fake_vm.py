@@ -17,7 +17,7 @@ with open(sys.argv[1], encoding="utf-8") as file:
     LAUNCH = json.load(file)
 LIES = LAUNCH["spec"].get("metadata", {}).get("labels", {})
 CPUS = int(LAUNCH["spec"].get("resource", {}).get("vcpus", 2))
-STATE = {"phase": "booting", "tids": [], "online": CPUS, "policy": "none", "asked": [], "waited_ns": 0, "harm_ns": 0, "at_ns": time.monotonic_ns()}
+STATE = {"phase": "booting", "tids": [], "online": CPUS, "policy": "none", "asked": [], "waited_ns": 0, "harm_ns": 0, "wanted": None, "applied_ns": 0, "at_ns": time.monotonic_ns()}
 SEND = threading.Lock()
 CLIENT = []
 
@@ -50,7 +50,12 @@ def stats():
         STATE["harm_ns"] += (at_ns - before) * 3 // 10
     STATE["at_ns"], STATE["waited_ns"] = at_ns, STATE["waited_ns"] + 1000
     parts = [{"cause": "self", "ns": STATE["waited_ns"]}, {"cause": "neighbour", "app": "batch", "ns": STATE["harm_ns"]}]
+    slow = at_ns - STATE["applied_ns"] < 1e9
+    if STATE["wanted"] and not slow and "refuses" not in LIES:
+        STATE["policy"], STATE["wanted"] = STATE["wanted"], None
     return {"event": "stats", "at_ns": at_ns, "memory": {"available_bytes": 1 << 20}, "policy": STATE["policy"],
+            "policy_wanted": STATE["wanted"] or STATE["policy"], "told": True,
+            "policy_why": "" if slow or not STATE["wanted"] else f"policy {STATE['wanted']}: the kernel refused\x1b the program: no such kfunc",
             "apps": [{"name": "web", "class": "lc", "state": "running", "pid": 7, "exit": 0, "restarts": 0, "healthy": True, "cpu_ns": 5,
                       "memory_bytes": 9, "wait_ns": sum(part["ns"] for part in parts), "waits": STATE["waited_ns"] // 1000, "wait_p99_ns": 3000000, "parts": parts},
                      {"name": "batch", "class": "be", "state": "running", "healthy": True}]}
@@ -63,10 +68,11 @@ def answer(request):
     if do == "hello":
         reply |= {key: value for key, value in state().items() if key != "event"}
     elif do == "sched":
-        STATE["policy"] = request["policy"]
+        STATE["policy"], STATE["wanted"] = request["policy"], None
         reply |= {"policy": request["policy"], "switch_ms": 70}
     elif do == "apply" and "sched" in request:
-        STATE["policy"] = (request["sched"] or {}).get("policy", "none")
+        # loaded after a second, as in a guest: the answer comes at once
+        STATE["wanted"], STATE["applied_ns"] = (request["sched"] or {}).get("policy", "none"), time.monotonic_ns()
     elif do == "sched-stats":
         reply |= {"policy": STATE["policy"], "stats": {"asked": len(STATE["asked"]), "online": STATE["online"], "last_memory": next(
             (q["bytes"] for q in reversed(STATE["asked"]) if q["do"] == "memory"), 0)}}

@@ -133,8 +133,8 @@ def scheduler_and_terminal(czd, zone):
         check(czd.czctl("pod", *change).returncode == 0, f"pod {change}")
         check("scheduler: exclusive" in czd.czctl("sched", "show", zone.name).stdout, f"pod {change[0]} took the scheduler back")
     zone.spec["scheduler"] = {"policy": "rr"}
-    zone.czctl("update", file=True)
-    check("scheduler: rr" in czd.czctl("sched", "show", zone.name).stdout, "the scheduler that was applied")
+    zone.czctl("apply", "--wait", file=True)
+    check("scheduler: rr" in czd.czctl("sched", "show", zone.name).stdout, "the scheduler that was applied is not waited for")
     listed = live.wait_for(lambda: [line.split() for line in czd.czctl("sched", "list").stdout.splitlines() if line.split()[-1] == "rr"],
                            5, "rr in the list")
     check(listed == [[zone.name, "rr"]], f"{listed}")
@@ -148,6 +148,18 @@ def scheduler_and_terminal(czd, zone):
     check(czd.czctl("conn", zone.name).stdout == "a shell\n", "conn")
     zone.czctl("stop", "--wait")
     check("start" in czd.czctl("exec", zone.name, "--", "true").stderr, "no hint for a stopped zone")
+
+
+@scene({"refuses": "1"})
+def wait_tells_why_a_policy_is_not_in_force(czd, zone):
+    zone.czctl("apply", "--wait", file=True)
+    zone.spec["scheduler"] = {"policy": "rr"}
+    says = zone.czctl("apply", "--wait", code=1, file=True)
+    check("without its scheduler" in says and "no such kfunc" in says and "\x1b" not in says, says)
+    check("no such kfunc" in zone.czctl("inspect"), "inspect")
+    check("no such kfunc" in zone.czctl("start", "--wait", code=1), "start --wait")
+    zone.spec["scheduler"] = {"policy": "none"}
+    zone.czctl("apply", "--wait", file=True)
 
 
 @scene({"tid": str(os.getpid())})
@@ -285,7 +297,7 @@ def harm_inside_is_told(czd, zone):
 def main():
     live.need_root()
     live.raise_on_signals()
-    return live.run_cases([vcpus_get_a_cpu_each, reboot_only_when_asked, grows_back_to_what_it_was_started_with, scheduler_and_terminal, foreign_threads_are_left_alone,
+    return live.run_cases([vcpus_get_a_cpu_each, reboot_only_when_asked, grows_back_to_what_it_was_started_with, scheduler_and_terminal, wait_tells_why_a_policy_is_not_in_force, foreign_threads_are_left_alone,
                            a_lying_supervisor_harms_nobody, a_line_without_end, last_words_are_told, a_guest_that_never_says_hello, killed,
                            harm_inside_is_told, zones_of_two_czd_are_two_users, one_that_hangs_is_told],
                           (AssertionError, TimeoutError, live.RequestError, OSError, RuntimeError, KeyError))

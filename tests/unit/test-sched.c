@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The policies' pure parts: when scx-net restrains, whom scx-user picks, rules for threads. */
 #include "sched/net-load.h"
+#include "sched/refusal.h"
 #include "sched/user-pick.h"
 #include "test.h"
 
@@ -125,6 +126,36 @@ static void test_pick_bounds(void **state)
 	assert_false(user_pick_add(&pick, &r));
 }
 
+static void test_refusal(void **state)
+{
+	struct refusal r = {0};
+
+	/* of warnings the first one */
+	refusal_take(
+	    &r, "libbpf: extern (func ksym) 'scx_bpf_x': not found in kernel or module BTFs\n");
+	refusal_take(&r, "libbpf: failed to load object 'fifo'\n");
+	assert_string_equal(r.text,
+			    "extern (func ksym) 'scx_bpf_x': not found in kernel or module BTFs");
+	/* the verifier's last word before its figures, and nothing after it */
+	refusal_take(
+	    &r,
+	    "libbpf: prog 'fifo_enqueue': -- BEGIN PROG LOAD LOG --\n0: R1=ctx() R10=fp0\n"
+	    "; int x @ f.c:3\nR1 type=scalar expected=ptr_\nprocessed 12 insns (limit 1000000)\n"
+	    "verification time 90 usec\n-- END PROG LOAD LOG --\n");
+	refusal_take(
+	    &r, "libbpf: prog 'other': -- BEGIN PROG LOAD LOG --\nno\n-- END PROG LOAD LOG --\n");
+	assert_string_equal(r.text, "fifo_enqueue: R1 type=scalar expected=ptr_");
+	/* a log without a word, without an end, of one endless line */
+	r = (struct refusal){0};
+	refusal_take(&r, "-- BEGIN PROG LOAD LOG --\nprocessed 1 insns\n");
+	assert_string_equal(r.text, "");
+	char endless[2000] = "-- BEGIN PROG LOAD LOG --";
+
+	memset(endless + strlen(endless), 'x', sizeof(endless) - strlen(endless) - 1);
+	refusal_take(&r, endless);
+	assert_int_equal(strlen(r.text), REFUSAL_MAX - 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -133,6 +164,7 @@ int main(void)
 	    cmocka_unit_test(test_net_idle_and_flapping),
 	    cmocka_unit_test(test_pick_fair),
 	    cmocka_unit_test(test_pick_bounds),
+	    cmocka_unit_test(test_refusal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
