@@ -4,7 +4,6 @@
 #include <unistd.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,12 +161,24 @@ static bool has_failed(const json_t *app)
 	       json_integer_value(json_object_get(app, "exit")) != 0;
 }
 
-static bool is_killed(const json_t *app)
+/* Its latest end, as the kernel has noted it; NULL: not for want of memory. */
+static const char *oom_words(const json_t *app)
 {
-	return has_failed(app) && json_integer_value(json_object_get(app, "exit")) == 128 + SIGKILL;
+	static const struct {
+		const char *oom, *words;
+	} table[] = {
+	    {"limit", "it was at its limit (apps.memory, or resource.memory of a cgroup zone)"},
+	    {"machine", "all memory of its machine was taken (of a guest: resource.memory)"},
+	    {"unknown", "of its limit or of the host, cgroup v1 does not tell"},
+	};
+
+	for (size_t i = 0; has_failed(app) && i < ARRAY_SIZE(table); i++)
+		if (!strcmp(get_text(app, "oom"), table[i].oom))
+			return table[i].words;
+	return NULL;
 }
 
-/* "failed, exit 7", "waiting, signal 9". */
+/* "failed, exit 7", "waiting, signal 9", "failed, out of memory". */
 static const char *app_state_words(const json_t *app, char *buf, size_t size)
 {
 	json_int_t code = json_integer_value(json_object_get(app, "exit"));
@@ -175,6 +186,8 @@ static const char *app_state_words(const json_t *app, char *buf, size_t size)
 
 	if (!has_failed(app))
 		snprintf(buf, size, "%s", state);
+	else if (oom_words(app))
+		snprintf(buf, size, "%s, out of memory", state);
 	else if (code > 128 && code < 128 + 65)
 		snprintf(buf, size, "%s, signal %d", state, (int)code - 128);
 	else
@@ -277,12 +290,10 @@ static void print_apps(const struct cli *cli, const json_t *apps)
 	struct table t = {.columns = columns, .nr_columns = ARRAY_SIZE(columns)};
 	char buf[SHOW_MAX];
 	const json_t *app;
-	bool killed = false;
 	size_t i;
 
 	json_array_foreach(apps, i, app)
 	{
-		killed |= is_killed(app);
 		table_add(&t, STYLE_PLAIN, "%s", get_text(app, "name"));
 		table_add(&t, STYLE_PLAIN, "%s", get_text(app, "class"));
 		table_add(&t, STYLE_PLAIN, "%s", app_state_words(app, buf, sizeof(buf)));
@@ -295,10 +306,9 @@ static void print_apps(const struct cli *cli, const json_t *apps)
 	}
 	table_print(&t, &cli->out, 2);
 	table_done(&t);
-	if (killed)
-		out_paragraph(&cli->out, 2, STYLE_WARN,
-			      "  Who ends by signal 9 unasked mostly had no memory left "
-			      "(resource.memory).");
+	json_array_foreach(apps, i, app) if (oom_words(app)) out_paragraph(
+	    &cli->out, 2, STYLE_WARN, "  %s was killed by the kernel: out of memory, %s.",
+	    get_text(app, "name"), oom_words(app));
 }
 
 void zone_cli_print(const struct cli *cli, const json_t *zone)

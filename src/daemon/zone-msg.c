@@ -97,6 +97,8 @@ static void take_app(const json_t *o, struct zone_app_stats *ret)
 	ret->exit_code = take_signed(o, "exit", 0);
 	ret->restarts = take_count(o, "restarts");
 	ret->healthy = !json_is_false(json_object_get(o, "healthy"));
+	TAKE_TEXT(o, "oom", ret->oom);
+	ret->oom_kills_total = take_signed(o, "oom_kills_total", -1);
 	ret->cpu_ns = take_count(o, "cpu_ns");
 	ret->memory_bytes = take_count(o, "memory_bytes");
 	ret->wait_known = json_is_integer(json_object_get(o, "wait_ns"));

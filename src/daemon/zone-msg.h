@@ -30,6 +30,10 @@ struct zone_app_stats {
 	int64_t pid, exit_code;
 	uint64_t restarts;
 	bool healthy;
+	/* Killed for want of memory: whose, when it last ended ("limit", "machine", "unknown"; ""
+	 * not), and how many of its processes since it was first there (-1: not told). */
+	char oom[16];
+	int64_t oom_kills_total;
 	uint64_t cpu_ns, memory_bytes; /* cpu_ns: since it started */
 	bool wait_known;	       /* the ledger has it */
 	/* Waiting: since it was first there, its p99 in the last second. */

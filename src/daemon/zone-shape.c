@@ -20,12 +20,14 @@ static json_t *shape_app(const struct zone_app_stats *a)
 
 	for (size_t i = 0; i < a->nr_parts; i++)
 		json_array_append_new(parts, shape_part(&a->parts[i], a->wait_ns));
-	return json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:b,s:I,s:I,s:o,s:o,s:o}", "name", a->name,
-			 "class", zone_class_name(a->class), "state", a->state, "pid",
-			 (json_int_t)a->pid, "exit", (json_int_t)a->exit_code, "restarts",
-			 (json_int_t)a->restarts, "healthy", a->healthy, "cpu_ns",
-			 (json_int_t)a->cpu_ns, "memory_bytes", (json_int_t)a->memory_bytes,
-			 "wait_ns", shape_known(a->wait_known, a->wait_ns), "wait_p99_ns",
+	return json_pack("{s:s,s:s,s:s,s:I,s:o,s:o,s:I,s:I,s:b,s:I,s:I,s:o,s:o,s:o}", "name",
+			 a->name, "class", zone_class_name(a->class), "state", a->state, "pid",
+			 (json_int_t)a->pid, "oom", shape_text(a->oom), "oom_kills_total",
+			 shape_known(a->oom_kills_total >= 0, (uint64_t)a->oom_kills_total), "exit",
+			 (json_int_t)a->exit_code, "restarts", (json_int_t)a->restarts, "healthy",
+			 a->healthy, "cpu_ns", (json_int_t)a->cpu_ns, "memory_bytes",
+			 (json_int_t)a->memory_bytes, "wait_ns",
+			 shape_known(a->wait_known, a->wait_ns), "wait_p99_ns",
 			 shape_known(a->waits, a->wait_p99_ns), "parts", parts);
 }
 

@@ -2,10 +2,12 @@
 #include "guest/apps.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "base/parse.h"
 #include "guest/app-spec.h"
 #include "guest/cgroup-v2.h"
 #include "guest/health.h"
@@ -118,14 +120,39 @@ static void app_stopped(struct app *a)
 	}
 }
 
+static const char *oom_of(const struct app *a)
+{
+	struct cgroup_mem_events now = app_cgroup_oom(a->cgroup_fd);
+
+	if (now.oom_kills == UINT64_MAX || now.oom_kills <= a->oom_begin.oom_kills)
+		return NULL;
+	return now.oom > a->oom_begin.oom ? "limit" : "machine";
+}
+
+/* "app X ended with 137", and why, as far as the kernel has noted it. */
+static void notice_end(struct app *a, const char *more)
+{
+	char limit[32];
+
+	format_bytes(a->spec.memory_bytes, limit, sizeof(limit));
+	guest_notice(a->guest, "app", "app %s ended with %d%s%s%s", a->spec.name, a->exit,
+		     !a->oom ? ""
+		     : !strcmp(a->oom, "limit")
+			 ? ": out of memory, killed at its limit of "
+			 : ": out of memory, killed as the guest had no more",
+		     a->oom && !strcmp(a->oom, "limit") ? limit : "", more);
+}
+
 static void app_ended(struct app *a, int exit)
 {
 	struct guest *g = a->guest;
+	char more[48] = "";
 	bool asked = a->state == APP_STOPPING;
 	uint64_t wait_ns;
 
 	a->pid = 0;
 	a->exit = exit;
+	a->oom = exit ? oom_of(a) : NULL;
 	health_stop(a);
 	app_cgroup_kill(a->cgroup_fd);
 	if (asked) {
@@ -135,14 +162,12 @@ static void app_ended(struct app *a, int exit)
 	a->state = exit ? APP_FAILED : APP_EXITED;
 	if (!g->ending && restart_wanted(a->spec.restart, exit, g->loop.now_ns - a->started_ns,
 					 a->backoff_ns, &wait_ns)) {
-		if (exit)
-			guest_notice(g, "app", "app %s ended with %d; starts again in %llu s",
-				     a->spec.name, exit,
-				     (unsigned long long)(wait_ns / 1000000000));
+		snprintf(more, sizeof(more), "; starts again in %llu s",
+			 (unsigned long long)(wait_ns / 1000000000));
 		wait_for_start(a, wait_ns);
-	} else if (exit) {
-		guest_notice(g, "app", "app %s ended with %d", a->spec.name, exit);
 	}
+	if (exit)
+		notice_end(a, more);
 }
 
 bool apps_reaped(struct guest *g, pid_t pid, int exit)
@@ -214,6 +239,7 @@ static void app_start(struct app *a)
 	a->started_ns = g->loop.now_ns;
 	a->state = APP_RUNNING;
 	a->health_known = false;
+	a->oom_begin = app_cgroup_oom(a->cgroup_fd);
 	r = launch_app(a, stdio, &e);
 	if (r < 0) {
 		guest_notice(g, "app", "app %s: %s", a->spec.name, e.msg);

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 #include "guest/guest.h"
 #include "guest/log-stream.h"
+#include "kernel/cgroup.h"
 
 enum app_state { APP_WAITING, APP_RUNNING, APP_STOPPING, APP_EXITED, APP_FAILED };
 enum app_after { AFTER_STAY, AFTER_START, AFTER_REMOVE }; /* what a stop is for */
@@ -22,6 +23,8 @@ struct app {
 	uint64_t cgroup_id;
 	pid_t pid; /* 0: none */
 	int exit;  /* code, or 128 + signal; meaningful once it has ended */
+	struct cgroup_mem_events oom_begin; /* when it began */
+	const char *oom; /* whose memory was short when it ended: "limit", "machine"; NULL: none */
 	uint32_t restarts;
 	uint64_t started_ns, backoff_ns;
 	struct timer timer; /* next start, or the end of patience with a stop */

@@ -140,6 +140,17 @@ void app_cgroup_set_ext(int fd, bool ext)
 		app_cgroup_threads(fd, set_ext, &ext);
 }
 
+struct cgroup_mem_events app_cgroup_oom(int fd)
+{
+	struct cgroup_mem_events o = {0};
+	char text[512];
+
+	if (read_file_at(fd, "memory.events", text, sizeof(text)) < 0 ||
+	    cgroup_mem_events_parse(text, &o) < 0)
+		return (struct cgroup_mem_events){UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+	return o;
+}
+
 int app_cgroup_remove(const char *name)
 {
 	char path[256];

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "base/error.h"
+#include "kernel/cgroup.h"
 #include "model/zone-spec.h"
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
@@ -19,6 +20,8 @@ must_check int app_cgroup_limit(int fd, const struct zone_app *spec, struct erro
 /* SIGKILL to all in it; or another signal, to each. */
 void app_cgroup_kill(int fd);
 void app_cgroup_signal(int fd, int signal);
+/* All UINT64_MAX where it cannot be read. */
+struct cgroup_mem_events app_cgroup_oom(int fd);
 /* -EBUSY: something is still ending in it. */
 must_check int app_cgroup_remove(const char *name);
 /* Each thread in it. */

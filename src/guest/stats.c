@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/parse.h"
+#include "guest/cgroup-v2.h"
 #include "guest/control.h"
 #include "guest/policy.h"
 #include "guest/task.h"
@@ -261,7 +262,7 @@ static json_t *parts_json(struct guest *g, const struct waits *w)
 static json_t *app_json(struct app *a)
 {
 	const struct waits *w = &a->guest->stats->waits[a->slot];
-	uint64_t memory_bytes = 0;
+	uint64_t memory_bytes = 0, oom_kills;
 	json_t *j;
 	int r = read_u64_at(a->cgroup_fd, "memory.current", &memory_bytes);
 
@@ -270,6 +271,11 @@ static json_t *app_json(struct app *a)
 		      (int)a->pid, "exit", a->exit, "restarts", number(a->restarts), "cpu_ns",
 		      number(app_cpu_ns(a)), "memory_bytes", number(r < 0 ? 0 : memory_bytes),
 		      "log_lost_bytes", number(a->log.lost_total));
+	oom_kills = app_cgroup_oom(a->cgroup_fd).oom_kills;
+	if (oom_kills != UINT64_MAX)
+		json_object_set_new(j, "oom_kills_total", number(oom_kills));
+	if (a->oom)
+		json_object_set_new(j, "oom", json_string(a->oom));
 	if (a->health_known)
 		json_object_set_new(j, "healthy", json_boolean(a->healthy));
 	if (w->known) {

@@ -57,9 +57,9 @@ int cgroup_mem_stat_parse(bool v2, const char *text, struct cgroup_mem_stat *ret
 
 int cgroup_mem_events_parse(const char *text, struct cgroup_mem_events *ret)
 {
-	struct cgroup_mem_events e = {UINT64_MAX, UINT64_MAX, UINT64_MAX};
+	struct cgroup_mem_events e = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
 	const struct text_key keys[] = {
-	    {"high", &e.high}, {"max", &e.max}, {"oom_kill", &e.oom_kills}};
+	    {"high", &e.high}, {"max", &e.max}, {"oom_kill", &e.oom_kills}, {"oom", &e.oom}};
 	int r = text_read_keys(text, keys, ARRAY_SIZE(keys));
 
 	if (r <= 0)

@@ -102,7 +102,8 @@ struct cgroup_mem_stat {
 must_check int cgroup_mem_stat_parse(bool v2, const char *text, struct cgroup_mem_stat *ret);
 struct cgroup_mem_events {
 	uint64_t high, max; /* v2 only */
-	uint64_t oom_kills;
+	uint64_t oom_kills; /* processes that were killed for want of memory */
+	uint64_t oom;	    /* v2 only: how often a limit was reached and nothing could be freed */
 };
 must_check int cgroup_mem_events_parse(const char *text, struct cgroup_mem_events *ret);
 /* CGF_MEM_MAX, CGF_MEM_HIGH: UINT64_MAX for no limit. */

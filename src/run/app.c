@@ -208,6 +208,46 @@ static void take_rest_of_output(struct app *a)
 		log_write(a, buf, (size_t)n);
 }
 
+static struct cgroup_mem_events read_oom(const struct run *run, const char *group)
+{
+	struct cgroup_mem_events o = {0};
+	char text[512];
+	int fd = cgroup_open_file(&run->fs, CGF_MEM_EVENTS, group);
+
+	if (fd < 0 || pread_text(fd, text, sizeof(text)) < 0 ||
+	    cgroup_mem_events_parse(text, &o) < 0)
+		o = (struct cgroup_mem_events){UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+	close_fd(&fd);
+	return o;
+}
+
+/* Kills are those of the app, limits its own or the zone's. */
+static struct cgroup_mem_events oom_now(const struct app *a)
+{
+	char group[ZONE_PATH_MAX];
+	struct cgroup_mem_events o, zone;
+
+	group_of(a, group);
+	o = read_oom(a->run, group);
+	*strrchr(group, '/') = 0;
+	zone = read_oom(a->run, group);
+	/* An app's limit counts in its zone as well. */
+	if (zone.oom != UINT64_MAX && zone.oom > o.oom)
+		o.oom = zone.oom;
+	return o;
+}
+
+static const char *oom_of(const struct app *a)
+{
+	struct cgroup_mem_events now = oom_now(a);
+
+	if (now.oom_kills == UINT64_MAX || now.oom_kills <= a->oom_begin.oom_kills)
+		return NULL;
+	if (!cgroup_file_v2(&a->run->fs, CGF_MEM_EVENTS))
+		return "unknown";
+	return now.oom > a->oom_begin.oom ? "limit" : "machine";
+}
+
 static int on_end(sd_event_source *src, const siginfo_t *si, void *arg)
 {
 	struct app *a = arg;
@@ -218,12 +258,14 @@ static int on_end(sd_event_source *src, const siginfo_t *si, void *arg)
 	a->health_timer = sd_event_source_disable_unref(a->health_timer);
 	a->exit_code = si->si_code == CLD_EXITED ? si->si_status : 128 + si->si_status;
 	a->state = a->exit_code && !a->held ? APP_FAILED : APP_EXITED;
+	a->oom = a->exit_code ? oom_of(a) : NULL;
 	take_rest_of_output(a);
 	a->timer = sd_event_source_disable_unref(a->timer);
 	group_of(a, group);
 	zone_kill(&a->run->fs, group); /* what it started does not outlive it */
 	if (!a->run->stopping)
-		link_notice(a->run, "app %s has ended with %d", a->name, a->exit_code);
+		link_notice(a->run, "app %s has ended with %d%s", a->name, a->exit_code,
+			    a->oom ? ": killed by the kernel, out of memory" : "");
 	if (!a->spec) {
 		free_app(a);
 		return 0;
@@ -292,6 +334,7 @@ void app_start(struct app *a)
 		return;
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return;
+	a->oom_begin = oom_now(a);
 	pid = fork();
 	if (pid == 0)
 		become(a, a->spec->command, ends[1]);
@@ -405,7 +448,7 @@ bool run_apps_ended(const struct run *run)
 json_t *app_shape(const struct app *a)
 {
 	char group[ZONE_PATH_MAX], text[1024];
-	uint64_t cpu_ns = 0, memory = 0;
+	uint64_t cpu_ns = 0, memory = 0, oom_kills;
 	int fd;
 
 	group_of(a, group);
@@ -419,9 +462,11 @@ json_t *app_shape(const struct app *a)
 	if (fd >= 0 && pread_text(fd, text, sizeof(text)) > 0)
 		memory = strtoull(text, NULL, 10);
 	close_fd(&fd);
-	return json_pack("{s:s,s:s,s:s,s:i,s:i,s:i,s:b,s:I,s:I}", "name", a->name, "class",
+	oom_kills = read_oom(a->run, group).oom_kills;
+	return json_pack("{s:s,s:s,s:s,s:i,s:i,s:i,s:b,s:I,s:I,s:s*,s:I}", "name", a->name, "class",
 			 zone_class_name(a->spec ? a->spec->class : CLASS_NORMAL), "state",
 			 app_state_name(a->state), "pid", (int)a->pid, "exit", a->exit_code,
 			 "restarts", (int)a->restarts, "healthy", a->healthy, "cpu_ns",
-			 (json_int_t)cpu_ns, "memory_bytes", (json_int_t)memory);
+			 (json_int_t)cpu_ns, "memory_bytes", (json_int_t)memory, "oom", a->oom,
+			 "oom_kills_total", oom_kills == UINT64_MAX ? -1 : (json_int_t)oom_kills);
 }

@@ -26,6 +26,9 @@ struct app {
 	bool healthy, held; /* held: stopped by request, not restarted */
 	bool again;	    /* but begun anew once it has ended */
 	int exit_code;
+	struct cgroup_mem_events oom_begin; /* when it began */
+	/* Whose memory was short when it ended: "limit", "machine", "unknown"; NULL: none. */
+	const char *oom;
 	uint32_t restarts;
 	uint64_t started_ns, backoff_ns;
 	int log_fd;

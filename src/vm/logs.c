@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "model/zone-spec.h"
+#include "vm/console-line.h"
 #include "vm/logfile.h"
 #include "vm/pump.h"
 
@@ -14,12 +15,16 @@ struct logs {
 	int dirfd;
 	struct pump pump;
 	struct logfile console;
+	struct console_line line;
 	struct logfile app[CHANNEL_STREAMS_MAX]; /* by stream; name "": none yet */
 };
 
 static int feed(void *arg, const void *data, size_t len)
 {
-	logfile_write(&((struct logs *)arg)->console, data, len);
+	struct logs *l = arg;
+
+	logfile_write(&l->console, data, len);
+	console_line_feed(&l->line, data, len);
 	return 0;
 }
 
@@ -58,6 +63,12 @@ int logs_new(sd_event *loop, int dirfd, int console, struct logs **ret)
 	else
 		*ret = l;
 	return r;
+}
+
+const char *logs_panic(struct logs *l)
+{
+	pump_drain(&l->pump);
+	return l->line.panic[0] ? l->line.panic : NULL;
 }
 
 void logs_session(struct logs *l)

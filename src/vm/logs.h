@@ -13,5 +13,8 @@ void logs_free(struct logs *l);
 /* A frame of the log port. `apps` is as in a spec: no log is made for any other name, or a guest
  * fills the host's disk with them. False: a name was refused. */
 bool logs_frame(struct logs *l, const json_t *apps, const struct channel_frame *f);
+/* The kernel's last word, if the console has it: what it said that it panicked of. NULL: nothing.
+ * Reads what the console still holds. */
+const char *logs_panic(struct logs *l);
 /* Streams have no names any more. */
 void logs_session(struct logs *l);

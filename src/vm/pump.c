@@ -36,33 +36,36 @@ static int write_pending(struct pump *p)
 	return 0;
 }
 
-static int read_some(struct pump *p)
+/* How much, or -Exxx. */
+static ssize_t read_some(struct pump *p)
 {
 	char buf[PUMP_TURN_BYTES];
 	ssize_t n = recv(p->fd, buf, sizeof(buf), MSG_DONTWAIT);
+	int r;
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	if (n == 0)
 		return -ENODATA;
-	return p->ops->feed(p->arg, buf, (size_t)n);
+	r = p->ops->feed(p->arg, buf, (size_t)n);
+	return r < 0 ? r : n;
 }
 
 static int on_ready(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
 	struct pump *p = arg;
-	int r = 0;
+	ssize_t r = 0;
 
 	if (events & EPOLLIN)
 		r = read_some(p);
 	else if (events & (EPOLLHUP | EPOLLERR))
 		r = -ENODATA;
 	/* The owner may be gone after the end was told: nothing is touched then. */
-	if (r == 0)
+	if (r >= 0)
 		r = write_pending(p);
 	if (r < 0) {
 		sd_event_source_set_enabled(source, SD_EVENT_OFF);
-		p->ops->closed(p->arg, r == -ENODATA ? 0 : r);
+		p->ops->closed(p->arg, r == -ENODATA ? 0 : (int)r);
 	}
 	return 0;
 }
@@ -86,6 +89,12 @@ void pump_done(struct pump *p)
 		return;
 	p->source = sd_event_source_disable_unref(p->source);
 	close_fd(&p->fd);
+}
+
+void pump_drain(struct pump *p)
+{
+	while (p->source && read_some(p) > 0)
+		;
 }
 
 void pump_kick(struct pump *p)

@@ -26,6 +26,8 @@ struct pump {
 must_check int pump_init(struct pump *p, sd_event *loop, int fd, const char *name,
 			 const struct pump_ops *ops, void *arg);
 void pump_done(struct pump *p); /* also a zeroed one */
+/* Reads what is there and no more is to come of, without the loop. */
+void pump_drain(struct pump *p);
 /* There is something to write. */
 void pump_kick(struct pump *p);
 /* Reads no more until resumed: whoever takes the data is full. */

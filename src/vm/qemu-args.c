@@ -221,6 +221,13 @@ static void add_channels(const struct qemu_plan *p, struct qemu_args *a)
 	option(a, "-device", "virtio-balloon-%s,id=balloon,free-page-reporting=on", bus(p));
 }
 
+/* Tells of a panic at once, also where the kernel would stay there (panic=0). */
+static void add_panic(const struct qemu_plan *p, struct qemu_args *a)
+{
+	if (p->spec->os.machine != MACHINE_MICROVM)
+		option(a, "-device", "pvpanic-pci");
+}
+
 static void add_limits(const struct zone_io_limit *io, struct qemu_args *a)
 {
 	struct strbuf b = {0};
@@ -318,6 +325,7 @@ int qemu_args_build(const struct qemu_plan *p, const char *program, struct qemu_
 	option(&a, "-initrd", "/proc/self/fd/%d", p->initramfs);
 	option(&a, "-append", "%s", cmdline);
 	add_channels(p, &a);
+	add_panic(p, &a);
 	if (p->virtiofs >= 0) {
 		option(&a, "-chardev", "socket,id=root,fd=%d", p->virtiofs);
 		option(&a, "-device", "vhost-user-fs-%s,chardev=root,tag=cz-root", bus(p));

@@ -173,9 +173,18 @@ static void on_ended(void *arg, enum vm_end how, const char *text)
 	};
 	struct zone *z = arg;
 	bool wanted = z->state == VM_STOPPING;
-	char line[256];
+	const char *panic = logs_panic(z->logs);
+	char line[480];
 
-	snprintf(line, sizeof(line), "%s (%s)%s", words[how], text, wanted ? ", as asked" : "");
+	/* A kernel that panics resets its machine; where it has told the device of it, QEMU says
+	 * so. */
+	if (how == VM_END_RESET && panic)
+		how = VM_END_PANIC;
+	snprintf(line, sizeof(line), "%s%s%s (%s)%s", words[how], how == VM_END_PANIC ? ": " : "",
+		 how != VM_END_PANIC ? ""
+		 : panic	     ? panic
+				     : "the console does not say why",
+		 text, wanted ? ", as asked" : "");
 	z->exit_code = wanted || how == VM_END_OFF ? 0 : 1;
 	z->state = VM_STOPPING;
 	if (z->exit_code == 0) /* in good order */

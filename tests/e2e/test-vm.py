@@ -270,6 +270,20 @@ class Zones(unittest.TestCase):
         self.assertNotIn("set", told()[3])
         self.assertEqual(told()[3]["sched"], {"policy": "vtime"})
 
+    def test_panic(self):
+        """Told with the kernel's last word: by QEMU's device where the guest has its driver, else by the console."""
+        zone = self.zone(spec={"os": {"accel": "tcg"}})
+        zone.start().connect()
+        zone.wait_state("running", BOOT_S)
+        with contextlib.suppress(RuntimeError):  # nobody answers
+            zone.ask("app", name="panic", op="start")
+        self.assertEqual(zone.process.wait(20), 1)
+        self.assertIn("the guest's kernel panicked: Attempted to kill init! exitcode=0x00000700", zone.stderr().splitlines()[-1])
+        early = self.zone(spec={"os": {"accel": "tcg", "cmdline": "rdinit=/none init=/none root=/dev/none"}})
+        early.start()
+        self.assertEqual(early.process.wait(BOOT_S), 1)
+        self.assertRegex(early.stderr().splitlines()[-1], "the guest's kernel panicked: (VFS: Unable to mount root fs|Requested init /none failed)")
+
     def test_deaf_guest(self):
         """A guest that does not listen is switched off all the same, in the time it was given."""
         zone = self.zone(spec={"os": {"cmdline": "test=deaf", "accel": "tcg"}})

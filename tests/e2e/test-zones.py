@@ -156,10 +156,14 @@ def apps_come_and_go(czd, zone):
     app = live.wait_for(lambda: a if (a := zone.show()["apps"] or [{}])[0].get("restarts", 0) > 1 else None, 15, "restarts")[0]
     check(app["exit"] == 7, f"{app}")
     zone.spec["apps"] = [{"name": name, "command": ["sh", "-c", command], "restart": "never"}
-                         for name, command in (("sleeper", "exit 7"), ("hog", "kill -9 $$"))]
+                         for name, command in (("sleeper", "exit 7"), ("hog", "kill -9 $$"), ("eater", "exec tail /dev/zero"))]
+    zone.spec["apps"][2]["memory"] = "16Mi"
     zone.czctl("update", file=True)
-    shown = live.wait_for(lambda: s if "signal 9" in (s := czd.czctl("pod", "show", zone.name).stdout) else None, 15, "how they ended")
-    check("exit 7" in shown and "no memory left" in shown, shown)
+    shown = live.wait_for(lambda: s if "of memory" in (s := czd.czctl("pod", "show", zone.name).stdout) and "signal" in s else None, 15, "how they ended")
+    lines = {line.split()[0]: line for line in shown.splitlines() if line.split()[:1] in (["sleeper"], ["hog"], ["eater"])}
+    check("exit 7" in lines["sleeper"] and "signal 9" in lines["hog"] and shown.count("killed by the kernel") == 1, shown)
+    kills = {app["name"]: (app["oom_kills_total"], bool(app["oom"])) for app in zone.show()["apps"]}
+    check(kills == {"sleeper": (0, False), "hog": (0, False), "eater": (1, True)}, f"{kills}")
 
 
 @scene

@@ -41,6 +41,8 @@ static void on_control(const char *text)
 	say(answer);
 	if (strstr(text, "\"anew\"")) /* an app of that name: the session begins anew */
 		anew = true;
+	if (strstr(text, "\"panic\"")) /* an app of that name: process 1 ends */
+		exit(7);
 	if (strstr(text, "\"power-down\"")) {
 		sync();
 		reboot(RB_POWER_OFF);

@@ -229,6 +229,7 @@ static void test_values(void **state)
 	struct cgroup_mount m;
 	uint64_t a, b;
 	char path[64];
+	struct cgroup_mem_events oom;
 	bool finite;
 
 	assert_int_equal(cgroup_cpu_stat_parse(false, stat_v1, &st), 0);
@@ -273,6 +274,14 @@ static void test_values(void **state)
 	assert_true(ps.ppid == 1 && !ps.kthread && !strcmp(ps.comm, "a) (b"));
 	assert_int_equal(proc_pid_stat_parse("2 (kthreadd) S 0 0 0 0 -1 2129984 0\n", &ps), 0);
 	assert_true(ps.kthread && ps.ppid == 0);
+
+	assert_int_equal(
+	    cgroup_mem_events_parse("high 0\nmax 9\noom 4\noom_kill 3\noom_group_kill 0\n", &oom),
+	    0);
+	assert_true(oom.oom_kills == 3 && oom.oom == 4);
+	assert_int_equal(
+	    cgroup_mem_events_parse("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n", &oom), 0);
+	assert_true(oom.oom_kills == 2 && oom.oom == UINT64_MAX);
 
 	assert_int_equal(cgroup_quota_parse(true, "max 100000\n", &finite), 0);
 	assert_false(finite);

@@ -59,7 +59,7 @@ static void test_whole_line(void **state)
 	    " -device virtserialport,id=port1,chardev=cz.log,name=cz.log"
 	    " -chardev socket,id=cz.term,fd=17"
 	    " -device virtserialport,id=port2,chardev=cz.term,name=cz.term"
-	    " -device virtio-balloon-pci,id=balloon,free-page-reporting=on";
+	    " -device virtio-balloon-pci,id=balloon,free-page-reporting=on -device pvpanic-pci";
 	struct zone_spec s = {0};
 	struct qemu_plan p;
 	_cleanup_free_ char *line = NULL;

@@ -12,6 +12,7 @@
 #include "vm/disk.h"
 #include "vm/initramfs.h"
 #include "vm/link.h"
+#include "vm/console-line.h"
 #include "vm/logfile.h"
 #include "vm/logs.h"
 #include "vm/oci-layer.h"
@@ -139,6 +140,23 @@ static void test_allow_list(void **state)
 			assert_false(strncmp(never[k], path, n) == 0 && never[k][n] == '/');
 		}
 	}
+}
+
+static void test_console_line(void **state)
+{
+	static const char text[] =
+	    "[    1.0] Kernel panic - not syncing: Attempted to kill init! \x1b[2J\r\n"
+	    "[    1.1] ---[ end Kernel panic - not syncing: other ]---\r\n";
+	struct console_line c = {0};
+	char endless[4096];
+
+	memset(endless, 'x', sizeof(endless));
+	console_line_feed(&c, endless, sizeof(endless));
+	console_line_feed(&c, "Kernel panic - not syncing: not seen, too far\n", 46);
+	assert_string_equal(c.panic, "");
+	for (size_t i = 0; i < sizeof(text); i++)
+		console_line_feed(&c, text + i, 1);
+	assert_string_equal(c.panic, "Attempted to kill init! \\x1b[2J");
 }
 
 static void test_logfile(void **state)
@@ -291,6 +309,7 @@ int main(void)
 	    cmocka_unit_test(test_disk),
 	    cmocka_unit_test(test_accounts),
 	    cmocka_unit_test(test_allow_list),
+	    cmocka_unit_test(test_console_line),
 	    cmocka_unit_test(test_logfile),
 	    cmocka_unit_test(test_logs_of_apps_only),
 	    cmocka_unit_test(test_lines_and_frames),
