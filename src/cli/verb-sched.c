@@ -17,6 +17,24 @@ static const struct verb_option options[] = {
     {0},
 };
 
+/* A policy's figure: its unit is at the end of its name. */
+static const char *show_figure(const json_t *stats, const char *key, char *buf)
+{
+	static const struct {
+		const char *end;
+		char *(*show)(const json_t *o, const char *key, char *buf);
+	} units[] = {{"_ns", show_duration}, {"_ppm", show_ppm}, {"_bytes", show_bytes}};
+	size_t n = strlen(key);
+
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		size_t m = strlen(units[i].end);
+
+		if (n > m && !strcmp(key + n - m, units[i].end))
+			return units[i].show(stats, key, buf);
+	}
+	return show_number(stats, key, buf);
+}
+
 static void print_sched(const struct cli *cli, const json_t *data)
 {
 	const json_t *stats = json_object_get(data, "stats"), *value;
@@ -32,8 +50,8 @@ static void print_sched(const struct cli *cli, const json_t *data)
 	if (json_is_integer(json_object_get(data, "switch_ms")))
 		out_paragraph(&cli->out, 0, STYLE_PLAIN, "switched in %s ms",
 			      show_id(data, "switch_ms", buf));
-	json_object_foreach((json_t *)stats, key, value)
-	    out_paragraph(&cli->out, 4, STYLE_PLAIN, "  %-28s %.0f", key, json_number_value(value));
+	json_object_foreach((json_t *)stats, key, value) out_paragraph(
+	    &cli->out, 4, STYLE_PLAIN, "  %-28s %s", key, show_figure(stats, key, buf));
 }
 
 static int ask(struct cli *cli, json_t *request)
@@ -89,6 +107,31 @@ static int op_task(struct cli *cli, const struct args *args)
 				  (json_int_t)pid, "set", args->option[OPT_SET]));
 }
 
+static void list_policies(const struct cli *cli, const json_t *data)
+{
+	static const struct column columns[] = {
+	    {"policy", COLUMN_TEXT}, {"what it does", COLUMN_PROSE}, {"where", COLUMN_PROSE}};
+	_cleanup_(table_done) struct table t = {.columns = columns,
+						.nr_columns = ARRAY_SIZE(columns)};
+	const json_t *policy;
+	size_t i;
+
+	table_add(&t, STYLE_PLAIN, "none");
+	table_add(&t, STYLE_PLAIN, "the kernel's own");
+	table_add(&t, STYLE_PLAIN, "any VM zone");
+	json_array_foreach(json_object_get(data, "policies"), i, policy)
+	{
+		const char *needs = get_text(policy, "needs");
+
+		table_add(&t, STYLE_PLAIN, "%s", get_text(policy, "name"));
+		table_add(&t, STYLE_PLAIN, "%s", text_or_dash(policy, "summary"));
+		table_add(&t, STYLE_PLAIN, "%s%s", needs[0] ? "VM zones with " : "any VM zone",
+			  needs);
+	}
+	table_print(&t, &cli->out, 0);
+	putchar('\n');
+}
+
 static int op_list(struct cli *cli)
 {
 	static const struct column columns[] = {{"zone", COLUMN_TEXT}, {"scheduler", COLUMN_TEXT}};
@@ -105,6 +148,7 @@ static int op_list(struct cli *cli)
 		cli_print_json(data);
 		return EXIT_OK;
 	}
+	list_policies(cli, data);
 	json_array_foreach(json_object_get(data, "applied"), i, zone)
 	{
 		bool vm = !strcmp(get_text(zone, "runtime"), "vm");
@@ -151,21 +195,22 @@ const struct verb verb_sched = {
     .name = "sched",
     .summary = "the scheduler inside a VM zone: show, set, reset",
     .usage = "list | show|stats|reset ZONE | set ZONE POLICY | task ZONE N",
-    .help = "A virtual machine zone has a scheduler of its own, changed while it runs. `set`\n"
-	    "holds until the next start; scheduler.policy in its description is for good.\n"
-	    "docs/schedulers.md tells of the policies.\n"
-	    "\n"
-	    "  list                          zones, and the policy in force in each\n"
-	    "  show, stats ZONE              the policy in force, and its figures\n"
-	    "  set ZONE POLICY [OPTION...]   another policy, now; options are the policy's\n"
-	    "  reset ZONE                    the kernel's own\n"
-	    "  task ZONE PID [--set CLASS]   one task, as the guest counts\n"
-	    "\n"
-	    "Examples:\n"
-	    "  czctl sched list\n"
-	    "  sudo czctl sched set web exclusive\n"
-	    "  sudo czctl sched set web rr --slice 1ms\n"
-	    "  sudo czctl sched reset web\n",
+    .help =
+	"A virtual machine zone has a scheduler of its own, changed while it runs. `set`\n"
+	"holds until the next start; scheduler.policy in its description is for good.\n"
+	"docs/schedulers.md tells of the policies.\n"
+	"\n"
+	"  list                          policies that there are; the one in force in each zone\n"
+	"  show, stats ZONE              the policy in force, and its figures\n"
+	"  set ZONE POLICY [OPTION...]   another policy, now; options are the policy's\n"
+	"  reset ZONE                    the kernel's own\n"
+	"  task ZONE PID [--set CLASS]   one task, as the guest counts\n"
+	"\n"
+	"Examples:\n"
+	"  czctl sched list\n"
+	"  sudo czctl sched set web exclusive\n"
+	"  sudo czctl sched set web rr --slice 1ms\n"
+	"  sudo czctl sched reset web\n",
     .options = options,
     .min_words = 1,
     .max_words = -1,

@@ -67,7 +67,8 @@ static int arg_spec(const struct api_call *c, struct zone_spec *ret, struct erro
 
 json_t *api_zone_list(const struct api_call *c, struct error *reterr)
 {
-	return json_pack("{s:o}", "applied", zones_mgr_rows(c->d->zones_mgr));
+	return json_pack("{s:o,s:o}", "applied", zones_mgr_rows(c->d->zones_mgr), "policies",
+			 c->d->zones_mgr ? zone_policies_json(c->d->zones_mgr) : json_array());
 }
 
 json_t *api_zone_show(const struct api_call *c, struct error *reterr)
@@ -392,7 +393,7 @@ static json_t *shape_answer(const struct zone_msg *m)
 	json_t *stats = json_object();
 
 	for (size_t i = 0; i < m->nr_numbers; i++)
-		json_object_set_new(stats, m->numbers[i].name, json_real(m->numbers[i].value));
+		json_object_set_new(stats, m->numbers[i].name, json_integer(m->numbers[i].value));
 	return json_pack("{s:s,s:o,s:o,s:s,s:o}", "policy", m->policy, "switch_ms",
 			 shape_known(m->switch_ms >= 0, (uint64_t)m->switch_ms), "stats", stats,
 			 "class", m->task_class, "priority",

@@ -127,6 +127,7 @@ must_check int zone_libexec_path(const struct zones_mgr *m, const char *name, ch
 /* A path as it is, else a name; NULL: the default. */
 must_check int zone_kernel_path(const struct zones_mgr *m, const char *name, char *buf, size_t size,
 				struct error *reterr);
+json_t *zone_policies_json(const struct zones_mgr *m); /* the schedulers that zones may have */
 json_t *zone_machines_json(const struct zones_mgr *m); /* what is there, for doctor */
 
 /* zone-start.c */

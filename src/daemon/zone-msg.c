@@ -226,10 +226,10 @@ static void take_numbers(json_t *o, struct zone_msg *m)
 	{
 		if (m->nr_numbers == ZONE_STATS_MAX)
 			break;
-		if (!json_is_number(value))
+		if (!json_is_integer(value))
 			continue;
 		str_escape(m->numbers[m->nr_numbers].name, sizeof(m->numbers[0].name), key);
-		m->numbers[m->nr_numbers++].value = json_number_value(value);
+		m->numbers[m->nr_numbers++].value = json_integer_value(value);
 	}
 }
 

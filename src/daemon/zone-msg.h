@@ -80,7 +80,7 @@ struct zone_hello {
 enum zone_msg_kind { ZONE_MSG_STATE, ZONE_MSG_STATS, ZONE_MSG_NOTICE, ZONE_MSG_ANSWER };
 struct zone_number {
 	char name[40];
-	double value;
+	int64_t value; /* its unit is in its name */
 };
 struct zone_msg {
 	enum zone_msg_kind kind;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What zones need beside czd: our own helpers, and a machine's programs and kernels. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,9 @@
 #include "daemon/shape.h"
 #include "daemon/zone-mgr.h"
 #include "kernel/kimage.h"
+#include "sched/policies.h"
+
+#define POLICIES_MAX 64
 
 /* Where they are, and who may say otherwise. */
 static const struct {
@@ -139,4 +143,38 @@ json_t *zone_machines_json(const struct zones_mgr *m)
 	add(list, "kernels", "kernels by name", r < 0 ? NULL : path, "the path is too long");
 	add_helper(list, m, "cz-libvirt", "backend libvirt");
 	return list;
+}
+
+static json_t *policy_json(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(policy_entries); i++)
+		if (!strcmp(policy_entries[i].name, name))
+			return json_pack("{s:s,s:s,s:s}", "name", name, "summary",
+					 policy_entries[i].summary, "needs",
+					 policy_entries[i].needs);
+	return json_pack("{s:o,s:n,s:s}", "name", shape_text(name), "summary", "needs", "");
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(json_string_value(json_object_get(*(json_t *const *)a, "name")),
+		      json_string_value(json_object_get(*(json_t *const *)b, "name")));
+}
+
+/* What is there to be put into a guest: as initramfs_build() chooses. */
+json_t *zone_policies_json(const struct zones_mgr *m)
+{
+	_cleanup_closedir_ DIR *dir = opendir(m->d->opt->libexec_dir);
+	json_t *items[POLICIES_MAX], *rows = json_array();
+	struct dirent *entry;
+	size_t nr = 0;
+
+	while (dir && nr < ARRAY_SIZE(items) && (entry = readdir(dir)))
+		if (!strncmp(entry->d_name, "scx-", 4) && !strchr(entry->d_name, '.') &&
+		    faccessat(dirfd(dir), entry->d_name, X_OK, 0) == 0)
+			items[nr++] = policy_json(entry->d_name + 4);
+	qsort(items, nr, sizeof(*items), by_name);
+	for (size_t i = 0; i < nr; i++)
+		json_array_append_new(rows, items[i]);
+	return rows;
 }

@@ -17,6 +17,7 @@
 #include "sched/bus.h"
 #include "sched/exit.h"
 #include "sched/object.h"
+#include "sched/policies.h"
 #include "sched/refusal.h"
 #include "sched/report.h"
 
@@ -352,7 +353,10 @@ static int run(struct loader *l, struct error *reterr)
 
 static void print_help(const struct policy *policy, const struct loader *l)
 {
-	printf("usage: scx-%s [OPTIONS]\n\n%s.\n\n", policy->name, policy->summary);
+	printf("usage: scx-%s [OPTIONS]\n\n", policy->name);
+	for (size_t i = 0; i < ARRAY_SIZE(policy_entries); i++)
+		if (!strcmp(policy_entries[i].name, policy->name))
+			printf("%s.\n\n", policy_entries[i].summary);
 	if (policy->options) {
 		puts("options:");
 		options_print(policy->options);

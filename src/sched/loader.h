@@ -75,8 +75,7 @@ struct policy_hooks {
 };
 
 struct policy {
-	const char *name;    /* "fifo" of scx-fifo */
-	const char *summary; /* one line */
+	const char *name; /* "fifo" of scx-fifo; its line is in policies.h */
 	const void *(*elf)(size_t *size);
 	const struct option_desc *options; /* OPTIONS_END; NULL: none */
 	const char *const *counters;	   /* names, NULL-terminated, of the map "counters" */

@@ -55,7 +55,6 @@ static void stop_ticker(struct policy_run *run)
 
 static const struct policy policy = {
     .name = "central",
-    .summary = "one CPU decides for all, and the others are left in peace",
     .elf = scx_central_bpf__elf_bytes,
     .options = options,
     .counters = counters,

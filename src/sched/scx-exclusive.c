@@ -10,7 +10,6 @@ static const struct option_desc options[] = {EXCLUSIVE_OPTIONS(scx_exclusive_bpf
 
 static const struct policy policy = {
     .name = "exclusive",
-    .summary = "best-effort work runs only where no latency-critical work wants to",
     .elf = scx_exclusive_bpf__elf_bytes,
     .options = options,
     .counters = counters,

@@ -14,7 +14,6 @@ static const char *const counters[] = {FIFO_COUNTERS(COUNTER_NAME) NULL};
 
 static const struct policy policy = {
     .name = "fifo",
-    .summary = "first come, first served, in long turns",
     .elf = scx_fifo_bpf__elf_bytes,
     .options = options,
     .counters = counters,

@@ -126,7 +126,6 @@ static void net_done(struct policy_run *run)
 
 static const struct policy policy = {
     .name = "net",
-    .summary = "as exclusive, but only while the latency-critical work has load",
     .elf = scx_net_bpf__elf_bytes,
     .options = options,
     .counters = counters,

@@ -14,7 +14,6 @@ static const char *const counters[] = {RR_COUNTERS(COUNTER_NAME) NULL};
 
 static const struct policy policy = {
     .name = "rr",
-    .summary = "turns of equal length",
     .elf = scx_rr_bpf__elf_bytes,
     .options = options,
     .counters = counters,

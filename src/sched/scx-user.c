@@ -150,7 +150,6 @@ static void user_done(struct policy_run *run)
 
 static const struct policy policy = {
     .name = "user",
-    .summary = "a process decides who runs next, and where",
     .elf = scx_user_bpf__elf_bytes,
     .options = options,
     .counters = counters,

@@ -17,7 +17,6 @@ static const char *const counters[] = {VTIME_COUNTERS(COUNTER_NAME) NULL};
 
 static const struct policy policy = {
     .name = "vtime",
-    .summary = "CPU time by cgroup weights, down the whole tree",
     .elf = scx_vtime_bpf__elf_bytes,
     .options = options,
     .counters = counters,

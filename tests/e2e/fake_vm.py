@@ -74,7 +74,7 @@ def answer(request):
         # loaded after a second, as in a guest: the answer comes at once
         STATE["wanted"], STATE["applied_ns"] = (request["sched"] or {}).get("policy", "none"), time.monotonic_ns()
     elif do == "sched-stats":
-        reply |= {"policy": STATE["policy"], "stats": {"asked": len(STATE["asked"]), "online": STATE["online"], "last_memory": next(
+        reply |= {"policy": STATE["policy"], "stats": {"be_cpu_ns": 1500000000, "lc_queued": 12345, "half": 0.5, "asked": len(STATE["asked"]), "online": STATE["online"], "last_memory": next(
             (q["bytes"] for q in reversed(STATE["asked"]) if q["do"] == "memory"), 0)}}
     elif do == "vcpus":
         STATE["online"] = request["online"]

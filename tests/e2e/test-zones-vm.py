@@ -135,9 +135,21 @@ def scheduler_and_terminal(czd, zone):
     zone.spec["scheduler"] = {"policy": "rr"}
     zone.czctl("apply", "--wait", file=True)
     check("scheduler: rr" in czd.czctl("sched", "show", zone.name).stdout, "the scheduler that was applied is not waited for")
-    listed = live.wait_for(lambda: [line.split() for line in czd.czctl("sched", "list").stdout.splitlines() if line.split()[-1] == "rr"],
+    listed = live.wait_for(lambda: [line.split() for line in czd.czctl("sched", "list").stdout.splitlines() if line.split()[-1:] == ["rr"]],
                            5, "rr in the list")
     check(listed == [[zone.name, "rr"]], f"{listed}")
+    os.symlink("/bin/true", os.path.join(czd.folder, "libexec", "scx-central"))
+    os.symlink("/bin/true", os.path.join(czd.folder, "libexec", "scx-own"))
+    live.write(os.path.join(czd.folder, "libexec", "scx-rr.skel.h"), "no program")
+    policies = czd.request("zone-list")["policies"]
+    check([p["name"] for p in policies] == ["central", "own"] and "one CPU decides" in policies[0]["summary"] and policies[1]["summary"] is None,
+          f"{policies}")
+    shown = czd.czctl("sched", "list").stdout
+    check("2 vCPUs or more" in shown and "one CPU decides" in shown and zone.name in shown, shown)
+    stats = czd.request("zone-sched", name=zone.name)["stats"]
+    check(stats["be_cpu_ns"] == 1500000000 and all(isinstance(v, int) for v in stats.values()), f"{stats}")
+    shown = czd.czctl("sched", "stats", zone.name).stdout
+    check("1.5 s" in shown and "12,345" in shown, shown)
     check(czd.czctl("sched", "reset", zone.name).returncode == 0, "reset")
     done = czd.czctl("exec", zone.name, "--", "sh", "-c", "echo out; echo err >&2; exit 9")
     check((done.returncode, done.stdout, done.stderr) == (9, "out\n", "err\n"), f"{done}")
