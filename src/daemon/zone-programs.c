@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/str.h"
 #include "daemon/shape.h"
 #include "daemon/zone-mgr.h"
@@ -120,9 +122,26 @@ static void add_program(json_t *list, enum vm_program which, const char *name, c
 		add(list, name, name, path, absent);
 }
 
+/* What the first start of a machine found out, and cz-vm noted (src/vm/kvm.c). */
+static const char *kvm_text(const struct zones_mgr *m)
+{
+	char path[4096], text[16];
+	struct utsname u;
+
+	if (access("/dev/kvm", F_OK) < 0)
+		return "no /dev/kvm: CPUs are emulated (TCG), and machines are slow";
+	if (uname(&u) < 0 ||
+	    str_printf(path, sizeof(path), "%s/kvm-%s", m->d->opt->state_dir, u.release) < 0 ||
+	    read_file_at(AT_FDCWD, path, text, sizeof(text)) <= 0)
+		return "/dev/kvm is there; the first start tries whether a guest boots on it";
+	return strcmp(text, "yes\n") == 0
+		   ? "a guest was seen to boot on this kernel"
+		   : "/dev/kvm is there, but no guest boots on it with this kernel: CPUs are "
+		     "emulated (TCG), and machines are slow";
+}
+
 json_t *zone_machines_json(const struct zones_mgr *m)
 {
-	bool kvm = access("/dev/kvm", F_OK) == 0;
 	json_t *list = json_array();
 	struct error e = {0};
 	char path[4600];
@@ -131,9 +150,7 @@ json_t *zone_machines_json(const struct zones_mgr *m)
 	add_helper(list, m, "cz-run", "zones of cgroups");
 	add_helper(list, m, "cz-vm", "virtual machines");
 	add_program(list, VM_QEMU, "QEMU", "none: install qemu-system-x86, or set CZ_QEMU");
-	add(list, "KVM", "KVM", NULL,
-	    kvm ? "/dev/kvm is there; the first start tries whether a guest boots on it"
-		: "no /dev/kvm: CPUs are emulated (TCG), and machines are slow");
+	add(list, "KVM", "KVM", NULL, kvm_text(m));
 	add_program(list, VM_VIRTIOFSD, "virtiofsd",
 		    "none, and rootfs host, dir and oci need it: install qemu-system-common or "
 		    "virtiofsd, or set CZ_VIRTIOFSD");

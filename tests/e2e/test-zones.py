@@ -461,6 +461,20 @@ def limits_that_nothing_applies_are_refused(czd, zone):
 
 
 @scene
+def doctor_knows_whether_kvm_was_of_use(czd, zone):
+    if not os.path.exists("/dev/kvm"):
+        raise live.Skip("no /dev/kvm")
+    for noted, word in (("no\n", "no guest boots"), ("yes\n", "seen to boot"), (None, "the first start tries")):
+        path = os.path.join(czd.run_dir, f"kvm-{os.uname().release}")
+        if noted:
+            live.write(path, noted)
+        else:
+            os.unlink(path)
+        said = next(row["text"] for row in czd.request("doctor")["machines"] if row["name"] == "KVM")
+        check(word in said, f"{noted}: {said}")
+
+
+@scene
 def verify_leaves_out_what_another_czd_owns(czd, zone):
     """One that was made before and one that is made after this czd's first look, and changed while it looks."""
     spec = {"resource": {"cpu": {"weight": 200}, "cpuset": "0"}}
@@ -586,7 +600,7 @@ def main():
     live.raise_on_signals()
     return live.run_cases([whole_life, limits_are_the_kernels, apps_come_and_go, one_app_more_or_less, apps_that_fail_at_once_are_told, changes_that_could_not_be_told, bad_input_is_refused, supervisor_killed,
                            edited_behind_its_back, broken_behind_its_back, lost_state_is_made_anew, a_name_that_another_czd_uses, wishes_outlive_czd, commands_join_the_zone, app_verbs,
-                           limits_that_nothing_applies_are_refused, verify_leaves_out_what_another_czd_owns, czd_dies_at_any_moment, disk_full, class_and_goals_protect_it],
+                           limits_that_nothing_applies_are_refused, doctor_knows_whether_kvm_was_of_use, verify_leaves_out_what_another_czd_owns, czd_dies_at_any_moment, disk_full, class_and_goals_protect_it],
                           (AssertionError, TimeoutError, live.RequestError, OSError, RuntimeError))
 
 
