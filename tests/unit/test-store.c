@@ -2,6 +2,8 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -102,7 +104,7 @@ static void fill(struct env *v, const char *name, uint64_t from_ms, size_t n, ui
 static struct store_result *get(struct env *v, const char *name, uint32_t m, uint64_t from,
 				uint64_t to, uint32_t points)
 {
-	uint32_t refs[16];
+	uint32_t refs[64];
 	int n = store_find(v->s, name, from, to, refs, ARRAY_SIZE(refs), &v->e);
 	struct store_query q = {refs, (size_t)n, m, STORE_ANY, from, to, points};
 	struct store_result *r = NULL;
@@ -549,6 +551,54 @@ static void test_removed_under_us(void **state)
 	assert_int_equal(access(v->path, F_OK), 0);
 }
 
+/* Killed at any instant, of writing, compaction and retention: what was told to be kept is kept. */
+#define KILLS 25
+static void write_until_killed(struct env *v, uint64_t from, volatile uint64_t *done)
+{
+	for (uint64_t i = from;; i++) {
+		for (uint64_t z = 0; z < 20; z++)
+			if (store_sample(v->s, zone_named(v, 50 + z, "busy", T0), 1, 0, i + z) < 0)
+				_exit(1);
+		if (store_commit(v->s, T0 + i * 1000, &v->e) < 0)
+			_exit(1);
+		*done = i + 1;
+	}
+}
+
+static void test_killed(void **state)
+{
+	struct env *v = *state;
+	uint64_t *done =
+	    mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(done, MAP_FAILED);
+	metric(v, "cpu");
+	commit(v, T0 - 1000);
+	for (uint64_t kill_nr = 0; kill_nr < KILLS; kill_nr++) {
+		uint64_t before = *done, goal = before + 1 + hash_u64(kill_nr) % 100;
+		int status;
+		pid_t pid;
+
+		store_close(v->s);
+		v->s = NULL;
+		pid = fork();
+		if (pid == 0) {
+			reopen(v, 1 << 30, 1ull << 50);
+			write_until_killed(v, before, done);
+		}
+		while (*(volatile uint64_t *)done < goal && waitpid(pid, &status, WNOHANG) == 0)
+			usleep(100);
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+		assert_true(WIFSIGNALED(status));
+		reopen(v, 1 << 30, 1ull << 50);
+		assert_int_equal(v->e.msg[0], 0);
+		assert_in_range(count(v, "busy", T0, T0 + 1000000000), *done * 20, *done * 20 + 20);
+		*done = count(v, "busy", T0, T0 + 1000000000) / 20;
+	}
+	munmap(done, 4096);
+}
+
 /* A small filesystem in a mount namespace of its own runs full; then there is room again. */
 static void fill_up(struct env *v, uint64_t *t_ms)
 {
@@ -659,6 +709,7 @@ int main(void)
 	    T(test_not_a_history),
 	    T(test_damaged_later),
 	    T(test_removed_under_us),
+	    T(test_killed),
 	    T(test_full_disk),
 	    T(test_may_not_write),
 	    T(test_bad_questions),
