@@ -30,18 +30,40 @@ static json_t *values(const uint64_t *value, uint64_t valid, size_t n)
 	return row;
 }
 
+/* As text, "7,,42": thousands of zones would be tens of thousands of JSON numbers. */
+static json_t *values_text(const struct zone_view *v)
+{
+	char buf[ZM_NR * 21], digits[20], *p = buf;
+
+	for (int m = 0; m < ZM_NR; m++) {
+		uint64_t left = v->value[m];
+		int n = 0;
+
+		if (m)
+			*p++ = ',';
+		if (!(v->valid & METRIC_BIT(m)))
+			continue;
+		do {
+			digits[n++] = (char)('0' + left % 10);
+			left /= 10;
+		} while (left);
+		while (n)
+			*p++ = digits[--n];
+	}
+	return json_stringn_nocheck(buf, (size_t)(p - buf));
+}
+
 static json_t *zone_whole(const struct zone_view *v)
 {
 	return json_pack("{s:I,s:o,s:o,s:s,s:s,s:b,s:o}", "id", (json_int_t)v->id, "name",
 			 shape_string(v->name), "path", shape_string(v->path), "kind",
 			 zone_kind_name(v->kind), "class", zone_class_name(v->class), "class_own",
-			 v->class_is_own, "values", values(v->value, v->valid, ZM_NR));
+			 v->class_is_own, "values", values_text(v));
 }
 
 static json_t *zone_moved(const struct zone_view *v)
 {
-	return json_pack("{s:I,s:o}", "id", (json_int_t)v->id, "values",
-			 values(v->value, v->valid, ZM_NR));
+	return json_pack("{s:I,s:o}", "id", (json_int_t)v->id, "values", values_text(v));
 }
 
 /* What a client already has. */

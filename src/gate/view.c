@@ -83,20 +83,38 @@ struct columns {
 	const struct metric_desc *descs;
 };
 
+/* The next of "7,,42" or of an array, as number i of it. False: it is not known. */
+static bool next_value(const json_t *row, size_t i, const char **text, uint64_t *ret)
+{
+	const json_t *j = json_array_get(row, i);
+	const char *begin = *text;
+
+	if (!begin) {
+		*ret = (uint64_t)json_integer_value(j);
+		return json_is_integer(j) && json_integer_value(j) >= 0;
+	}
+	*ret = 0;
+	for (; **text >= '0' && **text <= '9'; ++*text)
+		*ret = *ret * 10 + (uint64_t)(**text - '0');
+	begin = *text > begin && *text - begin < 20 ? *text : NULL;
+	*text += strcspn(*text, ",");
+	*text += **text == ',';
+	return begin != NULL;
+}
+
 static void take_values(const struct columns *c, const json_t *row, uint64_t *valid,
 			uint64_t *value, uint64_t *delta_valid, uint64_t *delta)
 {
+	const char *text = json_string_value(row);
 	uint64_t had = *valid;
 
 	*valid = *delta_valid = 0;
-	for (size_t i = 0; i < json_array_size(row) && i < COLUMNS_MAX; i++) {
-		const json_t *j = json_array_get(row, i);
+	for (size_t i = 0; (text ? *text != 0 : i < json_array_size(row)) && i < COLUMNS_MAX; i++) {
 		int m = c->map[i];
 		uint64_t now;
 
-		if (m < 0 || !json_is_integer(j) || json_integer_value(j) < 0)
+		if (!next_value(row, i, &text, &now) || m < 0)
 			continue;
-		now = (uint64_t)json_integer_value(j);
 		if ((had & METRIC_BIT(m)) && now >= value[m] &&
 		    c->descs[m].kind == METRIC_COUNTER) {
 			delta[m] = now - value[m];

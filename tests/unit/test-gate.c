@@ -305,7 +305,7 @@ static json_t *snapshot(int run, int now, int window, bool whole, int cpu, int p
 			"id", 1, "name", "web", "path", "/a/web", "kind", "cgroup", "class", "lc",
 			"class_own", 1, "values", 7, cpu, 100, "id", 2, "name", "web", "path",
 			"/b/web", "kind", "vm", "class", "be", "class_own", 1, "values", 5, 200)
-		  : json_pack("[{s:i,s:[i,i,i]}]", "id", 1, "values", 7, cpu, 100);
+		  : json_pack("[{s:i,s:o}]", "id", 1, "values", json_sprintf("7,%d,100", cpu));
 
 	return json_pack(
 	    "{s:i,s:i,s:i,s:i,s:i,s:b,s:b,s:[s,s,s],s:o,s:[],s:[],s:[{s:i,s:[{s:i,s:s,s:s,s:i}]}],"
