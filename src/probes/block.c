@@ -128,11 +128,6 @@ static int set_owner(struct block *s, struct io_zone *io, const struct probe_zon
 	return 0;
 }
 
-static void row_add(struct zone_row *row, enum zone_metric m, uint64_t more)
-{
-	row_set(row, m, (row->valid & METRIC_BIT(m) ? row->value[m] : 0) + more);
-}
-
 /* What came since the last reading, to the zone and those above it. */
 static int add_up(struct block *s, const struct probes *p, struct probe_zone *z,
 		  const struct block_zone *now, struct io_zone *io)

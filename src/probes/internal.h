@@ -124,6 +124,11 @@ static inline void row_set_known(struct zone_row *row, enum zone_metric m, uint6
 	if (value != UINT64_MAX)
 		row_set(row, m, value);
 }
+/* A counter that is kept here: from 0 on. */
+static inline void row_add(struct zone_row *row, enum zone_metric m, uint64_t more)
+{
+	row_set(row, m, (row->valid & METRIC_BIT(m) ? row->value[m] : 0) + more);
+}
 /* Is it a zone's turn in readings made every so many ticks? */
 static inline bool probe_turn(const struct probes *p, const struct probe_zone *z, uint32_t every)
 {

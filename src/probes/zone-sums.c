@@ -46,13 +46,6 @@ static struct zone_sums *last_of(struct zone_sums_reader *s, uint64_t id)
 	return last;
 }
 
-static void row_add(struct zone_row *row, enum zone_metric m, uint64_t more)
-{
-	if (m == ZM_NR)
-		return;
-	row_set(row, m, (row->valid & METRIC_BIT(m) ? row->value[m] : 0) + more);
-}
-
 static void note_losses(struct zone_sums_reader *s, struct probes *p)
 {
 	if (!s->lost || *s->lost == s->lost_seen)

@@ -9,8 +9,8 @@
 #include "probes/internal.h"
 
 struct zone_sums_reader {
-	int map_fd;			/* the program's; borrowed */
-	enum zone_metric count, ns;	/* ZM_NR: not kept */
+	int map_fd; /* the program's; borrowed */
+	enum zone_metric count, ns;
 	const unsigned long long *lost; /* the program's; borrowed */
 	unsigned int nr_cpus;
 	unsigned long long lost_seen;
