@@ -24,6 +24,8 @@
 /* A real-time czd that runs this long without sleeping has gone wrong: it loses the priority. */
 #define RT_LIMIT_USEC  500000
 #define RT_PAUSE_TICKS 10
+/* An owner of groups that does not answer by then hears of the rest at the next start. */
+#define OWNER_WAIT_NS 2000000000ull
 
 static int make_dir(const char *path, mode_t mode, int *ret_fd, struct error *reterr)
 {
@@ -76,6 +78,27 @@ static void report_undo(const char *when, const struct undo_report *u)
 			   when, u->restored, u->gone, u->hands_off, u->failed);
 }
 
+/* Who is to be told of knobs, if anybody is. loop NULL: to give back only. */
+static void open_owner(struct daemon *d)
+{
+	int r = owner_new(d->loop, &d->fs, d->run_dirfd, &d->owner);
+
+	if (r < 0 && r != -EOPNOTSUPP)
+		log_warn("systemd is not told of what czd changes: %s", strerror(-r));
+}
+
+static void close_owner(struct daemon *d)
+{
+	size_t left = owner_settle(d->owner, d->actuator, OWNER_WAIT_NS);
+
+	if (left)
+		log_warn("systemd does not answer: %zu properties of units are given back at the "
+			 "next start, or by czd --undo",
+			 left);
+	owner_free(d->owner);
+	d->owner = NULL;
+}
+
 /* The journal first: whatever a dead czd left is undone before anything is measured. */
 static int open_actuator(struct daemon *d, struct error *reterr)
 {
@@ -94,6 +117,8 @@ static int open_actuator(struct daemon *d, struct error *reterr)
 	if (r < 0)
 		log_warn("undo of what the last czd left: %s", reterr->msg);
 	report_undo("left by the last czd", &undone);
+	open_owner(d);
+	owner_sync(d->owner, d->actuator);
 	return baseline_new(&d->fs, &d->baseline);
 }
 
@@ -213,6 +238,7 @@ static int stop(struct daemon *d)
 			log_error("undo: %s", e.msg);
 		report_undo("stopping", &undone);
 	}
+	close_owner(d);
 	turn_give_back(d);
 	if (d->zones) /* else it never came so far, and the hierarchies may not even be open */
 		made_reap(d);
@@ -361,8 +387,11 @@ int daemon_undo(const struct options *opt)
 	if (r < 0)
 		log_error("undo: %s", e.msg);
 	report_undo("undo", &u);
-	if (d.actuator)
+	if (d.actuator) {
 		unread = actuator_unread_lines(d.actuator);
+		open_owner(&d);
+		close_owner(&d);
+	}
 	if (r == 0 && !unread && !has_undone(&u))
 		log_notice("nothing to undo");
 	if (d.actuator && turn_take(&d, NULL) == 0) /* a killed czd has left it */

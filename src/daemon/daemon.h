@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 #include "actuate/actuate.h"
+#include "actuate/owner.h"
 #include "actuate/controllers.h"
 #include "base/hash.h"
 #include "daemon/desired.h"
@@ -96,6 +97,7 @@ struct daemon {
 	struct ledger_cost cost;
 	struct victims victims;
 	struct actuator *actuator; /* NULL: only with a captured root */
+	struct owner *owner;	   /* NULL: no systemd that owns groups */
 	struct baseline *baseline;
 	struct verify verify;
 	struct detect *detect;

@@ -52,6 +52,7 @@ void enforce_plan(struct daemon *d, const struct plan *p)
 		else
 			undo(d, &p->steps[i].action);
 	}
+	owner_sync(d->owner, d->actuator);
 }
 
 struct of_zone {
