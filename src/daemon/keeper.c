@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/cleanup.h"
@@ -78,6 +79,7 @@ static int attend(pid_t pid, const sigset_t *set, bool *stopping, struct watch *
 		struct timespec second = {.tv_sec = 1};
 		int sig = sigtimedwait(set, NULL, &second);
 
+		sd_notify(0, "WATCHDOG=1"); /* the service's main process is this one */
 		if (sig == SIGTERM || sig == SIGINT) {
 			if (!*stopping)
 				deadline_ns = clock_mono_ns() + 10ull * 1000000000;

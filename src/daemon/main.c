@@ -20,6 +20,7 @@ static const char help[] =
     "\n"
     "usage: czd [options]           run in the foreground (under systemd or a shell)\n"
     "       czd --undo [options]    put back every knob that a dead czd left changed\n"
+    "       czd --check [options]   read the configuration, say what is wrong with it, and end\n"
     "\n"
     "  -c, --config FILE     configuration (default " DEFAULT_CONFIG ", which may be missing)\n"
     "      --run-dir DIR     socket and journal, on a tmpfs (default " DEFAULT_RUN_DIR ")\n"
@@ -50,6 +51,7 @@ enum {
 	OPT_NO_KEEPER,
 	OPT_WATCHDOG,
 	OPT_UNDO,
+	OPT_CHECK,
 	OPT_LOG_LEVEL
 };
 
@@ -63,6 +65,7 @@ static const struct option long_options[] = {
     {"no-keeper", no_argument, NULL, OPT_NO_KEEPER},
     {"watchdog", required_argument, NULL, OPT_WATCHDOG},
     {"undo", no_argument, NULL, OPT_UNDO},
+    {"check", no_argument, NULL, OPT_CHECK},
     {"log-level", required_argument, NULL, OPT_LOG_LEVEL},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
@@ -77,6 +80,16 @@ static int run_worker(void *arg)
 static int run_undo(void *arg)
 {
 	return daemon_undo(arg);
+}
+
+static int run_check(const struct options *opt)
+{
+	struct config cfg = {0};
+
+	if (load_config(opt, &cfg) < 0)
+		return EXIT_USAGE;
+	config_done(&cfg);
+	return EXIT_SUCCESS;
 }
 
 static int usage_error(const char *text)
@@ -103,7 +116,7 @@ int main(int argc, char **argv)
 	struct keeper_options ko = {
 	    .worker = run_worker, .undo = run_undo, .arg = &opt, .ret_beat_fd = &opt.beat_fd};
 	const char *set = getenv("CZ_LIBEXEC");
-	bool undo = false, keeper = true;
+	bool undo = false, check = false, keeper = true;
 	uint64_t watchdog_s = WATCHDOG_S;
 	enum log_level level;
 	int c;
@@ -143,6 +156,9 @@ int main(int argc, char **argv)
 		case OPT_UNDO:
 			undo = true;
 			break;
+		case OPT_CHECK:
+			check = true;
+			break;
 		case OPT_LOG_LEVEL:
 			if (log_level_from_name(optarg, &level) < 0)
 				return usage_error(
@@ -165,6 +181,8 @@ int main(int argc, char **argv)
 		opt.state_dir = opt.run_dir ? opt.run_dir : DEFAULT_STATE_DIR;
 	if (!opt.run_dir)
 		opt.run_dir = DEFAULT_RUN_DIR;
+	if (check)
+		return run_check(&opt);
 	if (undo)
 		return run_undo(&opt);
 	ko.watchdog_ns = watchdog_s * 1000000000;

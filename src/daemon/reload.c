@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <systemd/sd-daemon.h>
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "daemon/daemon.h"
@@ -100,7 +102,12 @@ void reload_config(struct daemon *d)
 	struct config old = d->cfg, new = {0};
 
 	if (load_config(d->opt, &new) < 0) {
-		log_error("%s is wrong: going on with the old configuration", d->opt->config_path);
+		sd_notifyf(0, "STATUS=%s is wrong: going on with the old configuration",
+			   d->opt->config_path);
+		events_add(
+		    &d->events, clock_real_ns(), EVENT_DAEMON, NULL, 0,
+		    "%s is wrong: going on with the old configuration; czctl check says more",
+		    d->opt->config_path);
 		return;
 	}
 	d->cfg.rules = new.rules;
@@ -109,6 +116,7 @@ void reload_config(struct daemon *d)
 	zones_reclassify(d->zones, &d->cfg);
 	log_notice("%s read again: classes, goals and off-limits zones are as it says",
 		   d->opt->config_path);
+	sd_notify(0, "STATUS=");
 	say_what_waits(&old, &new);
 	config_done(&old);
 }
