@@ -22,10 +22,11 @@ import live  # noqa: E402
 
 # pattern (whole command): why it is not run here
 EXCEPT = {
-    r"\./dev (demo|test|accept|bench|soak|setup|build|shell|lint|fmt)( .*)?": "minutes long, and CI runs it itself",
+    r"\./dev (demo|test|accept|bench|soak|setup|build|deb|shell|lint|fmt)( .*)?": "minutes long, and CI runs it itself",
     r"git clone .*": "needs the network",
     r"cd .*": "each command runs in the repository",
     r"(sudo )?czd( .*)?": "a czd runs already, in a directory of its own",
+    r"(sudo )?systemd-sysusers": "changes the machine's groups",
     r"(sudo )?systemctl .*": "needs systemd as the first process",
     r"(sudo )?apt(-get)? .*": "changes the machine",
     r"(sudo )?(meson|ninja) .*": "builds, or installs to the machine",
