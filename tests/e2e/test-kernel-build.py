@@ -210,8 +210,9 @@ def stopped_and_gone_on_with(scene):
     said, _ = first.communicate(timeout=20)
     check(first.returncode == 130 and "the same command goes on" in said, f"{first.returncode} {said}")
     scene.untouched()
+    live.wait_for(lambda: subprocess.run(["flock", "-n", f"{scene.work}/lock", "true"], check=False).returncode == 0, 10, "make has ended too")
     os.unlink(f"{scene.folder}/wait")
-    live.wait_for(lambda: scene.run().returncode == 0, 20, "the lock is free")
+    check(scene.run().returncode == 0, "does not go on")
     check(scene.compiled() == 10, f"compiled {scene.compiled()} files, not 10")
 
 
