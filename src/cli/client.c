@@ -54,6 +54,9 @@ int client_connect(int fd, const struct sockaddr_un *addr)
 	uint64_t end_ns = clock_mono_ns() + STARTING_NS;
 
 	while (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0) {
+		/* With a timeout set, a signal ends the call instead of being waited out. */
+		if (errno == EINTR)
+			continue;
 		if ((errno != ENOENT && errno != ECONNREFUSED) || clock_mono_ns() >= end_ns)
 			return -errno;
 		nanosleep(&pause, NULL);
