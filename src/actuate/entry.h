@@ -20,6 +20,12 @@
 	X(MAX, "cpu.max", KNOB_CPU_MAX, CG_CPU, NULL, "cpu.max")                                   \
 	X(BURST, "cpu.burst", KNOB_CPU_BURST, CG_CPU, "cpu.cfs_burst_us", "cpu.max.burst")         \
 	X(CPUS, "cpuset.cpus", KNOB_CPUSET, CG_CPUSET, "cpuset.cpus", "cpuset.cpus")               \
+	X(MEM_HIGH, "memory.high", KNOB_MEMORY_HIGH, CG_MEMORY, NULL, "memory.high")               \
+	X(OOM_PAUSE, "memory.oom_pause", KNOB_MEMORY_HIGH, CG_MEMORY, "memory.oom_control", NULL)  \
+	X(MEM_LIMIT, "memory.limit", KNOB_MEMORY_HIGH, CG_MEMORY, "memory.limit_in_bytes", NULL)   \
+	X(IO_MAX, "io.max", KNOB_IO_MAX, CG_IO, NULL, "io.max")                                    \
+	X(IO_READ, "io.read_bps", KNOB_IO_MAX, CG_IO, "blkio.throttle.read_bps_device", NULL)      \
+	X(IO_WRITE, "io.write_bps", KNOB_IO_MAX, CG_IO, "blkio.throttle.write_bps_device", NULL)   \
 	X(FREEZE, "freeze", KNOB_FREEZE, CG_FREEZER, "freezer.state", "cgroup.freeze")
 #define X(id, ...) KF_##id,
 enum knob_file { KNOB_FILES(X) KF_NR };

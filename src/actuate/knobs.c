@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "actuate/knob-lines.h"
 #include "actuate/knobs.h"
 #include "actuate/original.h"
 #include "base/io.h"
@@ -84,6 +85,11 @@ static int file_errno(int dirfd, int err)
 	return err == -ENODEV ? -ENOENT : err; /* removed between open and access */
 }
 
+static bool is_lines(enum knob_file f)
+{
+	return f == KF_IO_MAX || f == KF_IO_READ || f == KF_IO_WRITE;
+}
+
 int knob_file_read(int dirfd, enum knob_file f, bool v2, char *buf, size_t size)
 {
 	const char *name = knob_file_name(f, v2);
@@ -95,6 +101,10 @@ int knob_file_read(int dirfd, enum knob_file f, bool v2, char *buf, size_t size)
 	 */
 	if (f == KF_FREEZE && !v2)
 		name = "freezer.self_freezing";
+	if (is_lines(f))
+		return file_errno(dirfd, lines_read(dirfd, name, buf, size));
+	if (f == KF_OOM_PAUSE)
+		return file_errno(dirfd, oom_pause_read(dirfd, name, buf, size));
 	n = read_file_at(dirfd, name, buf, size);
 	if (n < 0)
 		return file_errno(dirfd, (int)n);
@@ -110,6 +120,10 @@ int knob_file_write(int dirfd, enum knob_file f, bool v2, const char *text)
 		return -EOPNOTSUPP;
 	if (f == KF_FREEZE && !v2)
 		text = strcmp(text, "1") ? "THAWED" : "FROZEN";
+	if (is_lines(f))
+		return file_errno(dirfd, lines_write(dirfd, name, v2, text));
+	if (f == KF_MEM_HIGH)
+		return file_errno(dirfd, memory_high_write(dirfd, name, text));
 	return file_errno(dirfd, write_file_at(dirfd, name, *text ? text : "\n"));
 }
 
@@ -128,9 +142,11 @@ static bool enabled(int dirfd, const char *controller)
 int knob_explain_missing(const struct knob_target *t, enum knob_file f, struct error *reterr)
 {
 	const char *name = knob_file_name(f, t->v2);
-	const char *controller = files[f].ctl == CG_CPUSET ? "cpuset" : "cpu";
+	static const char *const controllers[CG_NR] = {
+	    [CG_CPU] = "cpu", [CG_CPUSET] = "cpuset", [CG_MEMORY] = "memory", [CG_IO] = "io"};
+	const char *controller = controllers[files[f].ctl];
 
-	if (!t->v2 || files[f].ctl == CG_FREEZER || enabled(t->dirfd, controller))
+	if (!t->v2 || !controller || enabled(t->dirfd, controller))
 		return error_set(reterr, -EOPNOTSUPP, "this kernel has no %s",
 				 name ? name : files[f].label);
 	error_set(reterr, -EOPNOTSUPP,
@@ -461,5 +477,7 @@ const struct knob_desc knob_descs[KNOB_NR] = {
     [KNOB_CPU_MAX] = {CG_CPU, max_get, max_plan, NULL, max_valid,
 		      "\"max\" or \"QUOTA_US PERIOD_US\" (at least 1000, 1000 to 1000000)"},
     [KNOB_CPU_BURST] = {CG_CPU, burst_get, burst_plan, NULL, burst_valid, "microseconds"},
+    [KNOB_MEMORY_HIGH] = {CG_MEMORY, memory_high_get, memory_high_plan, NULL, limit_valid, "bytes"},
+    [KNOB_IO_MAX] = {CG_IO, io_max_get, io_max_plan, NULL, limit_valid, "bytes a second"},
     [KNOB_FREEZE] = {CG_FREEZER, freeze_get, freeze_plan, NULL, bit_valid, "0 or 1"},
 };

@@ -54,3 +54,11 @@ int cpuset_get(const struct knob_target *t, char *buf, size_t size);
 int cpuset_plan(const struct knob_target *t, const char *to, struct entry *e, struct error *reterr);
 int cpuset_check(const struct knob_target *t, const char *to, struct error *reterr);
 bool cpuset_valid(const char *to);
+
+/* Limits on memory and io (knob-limits.c). */
+int memory_high_get(const struct knob_target *t, char *buf, size_t size);
+int memory_high_plan(const struct knob_target *t, const char *to, struct entry *e,
+		     struct error *reterr);
+int io_max_get(const struct knob_target *t, char *buf, size_t size);
+int io_max_plan(const struct knob_target *t, const char *to, struct entry *e, struct error *reterr);
+bool limit_valid(const char *to);

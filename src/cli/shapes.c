@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/cleanup.h"
+#include "base/parse.h"
 #include "base/str.h"
 #include "cli/show.h"
 
@@ -80,19 +81,31 @@ static const struct knob_words {
     {"cpu.weight", NULL, "set the CPU weight of %s to %s", "%s got CPU weight %s"},
     {"cpuset", NULL, "keep %s on CPUs %s", "%s was kept on CPUs %s"},
     {"cpu.max", NULL, "cap the CPU time of %s at '%s'", "%s was capped at '%s'"},
+    {"memory.high", NULL, "hold the memory of %s at %s", "the memory of %s was held at %s"},
+    {"io.max", NULL, "limit the io of %s to %s a second, each for reads and writes",
+     "the io of %s was limited to %s a second, each for reads and writes"},
     {"freeze", "1", "freeze %s", "%s was frozen"},
     {"freeze", "0", "thaw %s", "%s was thawed"},
     {"", NULL, "change a knob of %s to '%s'", "a knob of %s was set to '%s'"},
 };
+
+static bool is_bytes(const char *knob)
+{
+	return !strcmp(knob, "memory.high") || !strcmp(knob, "io.max");
+}
 
 #pragma GCC diagnostic ignored "-Wformat-nonliteral" /* only formats of the table above */
 void knob_phrase(const json_t *action, bool done, char *buf, size_t size)
 {
 	const char *knob = get_text(action, "knob"), *to = get_text(action, "to");
 	const struct knob_words *w = knob_words;
+	char bytes[SHOW_MAX];
+	uint64_t v;
 
 	while (w->knob[0] && (strcmp(w->knob, knob) || (w->to && strcmp(w->to, to))))
 		w++;
+	if (is_bytes(knob) && parse_u64(to, &v) >= 0)
+		to = format_bytes(v, bytes, sizeof(bytes));
 	snprintf(buf, size, done ? w->done : w->todo, text_or_dash(action, "target"), to);
 }
 #pragma GCC diagnostic warning "-Wformat-nonliteral"
@@ -107,6 +120,13 @@ char *action_effect(const json_t *action, char *buf, size_t size)
 	if (!get_number(action, "before_behind_ppm", &v) ||
 	    !get_number(action, "after_behind_ppm", &v))
 		return buf;
+	if (!strcmp(get_text(action, "resource"), "memory") ||
+	    !strcmp(get_text(action, "resource"), "io")) {
+		snprintf(buf, size, "stalled for %s %s -> %s of the time",
+			 get_text(action, "resource"), show_ppm(action, "before_share_ppm", before),
+			 show_ppm(action, "after_share_ppm", after));
+		return buf;
+	}
 	n = snprintf(buf, size, "waited behind %.48s %s%s -> %s of the time",
 		     text_or_dash(action, "target"), show_ppm(action, "before_behind_ppm", before),
 		     get_bool(action, "fast") ? " (while the event lasted)" : "",

@@ -21,6 +21,11 @@ static enum style severity_style(const json_t *finding)
 					      : STYLE_PLAIN;
 }
 
+static bool is_stall(const json_t *f)
+{
+	return !strcmp(get_text(f, "resource"), "memory") || !strcmp(get_text(f, "resource"), "io");
+}
+
 static void add_finding(struct table *t, const json_t *f)
 {
 	const json_t *first = json_array_get(json_object_get(f, "culprits"), 0);
@@ -34,9 +39,9 @@ static void add_finding(struct table *t, const json_t *f)
 	table_add(t, severity_style(f), "%s", text_or_dash(f, "severity"));
 	table_add(t, STYLE_PLAIN, "%s", get_bool(f, "open") ? "open" : "over");
 	if (json_is_object(first))
-		snprintf(note, sizeof(note), "%s; mostly %s (%s of the waiting in %s of harm)",
+		snprintf(note, sizeof(note), "%s; mostly %s (%s of the %s in %s of harm)",
 			 text_or_dash(f, "why"), text_or_dash(first, "zone"),
-			 show_ppm(first, "share_ppm", share),
+			 show_ppm(first, "share_ppm", share), is_stall(f) ? "stalling" : "waiting",
 			 show_duration(f, "window_ns", window));
 	else
 		snprintf(note, sizeof(note), "%s", text_or_dash(f, "why"));

@@ -156,6 +156,36 @@ static void print_ledger(const struct cli *cli, const json_t *ledger)
 		    "known (czctl doctor says why)");
 }
 
+/* A stall on memory or io: whose doing it is, where the ledger tells of CPUs only. */
+static bool print_stall(const struct cli *cli, const json_t *finding)
+{
+	static const struct column columns[] = {
+	    {"whose doing", COLUMN_NAME},
+	    {"share", COLUMN_NUMBER},
+	    {"", COLUMN_PROSE},
+	};
+	const char *resource = get_text(finding, "resource");
+	struct table t = {.columns = columns, .nr_columns = ARRAY_SIZE(columns)};
+	char buf[SHOW_MAX];
+	json_t *c;
+	size_t i;
+
+	if (strcmp(resource, "memory") && strcmp(resource, "io"))
+		return false;
+	json_array_foreach(json_object_get(finding, "culprits"), i, c)
+	{
+		table_add(&t, STYLE_PLAIN, "%s", text_or_dash(c, "zone"));
+		table_add(&t, STYLE_PLAIN, "%s", show_ppm(c, "share_ppm", buf));
+		table_add(&t, STYLE_PLAIN, "class %s", get_text(c, "class"));
+	}
+	if (i) {
+		putchar('\n');
+		table_print(&t, &cli->out, 2);
+	}
+	table_done(&t);
+	return true;
+}
+
 static void print_not_the_cause(const struct cli *cli, const json_t *texts)
 {
 	struct strbuf b = {0};
@@ -233,7 +263,8 @@ static void print_why(const struct cli *cli, const json_t *data)
 
 	out_paragraph(&cli->out, 0, verdict_style(get_text(data, "verdict")), "%s",
 		      text_or_dash(data, "headline"));
-	print_ledger(cli, json_object_get(data, "ledger"));
+	if (!print_stall(cli, json_object_get(data, "finding")))
+		print_ledger(cli, json_object_get(data, "ledger"));
 	print_not_the_cause(cli, json_object_get(data, "not_the_cause"));
 	print_done(cli, json_object_get(data, "actions"));
 	print_proposal(cli, data);

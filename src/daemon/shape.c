@@ -29,13 +29,25 @@ static json_t *real_time(const struct daemon *d, uint64_t mono_ns)
 	return shape_known(mono_ns != 0, clock_real_ns() - clock_mono_ns() + mono_ns);
 }
 
+/* Which of two to tell: the one of which somebody can be told, then the larger loss of time. */
+static bool tells_more(const struct finding *a, const struct finding *b)
+{
+	bool named_a = a->nr_culprits, named_b = b->nr_culprits;
+
+	return named_a != named_b ? named_a : a->wait_share_ppm > b->wait_share_ppm;
+}
+
 const struct finding *open_finding(const struct daemon *d, uint64_t victim_id)
 {
+	const struct finding *best = NULL;
+
 	for (size_t i = 0; i < d->findings.nr; i++) {
-		if (d->findings.items[i].open && d->findings.items[i].victim_id == victim_id)
-			return &d->findings.items[i];
+		const struct finding *f = &d->findings.items[i];
+
+		if (f->open && f->victim_id == victim_id && (!best || tells_more(f, best)))
+			best = f;
 	}
-	return NULL;
+	return best;
 }
 
 const struct gone_zone *shape_gone(const struct daemon *d, uint64_t zone_id)
@@ -73,9 +85,10 @@ static bool is_hurting(const struct daemon *d, uint64_t zone_id)
 	return false;
 }
 
-static const struct {
+struct doing {
 	const char *now, *past, *rest;
-} doing[CAUSE_NR] = {
+};
+static const struct doing doing_cpu[CAUSE_NR] = {
     [CAUSE_NEIGHBOUR] = {"is", "was", "hurt"},
     [CAUSE_SELF] = {"is", "was", "short of CPU by its own load"},
     [CAUSE_THROTTLED] = {"is", "was", "held back by its own CPU quota"},
@@ -84,16 +97,36 @@ static const struct {
     [CAUSE_IDLE] = {"is", "was", "slow to wake up (its CPU was idle)"},
     [CAUSE_UNKNOWN] = {"waits", "waited", "too long for a cause unknown"},
 };
+static const struct doing doing_memory[CAUSE_NR] = {
+    [CAUSE_NEIGHBOUR] = {"is", "was", "hurt"},
+    [CAUSE_SELF] = {"is", "was", "short of memory by its own doing"},
+    [CAUSE_HOST] = {"is", "was", "short of memory, as the whole host is"},
+    [CAUSE_UNKNOWN] = {"stalls", "stalled", "on memory for a cause unknown"},
+};
+static const struct doing doing_io[CAUSE_NR] = {
+    [CAUSE_NEIGHBOUR] = {"is", "was", "hurt"},
+    [CAUSE_SELF] = {"is", "was", "slow by its own io"},
+    [CAUSE_THROTTLED] = {"is", "was", "held back by its own io limit"},
+    [CAUSE_UNKNOWN] = {"stalls", "stalled", "on io for a cause unknown"},
+};
+static const struct doing doing_other = {"is", "was", "slow"};
+
+static const struct doing *doing(const struct finding *f)
+{
+	const struct doing *of = f->resource == RESOURCE_CPU	  ? doing_cpu
+				 : f->resource == RESOURCE_MEMORY ? doing_memory
+				 : f->resource == RESOURCE_IO	  ? doing_io
+								  : NULL;
+
+	return of && of[f->cause].now ? &of[f->cause] : &doing_other;
+}
 
 char *finding_words(const struct finding *f, bool past, char *buf, size_t size)
 {
-	bool cpu = f->resource == RESOURCE_CPU;
-	const char *verb = past ? doing[f->cause].past : doing[f->cause].now;
+	const struct doing *words = doing(f);
 
-	if (!cpu)
-		verb = past ? "was" : "is";
-	snprintf(buf, size, "%s %s %s%s%s", f->victim_name, verb,
-		 cpu ? doing[f->cause].rest : "slow", f->nr_culprits ? " by " : "",
+	snprintf(buf, size, "%s %s %s%s%s", f->victim_name, past ? words->past : words->now,
+		 words->rest, f->nr_culprits ? " by " : "",
 		 f->nr_culprits ? f->culprits[0].name : "");
 	return buf;
 }
@@ -235,7 +268,8 @@ json_t *shape_finding(const struct daemon *d, const struct finding *f)
 	for (int c = 0; c < CAUSE_NR; c++)
 		json_object_set_new(causes, cause_name(c), json_integer(f->cause_ppm[c]));
 	return json_pack(
-	    "{s:I,s:b,s:o,s:s,s:s,s:s,s:I,s:I,s:o,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",
+	    "{s:I,s:b,s:o,s:s,s:s,s:s,s:I,s:I,s:o,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,"
+	    "s:o}",
 	    "seq", (json_int_t)f->seq, "open", f->open, "victim", shape_string(f->victim_name),
 	    "resource", resource_name(f->resource), "cause", cause_name(f->cause), "severity",
 	    severity_name(f->severity), "since_ns", (json_int_t)f->since_ns, "last_ns",
@@ -247,7 +281,8 @@ json_t *shape_finding(const struct daemon *d, const struct finding *f)
 	    shape_known(f->baseline_share_ppm, f->baseline_share_ppm), "feed_p99_ns",
 	    shape_known(f->feed_p99_ns, f->feed_p99_ns), "goal_latency_p99_ns",
 	    shape_known(f->goal_latency_p99_ns, f->goal_latency_p99_ns), "why",
-	    shape_string(f->why), "cause_ppm", causes, "culprits", culprits);
+	    shape_string(f->why), "cause_ppm", causes, "culprits", culprits, "evidence",
+	    f->told[0] ? shape_string(f->told) : json_null());
 }
 
 static json_t *name_of(const struct daemon *d, uint64_t id)
@@ -263,17 +298,19 @@ json_t *shape_action(const struct daemon *d, const struct action *a)
 	uint64_t begin_ns = a->onset_ns > a->permitted_ns ? a->onset_ns : a->permitted_ns;
 
 	return json_pack(
-	    "{s:I,s:I,s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,"
+	    "{s:I,s:I,s:o,s:o,s:o,s:s,s:s,s:o,s:o,s:o,s:o,s:s,s:s,s:b,s:I,s:I,s:o,s:o,s:o,s:o,s:o,"
+	    "s:o,"
 	    "s:o,"
 	    "s:o,s:I,s:o,s:I,s:I,s:o,s:o}",
 	    "seq", (json_int_t)a->seq, "finding", (json_int_t)a->finding_seq, "victim",
 	    shape_string(a->victim_name), "culprit", name_of(d, a->culprit_id), "target",
-	    shape_string(a->target_name), "knob", knob_name(a->knob), "from",
-	    a->from[0] ? shape_string(a->from) : json_null(), "to", shape_string(a->to), "reason",
-	    shape_string(a->reason), "expect", shape_string(a->expect), "state",
-	    action_state_name(a->state), "outcome", outcome_name(a->outcome), "fast", a->fast,
-	    "onset_ns", (json_int_t)a->onset_ns, "decided_ns", (json_int_t)a->decided_ns,
-	    "written_ns", shape_known(a->written_ns, a->written_ns), "settled_ns",
+	    shape_string(a->target_name), "resource", resource_name(a->resource), "knob",
+	    knob_name(a->knob), "from", a->from[0] ? shape_string(a->from) : json_null(), "to",
+	    shape_string(a->to), "reason", shape_string(a->reason), "expect",
+	    shape_string(a->expect), "state", action_state_name(a->state), "outcome",
+	    outcome_name(a->outcome), "fast", a->fast, "onset_ns", (json_int_t)a->onset_ns,
+	    "decided_ns", (json_int_t)a->decided_ns, "written_ns",
+	    shape_known(a->written_ns, a->written_ns), "settled_ns",
 	    shape_known(a->settled_ns, a->settled_ns), "written_real_ns",
 	    real_time(d, a->written_ns), "lease_end_real_ns", real_time(d, a->lease_end_ns),
 	    "permitted_ns", shape_known(a->permitted_ns, a->permitted_ns), "took_ns",

@@ -61,13 +61,31 @@ static const char *verdict(const struct why *y)
 	return y->f && harm_is_over(y) ? "relieved" : protected_state(y->d, y->v, y->w);
 }
 
+static bool is_stall(const struct finding *f)
+{
+	return f && (f->resource == RESOURCE_MEMORY || f->resource == RESOURCE_IO);
+}
+
 /* Each figure with the time it is of. */
 static void add_lately(const struct why *y, const char *over, struct strbuf *b)
 {
+	struct zone_stalls now;
 	char share[64], window[24];
 
 	if (!y->w || !y->w->window_ns)
 		return;
+	if (is_stall(y->f)) {
+		if (zone_stalls(y->v, &now))
+			strbuf_printf(
+			    b, "%s the last %s it stalled %s for %s", over,
+			    format_duration(y->d->snap.window_ns, window, sizeof(window)),
+			    format_share(
+				share_ppm(y->f->resource == RESOURCE_IO ? now.io_ns : now.memory_ns,
+					  y->d->snap.window_ns),
+				share, sizeof(share)),
+			    resource_name(y->f->resource));
+		return;
+	}
 	strbuf_printf(
 	    b, "%s the last %s it waited %s for a CPU", over,
 	    format_duration(y->w->window_ns, window, sizeof(window)),
@@ -82,6 +100,8 @@ static void headline_hurt(const struct why *y, struct strbuf *b)
 	strbuf_printf(b, "%s: %s. It began %s ago", finding_words(f, false, words, sizeof(words)),
 		      f->why, format_duration(y->now_ns - f->since_ns, ago, sizeof(ago)));
 	add_lately(y, "; over", b);
+	if (f->told[0])
+		strbuf_printf(b, ". %s", f->told);
 }
 
 static void headline_relieved(const struct why *y, struct strbuf *b)
@@ -178,6 +198,13 @@ static json_t *not_the_cause(const struct why *y)
 	const struct zone_view *v = y->v;
 	char share[24];
 
+	if (is_stall(y->f)) {
+		if (y->f->resource == RESOURCE_MEMORY && y->f->cause == CAUSE_NEIGHBOUR)
+			add_text(list, "its own memory limit (%s)",
+				 v->valid & METRIC_BIT(ZM_MEM_LIMIT_BYTES) ? "not reached"
+									   : "it has none");
+		return list;
+	}
 	if (!y->f || !y->w || y->w->estimated)
 		return list;
 	if (y->f->cause != CAUSE_THROTTLED && !y->w->cause_ns[CAUSE_THROTTLED])
@@ -219,12 +246,26 @@ static json_t *actions_of(const struct why *y, json_t **ret_proposal)
 	return rows;
 }
 
+/* Hurt in more than one way: the headline tells one. */
+static void add_other_findings(const struct why *y, json_t *list)
+{
+	for (size_t i = 0; i < y->d->findings.nr; i++) {
+		const struct finding *f = &y->d->findings.items[i];
+		char words[FINDING_WORDS_MAX];
+
+		if (f->open && f != y->f && f->victim_id == y->v->id)
+			add_text(list, "also: %.100s: %.130s",
+				 finding_words(f, false, words, sizeof(words)), f->why);
+	}
+}
+
 static json_t *notes(const struct why *y)
 {
 	struct ledger_health h;
 	json_t *list = json_array();
 	const char *cannot, *held_back = decide_note(y->d->decide, y->v->id);
 
+	add_other_findings(y, list);
 	if (y->f && held_back[0])
 		add_text(list, "nothing (more) is done: %.200s", held_back);
 

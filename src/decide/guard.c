@@ -120,7 +120,7 @@ static bool still_hurts(const struct contest *c)
 
 	if (!l)
 		return false;
-	measure_add(&m, c->s, l, c->base);
+	measure_add(&m, c->s, l, c->resource, c->base);
 	return m.part_ns && share_ppm(m.part_ns, m.wait_ns) >= CULPRIT_MIN_PPM;
 }
 
@@ -169,7 +169,7 @@ static int find_proposal(const struct decide *d, const struct pair *p)
 {
 	for (size_t i = 0; i < d->nr_actions; i++)
 		if (d->actions[i].state == ACTION_PROPOSED &&
-		    d->actions[i].victim_id == p->victim_id && d->trials[i].base_id == p->base_id &&
+		    pair_has(p, &d->actions[i], &d->trials[i]) &&
 		    d->trials[i].phase == PHASE_RESTING)
 			return (int)i;
 	return -1;
@@ -211,7 +211,7 @@ static int put_action(struct decide *d, const struct pair *p, enum rung r,
 
 static void ladder_exhausted(struct decide *d, struct pair *p)
 {
-	p->rung = RUNG_IDLE;
+	p->rung = ladder_first(p->resource);
 	p->held_by_hand = false;
 	p->hold_until_ns = d->now_ns + p->backoff_ns;
 	p->backoff_ns = min_u64(2 * p->backoff_ns, BACKOFF_MAX_NS);
@@ -220,7 +220,7 @@ static void ladder_exhausted(struct decide *d, struct pair *p)
 static void consider(struct decide *d, const struct contest *c, struct plan *plan)
 {
 	const struct zone_view *victim = &c->s->zones[c->victim];
-	struct pair *p = pair_get(d, victim->id, c->s->zones[c->base].id);
+	struct pair *p = pair_get(d, victim->id, c->s->zones[c->base].id, c->resource);
 	bool enforce = mode_is_enforce(d, victim->id), approved;
 	struct action built;
 	enum rung r;
@@ -244,7 +244,7 @@ static void consider(struct decide *d, const struct contest *c, struct plan *pla
 	r = ladder_next(d, c, p->rung, &built);
 	if (r == RUNG_NR) {
 		note(d, victim->id, c->culprit->name, "no further step of the ladder can be taken");
-		if (enforce && p->rung > RUNG_IDLE)
+		if (enforce && p->rung > ladder_first(p->resource))
 			ladder_exhausted(d, p);
 		return;
 	}
@@ -267,12 +267,13 @@ static void consider_finding(struct decide *d, const struct snapshot *s, const s
 	struct victim *v;
 
 	if (!f->open || f->last_ns != s->now_ns || f->cause != CAUSE_NEIGHBOUR ||
-	    f->resource != RESOURCE_CPU)
+	    ladder_first(f->resource) == RUNG_NR)
 		return;
 	for (size_t i = 0; i < nr && f->culprits[i].share_ppm >= CULPRIT_MIN_PPM; i++) {
 		const struct culprit *culprit = &f->culprits[i];
 		struct contest c;
-		const char *why = contest_init(&c, d, s, f->victim_id, culprit->zone_id);
+		const char *why =
+		    contest_init(&c, d, s, f->resource, f->victim_id, culprit->zone_id);
 
 		c.finding = f;
 		c.culprit = culprit;
@@ -349,10 +350,11 @@ void decide_fast(struct decide *d, const struct snapshot *s, const struct fast_e
 
 	ret->nr = 0;
 	d->now_ns = max_u64(d->now_ns, e->now_ns);
-	if (tree_update(&d->tree, s) < 0 || contest_init(&c, d, s, e->victim_id, e->culprit_id))
+	if (tree_update(&d->tree, s) < 0 ||
+	    contest_init(&c, d, s, RESOURCE_CPU, e->victim_id, e->culprit_id))
 		return;
 	c.event = e;
-	p = pair_get(d, e->victim_id, s->zones[c.base].id);
+	p = pair_get(d, e->victim_id, s->zones[c.base].id, RESOURCE_CPU);
 	if (!p)
 		return;
 	if (!p->harm_ns || since_ns(d->now_ns, p->harm_ns) > HARM_PAUSE_TICKS * d->tick_ns)
@@ -373,7 +375,7 @@ static void applied(struct decide *d, size_t i, const char *from, uint64_t writt
 {
 	struct action *a = &d->actions[i];
 	struct trial *t = &d->trials[i];
-	struct pair *p = pair_get(d, a->victim_id, t->base_id);
+	struct pair *p = pair_get(d, a->victim_id, t->base_id, a->resource);
 	uint64_t until_ns;
 
 	a->state = ACTION_APPLIED;
@@ -398,7 +400,7 @@ static void not_applied(struct decide *d, size_t i, int err)
 {
 	struct action *a = &d->actions[i];
 	struct trial *t = &d->trials[i];
-	struct pair *p = pair_find(d, a->victim_id, t->base_id);
+	struct pair *p = pair_of(d, i);
 	char why[64];
 
 	snprintf(why, sizeof(why), "could not be written: %s", strerror(-err));
@@ -423,7 +425,7 @@ static void undone(struct decide *d, size_t i, int err, uint64_t written_ns)
 {
 	struct action *a = &d->actions[i];
 	struct trial *t = &d->trials[i];
-	struct pair *p = pair_find(d, a->victim_id, t->base_id);
+	struct pair *p = pair_of(d, i);
 
 	if (p)
 		p->changed_ns = max_u64(written_ns, d->now_ns);

@@ -17,7 +17,7 @@ int decide_approve(struct decide *d, uint64_t seq, uint64_t now_ns)
 	d->now_ns = max_u64(d->now_ns, now_ns);
 	d->trials[i].approved = true;
 	d->trials[i].approved_ns = d->now_ns;
-	p = pair_get(d, d->actions[i].victim_id, d->trials[i].base_id);
+	p = pair_get(d, d->actions[i].victim_id, d->trials[i].base_id, d->actions[i].resource);
 	if (p) {
 		p->approved_until_ns = d->now_ns + d->cfg.lease_ns;
 		p->approved_rung = d->trials[i].rung;
@@ -27,12 +27,13 @@ int decide_approve(struct decide *d, uint64_t seq, uint64_t now_ns)
 
 static void undo_by_hand(struct decide *d, size_t i)
 {
-	struct pair *p = pair_get(d, d->actions[i].victim_id, d->trials[i].base_id);
+	const struct action *a = &d->actions[i];
+	struct pair *p = pair_get(d, a->victim_id, d->trials[i].base_id, a->resource);
 
 	action_want_undo(d, i, "undone by hand");
 	if (!p)
 		return;
-	p->rung = RUNG_IDLE;
+	p->rung = ladder_first(p->resource);
 	p->approved_until_ns = 0;
 	p->held_by_hand = true;
 	p->hold_until_ns = max_u64(p->hold_until_ns, d->now_ns + d->cfg.lease_ns);

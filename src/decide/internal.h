@@ -20,11 +20,28 @@
 #define PROBE_DOUBLINGS 32     /* longest hold before a probe, in quiet_ns */
 #define CULPRIT_MIN_PPM 100000 /* smaller parts of the waiting are not worth an action */
 
-enum rung { RUNG_IDLE, RUNG_WEIGHT, RUNG_CPUSET, RUNG_CAP, RUNG_CAP_FLOOR, RUNG_FREEZE, RUNG_NR };
+/* One ladder a resource, each from its first rung to its freeze. */
+enum rung {
+	RUNG_IDLE,
+	RUNG_WEIGHT,
+	RUNG_CPUSET,
+	RUNG_CAP,
+	RUNG_CAP_FLOOR,
+	RUNG_FREEZE,
+	RUNG_MEM_HOLD,
+	RUNG_MEM_HALF,
+	RUNG_MEM_QUARTER,
+	RUNG_MEM_FREEZE,
+	RUNG_IO_HALF,
+	RUNG_IO_EIGHTH,
+	RUNG_IO_FLOOR,
+	RUNG_IO_FREEZE,
+	RUNG_NR
+};
 
 enum phase { PHASE_RESTING, PHASE_APPLYING, PHASE_UNDOING };
 
-/* Sums over whole windows of the victim's ledger. */
+/* Sums over whole windows: of the victim's ledger, or of its stalls. */
 struct measure {
 	uint64_t window_ns, wait_ns, foreign_ns, part_ns; /* part: caused below the target */
 	uint64_t victim_use_ns, target_use_ns, waits, wait_p99_ns, feed_p99_ns;
@@ -46,6 +63,7 @@ struct trial {
 
 struct pair {
 	uint64_t victim_id, base_id;
+	enum resource resource;
 	enum rung rung;		    /* next to try */
 	uint64_t since_ns;	    /* its harm began */
 	uint64_t harm_ns;	    /* latest harm by it: finding or fast event */
@@ -131,8 +149,10 @@ void action_settle(struct decide *d, size_t i, enum action_state state, const ch
 void action_want_undo(struct decide *d, size_t i, const char *why);
 int action_holding(const struct decide *d, uint64_t target_id, enum knob knob);
 size_t actions_in_force(const struct decide *d);
-struct pair *pair_find(struct decide *d, uint64_t victim_id, uint64_t base_id);
-struct pair *pair_get(struct decide *d, uint64_t victim_id, uint64_t base_id);
+/* Of action i; NULL: forgotten. */
+struct pair *pair_of(struct decide *d, size_t i);
+struct pair *pair_get(struct decide *d, uint64_t victim_id, uint64_t base_id, enum resource res);
+bool pair_has(const struct pair *p, const struct action *a, const struct trial *t);
 bool pair_is_busy(const struct decide *d,
 		  const struct pair *p); /* written, undone or measured right now */
 void pairs_forget_quiet(struct decide *d);
@@ -145,12 +165,15 @@ struct contest { /* who against whom, in one snapshot */
 	const struct finding *finding;	/* NULL on the fast path */
 	const struct culprit *culprit;	/* NULL on the fast path */
 	const struct fast_event *event; /* NULL on the slow path */
-	uint32_t victim, zone, base;	/* zone: the culprit */
+	enum resource resource;
+	uint32_t victim, zone, base; /* zone: the culprit */
 	bool base_contends; /* base is a sibling of the victim's side: idle and weight work */
 };
 /* Chooses base. NULL on success, else why nothing can be done. */
 const char *contest_init(struct contest *c, const struct decide *d, const struct snapshot *s,
-			 uint64_t victim_id, uint64_t culprit_id);
+			 enum resource resource, uint64_t victim_id, uint64_t culprit_id);
+/* The first rung of a resource's ladder; RUNG_NR: there is none. */
+enum rung ladder_first(enum resource resource);
 /* Fills knob, to, target, expect, reason. False: this rung is not available here. */
 bool rung_build(const struct decide *d, const struct contest *c, enum rung r, struct action *ret);
 /* The first available rung from `from` on, built; RUNG_NR: none left. */
@@ -159,7 +182,7 @@ enum rung ladder_next(const struct decide *d, const struct contest *c, enum rung
 
 /* outcome.c */
 void measure_add(struct measure *m, const struct snapshot *s, const struct ledger_view *l,
-		 uint32_t target);
+		 enum resource resource, uint32_t target);
 void outcome_before(struct action *a, struct trial *t, const struct contest *c, uint32_t target);
 void outcomes_run(struct decide *d, const struct snapshot *s);
 

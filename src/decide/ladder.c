@@ -124,6 +124,81 @@ static bool value_cap_floor(const struct decide *d, const struct contest *c, str
 	return cap_at(c, d->cfg.min_cap_ppm, ret);
 }
 
+/* Steps on memory and io go by what the culprit has and does now, in whole MiB: kernels keep pages.
+ */
+#define MIB (1ull << 20)
+
+static bool memory_allowed(const struct guard_config *cfg)
+{
+	return cfg->allow_memory;
+}
+
+static bool io_allowed(const struct guard_config *cfg)
+{
+	return cfg->allow_io;
+}
+
+static bool value_bytes(uint64_t bytes, struct action *ret)
+{
+	return str_printf(ret->to, sizeof(ret->to), "%llu",
+			  (unsigned long long)((bytes + MIB - 1) / MIB * MIB)) >= 0;
+}
+
+static bool memory_at(const struct decide *d, const struct contest *c, unsigned int part,
+		      struct action *ret)
+{
+	const struct zone_view *z = &c->s->zones[c->base];
+
+	if (!(z->valid & METRIC_BIT(ZM_MEM_BYTES)) ||
+	    z->value[ZM_MEM_BYTES] / part < d->cfg.min_memory_bytes)
+		return false;
+	return value_bytes(z->value[ZM_MEM_BYTES] / part, ret);
+}
+
+static bool value_memory_hold(const struct decide *d, const struct contest *c, struct action *ret)
+{
+	return memory_at(d, c, 1, ret);
+}
+
+static bool value_memory_half(const struct decide *d, const struct contest *c, struct action *ret)
+{
+	return memory_at(d, c, 2, ret);
+}
+
+static bool value_memory_quarter(const struct decide *d, const struct contest *c,
+				 struct action *ret)
+{
+	return memory_at(d, c, 4, ret);
+}
+
+static bool io_at(const struct decide *d, const struct contest *c, unsigned int part,
+		  struct action *ret)
+{
+	const struct zone_view *z = &c->s->zones[c->base];
+	uint64_t bytes = z->delta[ZM_IO_READ_BYTES] + z->delta[ZM_IO_WRITE_BYTES];
+	uint64_t per_sec;
+
+	if (!(z->delta_valid & METRIC_BIT(ZM_IO_READ_BYTES)) || !c->s->window_ns)
+		return false;
+	per_sec = (uint64_t)((unsigned __int128)bytes * 1000000000 / c->s->window_ns) / part;
+	return per_sec > d->cfg.min_io_bytes && value_bytes(per_sec, ret);
+}
+
+static bool value_io_half(const struct decide *d, const struct contest *c, struct action *ret)
+{
+	return io_at(d, c, 2, ret);
+}
+
+static bool value_io_eighth(const struct decide *d, const struct contest *c, struct action *ret)
+{
+	return io_at(d, c, 8, ret);
+}
+
+static bool value_io_floor(const struct decide *d, const struct contest *c, struct action *ret)
+{
+	return value_bytes(d->cfg.min_io_bytes, ret);
+}
+
 static const struct rung_desc rungs[RUNG_NR] = {
     [RUNG_IDLE] = {KNOB_CPU_IDLE, true, always, value_one,
 		   "hardly any waiting behind it; it keeps all CPU the victim leaves"},
@@ -137,7 +212,37 @@ static const struct rung_desc rungs[RUNG_NR] = {
 			"less waiting behind it; it keeps the least share configured"},
     [RUNG_FREEZE] = {KNOB_FREEZE, false, freeze_allowed, value_one,
 		     "no waiting behind it; it stands still"},
+    [RUNG_MEM_HOLD] = {KNOB_MEMORY_HIGH, false, memory_allowed, value_memory_hold,
+		       "no further growth: what it takes, it takes from itself"},
+    [RUNG_MEM_HALF] = {KNOB_MEMORY_HIGH, false, memory_allowed, value_memory_half,
+		       "half of its memory is free for others; it slows down"},
+    [RUNG_MEM_QUARTER] = {KNOB_MEMORY_HIGH, false, memory_allowed, value_memory_quarter,
+			  "most of its memory is free for others; it crawls"},
+    [RUNG_MEM_FREEZE] = {KNOB_FREEZE, false, freeze_allowed, value_one,
+			 "no further growth; it stands still"},
+    [RUNG_IO_HALF] = {KNOB_IO_MAX, false, io_allowed, value_io_half,
+		      "less stalling; it keeps half of its io"},
+    [RUNG_IO_EIGHTH] = {KNOB_IO_MAX, false, io_allowed, value_io_eighth,
+			"little stalling; it keeps an eighth of its io"},
+    [RUNG_IO_FLOOR] = {KNOB_IO_MAX, false, io_allowed, value_io_floor,
+		       "hardly any stalling; it keeps the least io configured"},
+    [RUNG_IO_FREEZE] = {KNOB_FREEZE, false, freeze_allowed, value_one,
+			"no stalling behind it; it stands still"},
 };
+
+/* From the first rung on, up to the next ladder's. */
+static const struct {
+	enum rung first, end;
+} ladders[] = {
+    [RESOURCE_CPU] = {RUNG_IDLE, RUNG_MEM_HOLD},
+    [RESOURCE_MEMORY] = {RUNG_MEM_HOLD, RUNG_IO_HALF},
+    [RESOURCE_IO] = {RUNG_IO_HALF, RUNG_NR},
+};
+
+enum rung ladder_first(enum resource resource)
+{
+	return resource < ARRAY_SIZE(ladders) ? ladders[resource].first : RUNG_NR;
+}
 
 /* Neither is beside the other. */
 static const char *why_no_contender(const struct contest *c)
@@ -152,12 +257,12 @@ static const char *why_no_contender(const struct contest *c)
 }
 
 const char *contest_init(struct contest *c, const struct decide *d, const struct snapshot *s,
-			 uint64_t victim_id, uint64_t culprit_id)
+			 enum resource resource, uint64_t victim_id, uint64_t culprit_id)
 {
 	uint32_t contender;
 	const char *why;
 
-	*c = (struct contest){.s = s};
+	*c = (struct contest){.s = s, .resource = resource};
 	c->victim = tree_find(&d->tree, victim_id);
 	c->zone = tree_find(&d->tree, culprit_id);
 	if (c->victim == NO_ZONE || c->zone == NO_ZONE)
@@ -168,7 +273,8 @@ const char *contest_init(struct contest *c, const struct decide *d, const struct
 	why = tree_why_not(&d->tree, c->zone);
 	if (why)
 		return why;
-	c->base_contends = !tree_why_not(&d->tree, contender);
+	/* Limits work at any level: they go to the culprit itself. */
+	c->base_contends = resource == RESOURCE_CPU && !tree_why_not(&d->tree, contender);
 	c->base = c->base_contends ? contender : c->zone;
 	return NULL;
 }
@@ -183,8 +289,9 @@ static void describe(const struct contest *c, struct action *a)
 			 zone->name, format_duration(c->event->foreign_ns, x, sizeof(x)),
 			 c->event->cpu, victim->name);
 	else
-		snprintf(a->reason, sizeof(a->reason), "%.48s is %s of the waiting of %.48s: %.90s",
-			 zone->name, format_ppm(c->culprit->share_ppm, x, sizeof(x)), victim->name,
+		snprintf(a->reason, sizeof(a->reason), "%.48s is %s of the %s of %.48s: %.90s",
+			 zone->name, format_ppm(c->culprit->share_ppm, x, sizeof(x)),
+			 c->resource == RESOURCE_CPU ? "waiting" : "stalling", victim->name,
 			 c->finding->why);
 }
 
@@ -203,6 +310,7 @@ bool rung_build(const struct decide *d, const struct contest *c, enum rung r, st
 	    .victim_id = c->s->zones[c->victim].id,
 	    .culprit_id = c->s->zones[c->zone].id,
 	    .target_id = base->id,
+	    .resource = c->resource,
 	    .knob = desc->knob,
 	};
 	if (!desc->value(d, c, ret))
@@ -217,9 +325,9 @@ bool rung_build(const struct decide *d, const struct contest *c, enum rung r, st
 enum rung ladder_next(const struct decide *d, const struct contest *c, enum rung from,
 		      struct action *ret)
 {
-	enum rung r = from;
+	enum rung end = ladders[c->resource].end, r = from;
 
-	while (r < RUNG_NR && !rung_build(d, c, r, ret))
+	while (r < end && !rung_build(d, c, r, ret))
 		r++;
-	return r;
+	return r < end ? r : RUNG_NR;
 }

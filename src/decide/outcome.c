@@ -8,10 +8,12 @@
 #include "base/str.h"
 #include "decide/internal.h"
 
-#define GONE_PPM      10000 /* waiting behind the target below 1 % of the time: as good as none */
-#define FAST_GONE_PPM 30000
-#define WAITS_MIN     10
-#define PATIENCE      20 /* measure_ns: longer without a whole window means not measurable */
+#define GONE_PPM       10000 /* waiting behind the target below 1 % of the time: as good as none */
+#define FAST_GONE_PPM  30000
+#define STALL_GONE_PPM 30000 /* stalled less than this of the time */
+#define SETTLE_STALLS  2     /* measure_ns until what was pushed out has been read back */
+#define WAITS_MIN      10
+#define PATIENCE       20 /* measure_ns: longer without a whole window means not measurable */
 
 static uint64_t use_of(const struct zone_view *z, bool *known)
 {
@@ -21,20 +23,37 @@ static uint64_t use_of(const struct zone_view *z, bool *known)
 	return 0;
 }
 
+/* A stall can't be split by who caused the rest of it: all of it is judged. */
+static void stall_add(struct measure *m, const struct zone_view *z, enum resource resource)
+{
+	struct zone_stalls stalled = {0};
+	uint64_t ns;
+
+	m->blind |= !zone_stalls(z, &stalled);
+	ns = resource == RESOURCE_MEMORY ? stalled.memory_ns : stalled.io_ns;
+	m->wait_ns += ns;
+	m->foreign_ns += ns;
+	m->part_ns += ns;
+}
+
 void measure_add(struct measure *m, const struct snapshot *s, const struct ledger_view *l,
-		 uint32_t target)
+		 enum resource resource, uint32_t target)
 {
 	if (!m->window_ns)
 		m->usage_known = true;
 	m->window_ns += l->window_ns;
-	m->wait_ns += l->wait_ns;
-	m->foreign_ns += l->cause_ns[CAUSE_NEIGHBOUR];
 	m->waits += l->waits;
 	m->wait_p99_ns = max_u64(m->wait_p99_ns, l->wait_p99_ns);
 	m->feed_p99_ns = max_u64(m->feed_p99_ns, l->feed_p99_ns);
-	m->blind |= l->estimated;
 	m->victim_use_ns += use_of(&s->zones[l->zone], &m->usage_known);
 	m->target_use_ns += use_of(&s->zones[target], &m->usage_known);
+	if (resource != RESOURCE_CPU) {
+		stall_add(m, &s->zones[l->zone], resource);
+		return;
+	}
+	m->wait_ns += l->wait_ns;
+	m->foreign_ns += l->cause_ns[CAUSE_NEIGHBOUR];
+	m->blind |= l->estimated;
 	for (size_t i = 0; i < l->nr_parts; i++)
 		if (l->parts[i].cause == CAUSE_NEIGHBOUR &&
 		    snapshot_is_below(s, l->parts[i].zone, target))
@@ -47,7 +66,7 @@ void outcome_before(struct action *a, struct trial *t, const struct contest *c, 
 
 	t->before = (struct measure){0};
 	if (l)
-		measure_add(&t->before, c->s, l, target);
+		measure_add(&t->before, c->s, l, c->resource, target);
 	a->before_wait_p99_ns = t->before.wait_p99_ns;
 	a->before_share_ppm = share_ppm(t->before.foreign_ns, t->before.window_ns);
 	a->before_behind_ppm = share_ppm(t->before.part_ns, t->before.window_ns);
@@ -75,7 +94,7 @@ static bool victim_worked(const struct measure *before, const struct measure *af
 /* The target stopped by itself: idle though the victim left it CPU. That proves nothing. */
 static bool target_stopped(const struct action *a, const struct measure *after)
 {
-	if (!after->usage_known || a->knob == KNOB_FREEZE)
+	if (!after->usage_known || a->knob == KNOB_FREEZE || a->resource != RESOURCE_CPU)
 		return false;
 	return share_ppm(after->target_use_ns, after->window_ns) < 1000 &&
 	       share_ppm(after->victim_use_ns, after->window_ns) < 900000;
@@ -100,6 +119,10 @@ static enum outcome judge(const struct action *a, const struct trial *t, const s
 
 	if (t->after.blind || !victim_worked(&t->before, &t->after) || target_stopped(a, &t->after))
 		return OUTCOME_UNMEASURED;
+	if (a->resource !=
+	    RESOURCE_CPU) /* a limit can't be set twice: less than this is too little */
+		return after <= max_u64(STALL_GONE_PPM, before / 4) ? OUTCOME_HELPED
+								    : OUTCOME_NO_HELP;
 	if (goals_met(slo, &t->after))
 		return OUTCOME_HELPED;
 	if (after <= (a->fast ? FAST_GONE_PPM : GONE_PPM) || after <= before / 2)
@@ -124,6 +147,12 @@ static void conclude(struct decide *d, size_t i, enum outcome outcome)
 	a->settled_ns = d->now_ns;
 }
 
+/* Memory is not back at once: the victim has to read it again first. */
+static uint64_t settle_ns(const struct decide *d, const struct action *a)
+{
+	return a->resource == RESOURCE_MEMORY ? SETTLE_STALLS * d->cfg.measure_ns : 0;
+}
+
 static void outcome_run(struct decide *d, const struct snapshot *s, size_t i)
 {
 	struct action *a = &d->actions[i];
@@ -134,8 +163,8 @@ static void outcome_run(struct decide *d, const struct snapshot *s, size_t i)
 
 	if (target == NO_ZONE || victim == NO_ZONE)
 		return;
-	if (l && l->window_ns && s->now_ns >= t->measure_from_ns + l->window_ns)
-		measure_add(&t->after, s, l, target);
+	if (l && l->window_ns && s->now_ns >= t->measure_from_ns + l->window_ns + settle_ns(d, a))
+		measure_add(&t->after, s, l, a->resource, target);
 	if (t->after.window_ns && t->after.window_ns >= d->cfg.measure_ns)
 		conclude(d, i, judge(a, t, &s->zones[victim].slo));
 	else if (since_ns(d->now_ns, t->measure_from_ns) > PATIENCE * d->cfg.measure_ns)

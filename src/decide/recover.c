@@ -61,6 +61,10 @@ static void note_busy(struct decide *d, const struct snapshot *s, size_t i)
 	if (target == NO_ZONE)
 		return;
 	z = &s->zones[target];
+	/* Held at a limit it hardly runs, and is there all the same. */
+	if (d->actions[i].resource != RESOURCE_CPU && z->valid & METRIC_BIT(ZM_TASKS) &&
+	    z->value[ZM_TASKS])
+		d->trials[i].busy_ns = d->now_ns;
 	if (!(z->delta_valid & METRIC_BIT(ZM_CPU_USAGE_NS)) ||
 	    share_ppm(z->delta[ZM_CPU_USAGE_NS], s->window_ns) >= BUSY_PPM)
 		d->trials[i].busy_ns = d->now_ns;
@@ -69,11 +73,11 @@ static void note_busy(struct decide *d, const struct snapshot *s, size_t i)
 /* An end that is not the guard's own judgement: the pair starts over if it ever meets again. */
 static void end_action(struct decide *d, size_t i, const char *why)
 {
-	struct pair *p = pair_find(d, d->actions[i].victim_id, d->trials[i].base_id);
+	struct pair *p = pair_of(d, i);
 
 	action_want_undo(d, i, why);
 	if (p)
-		p->rung = RUNG_IDLE;
+		p->rung = ladder_first(p->resource);
 }
 
 void actions_check(struct decide *d, const struct snapshot *s)
@@ -94,11 +98,10 @@ void actions_check(struct decide *d, const struct snapshot *s)
 	}
 }
 
-static bool is_youngest_of_pair(const struct decide *d, size_t i)
+static bool is_youngest_of_pair(const struct decide *d, const struct pair *p, size_t i)
 {
 	for (size_t j = i + 1; j < d->nr_actions; j++)
-		if (d->actions[j].victim_id == d->actions[i].victim_id &&
-		    action_in_force(&d->actions[j]) && d->trials[j].base_id == d->trials[i].base_id)
+		if (pair_has(p, &d->actions[j], &d->trials[j]) && action_in_force(&d->actions[j]))
 			return false;
 	return true;
 }
@@ -126,7 +129,7 @@ static void recover_one(struct decide *d, size_t i)
 {
 	struct action *a = &d->actions[i];
 	struct trial *t = &d->trials[i];
-	struct pair *p = pair_find(d, a->victim_id, t->base_id);
+	struct pair *p = pair_of(d, i);
 	uint64_t quiet_from;
 
 	if (!p)
@@ -139,7 +142,7 @@ static void recover_one(struct decide *d, size_t i)
 	if (a->outcome != OUTCOME_HELPED)
 		return;
 	quiet_from = max_u64(max_u64(p->harm_ns, p->released_ns), a->written_ns);
-	if (since_ns(d->now_ns, quiet_from) >= p->probe_ns && is_youngest_of_pair(d, i))
+	if (since_ns(d->now_ns, quiet_from) >= p->probe_ns && is_youngest_of_pair(d, p, i))
 		release(d, i, p,
 			t->approved ? "quiet for long: back if the harm returns"
 				    : "quiet for long: tested without it");
@@ -155,11 +158,11 @@ void recover_run(struct decide *d, const struct snapshot *s)
 			recover_one(d, i);
 }
 
-static bool harm_is_open(const struct finding_set *f, uint64_t victim_id)
+static bool harm_is_open(const struct finding_set *f, const struct action *a)
 {
 	for (size_t i = 0; i < f->nr; i++)
-		if (f->items[i].open && f->items[i].victim_id == victim_id &&
-		    f->items[i].cause == CAUSE_NEIGHBOUR)
+		if (f->items[i].open && f->items[i].victim_id == a->victim_id &&
+		    f->items[i].resource == a->resource && f->items[i].cause == CAUSE_NEIGHBOUR)
 			return true;
 	return false;
 }
@@ -172,7 +175,7 @@ void proposals_expire(struct decide *d, const struct finding_set *f)
 
 		if (a->state != ACTION_PROPOSED || t->phase != PHASE_RESTING || t->approved)
 			continue;
-		if (!harm_is_open(f, a->victim_id))
+		if (!harm_is_open(f, a))
 			action_settle(d, i, ACTION_EXPIRED, "the harm is over");
 		else if (since_ns(d->now_ns, t->refreshed_ns) > PROPOSAL_STALE_NS)
 			action_settle(d, i, ACTION_EXPIRED, "it is no longer to blame");

@@ -84,18 +84,31 @@ size_t actions_in_force(const struct decide *d)
 	return nr;
 }
 
-struct pair *pair_find(struct decide *d, uint64_t victim_id, uint64_t base_id)
+static struct pair *pair_find(struct decide *d, uint64_t victim_id, uint64_t base_id,
+			      enum resource resource)
 {
 	for (size_t i = 0; i < d->nr_pairs; i++)
-		if (d->pairs[i].victim_id == victim_id && d->pairs[i].base_id == base_id)
+		if (d->pairs[i].victim_id == victim_id && d->pairs[i].base_id == base_id &&
+		    d->pairs[i].resource == resource)
 			return &d->pairs[i];
 	return NULL;
+}
+
+struct pair *pair_of(struct decide *d, size_t i)
+{
+	return pair_find(d, d->actions[i].victim_id, d->trials[i].base_id, d->actions[i].resource);
+}
+
+bool pair_has(const struct pair *p, const struct action *a, const struct trial *t)
+{
+	return a->victim_id == p->victim_id && t->base_id == p->base_id &&
+	       a->resource == p->resource;
 }
 
 static bool pair_has_actions(const struct decide *d, const struct pair *p)
 {
 	for (size_t i = 0; i < d->nr_actions; i++)
-		if (d->actions[i].victim_id == p->victim_id && d->trials[i].base_id == p->base_id &&
+		if (pair_has(p, &d->actions[i], &d->trials[i]) &&
 		    !action_is_settled(&d->actions[i]))
 			return true;
 	return false;
@@ -112,9 +125,9 @@ static struct pair *pair_evict(struct decide *d)
 	return oldest;
 }
 
-struct pair *pair_get(struct decide *d, uint64_t victim_id, uint64_t base_id)
+struct pair *pair_get(struct decide *d, uint64_t victim_id, uint64_t base_id, enum resource res)
 {
-	struct pair *p = pair_find(d, victim_id, base_id);
+	struct pair *p = pair_find(d, victim_id, base_id, res);
 
 	if (!p) {
 		p = d->nr_pairs < PAIRS_MAX ? &d->pairs[d->nr_pairs++] : pair_evict(d);
@@ -123,6 +136,8 @@ struct pair *pair_get(struct decide *d, uint64_t victim_id, uint64_t base_id)
 		*p = (struct pair){
 		    .victim_id = victim_id,
 		    .base_id = base_id,
+		    .resource = res,
+		    .rung = ladder_first(res),
 		    .probe_ns = d->cfg.quiet_ns,
 		    .backoff_ns = d->cfg.quiet_ns,
 		};
@@ -137,7 +152,7 @@ bool pair_is_busy(const struct decide *d, const struct pair *p)
 		const struct action *a = &d->actions[i];
 		const struct trial *t = &d->trials[i];
 
-		if (a->victim_id != p->victim_id || t->base_id != p->base_id)
+		if (!pair_has(p, a, t))
 			continue;
 		if (t->phase != PHASE_RESTING || t->want_undo || a->state == ACTION_APPLIED)
 			return true;

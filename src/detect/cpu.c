@@ -55,7 +55,7 @@ static void judge_starved(const struct window *cur, const struct slo *slo, struc
 	if (cur->waits >= WAITS_JUDGEABLE || mean_ns <= slo->wait_p99_ns)
 		return;
 	why = worse(v, ratio_ppm(mean_ns, slo->wait_p99_ns),
-		    share_ppm(cur->wait_ns, cur->window_ns) >= 50000);
+		    share_ppm(cur->cpu.wait_ns, cur->window_ns) >= 50000);
 	if (why)
 		snprintf(why, sizeof(v->why),
 			 "waits last %s on average, its goal for wait p99 is %s",
@@ -66,7 +66,7 @@ static void judge_starved(const struct window *cur, const struct slo *slo, struc
 static void judge_p99(const struct watch *w, const struct zone_view *z, struct verdict *v)
 {
 	const struct window *cur = watch_window(w, 0);
-	uint32_t contended = share_ppm(cur->wait_ns, cur->window_ns);
+	uint32_t contended = share_ppm(cur->cpu.wait_ns, cur->window_ns);
 	char a[32], b[32], *why;
 	uint64_t p99;
 
@@ -114,7 +114,7 @@ static void judge_feed(const struct watch *w, const struct zone_view *z, struct 
 			 "latency p99 %s, its goal is %s, and it waited %s for a CPU",
 			 format_duration(cur->feed_p99_ns, a, sizeof(a)),
 			 format_duration(z->slo.latency_p99_ns, b, sizeof(b)),
-			 format_share(share_ppm(cur->wait_ns, cur->window_ns), c, sizeof(c)));
+			 format_share(share_ppm(cur->cpu.wait_ns, cur->window_ns), c, sizeof(c)));
 }
 
 static void judge_level(const struct window *cur, const struct baseline *b, uint32_t floor_ppm,
@@ -138,11 +138,11 @@ static void judge_baseline(const struct watch *w, struct verdict *v)
 	const struct window *cur = watch_window(w, 0);
 
 	if (cur->estimated) {
-		judge_level(cur, &w->foreign, FOREIGN_FLOOR_PPM, cur->wait_ns, "waited for a CPU",
-			    v);
+		judge_level(cur, &w->foreign, FOREIGN_FLOOR_PPM, cur->cpu.wait_ns,
+			    "waited for a CPU", v);
 		return;
 	}
-	judge_level(cur, &w->foreign, FOREIGN_FLOOR_PPM, cur->cause_ns[CAUSE_NEIGHBOUR],
+	judge_level(cur, &w->foreign, FOREIGN_FLOOR_PPM, cur->cpu.cause_ns[CAUSE_NEIGHBOUR],
 		    "waited for others", v);
 	judge_level(cur, &w->robbed, ROBBED_FLOOR_PPM, window_robbed_ns(cur),
 		    "was kept off the CPU by quota, kernel or host", v);
@@ -165,19 +165,24 @@ bool is_evidence(const struct watch *w, uint32_t bit, const struct window *win)
 	return (win->harm & bit) && win->now_ns > w->tracks[__builtin_ctz(bit)].finding.since_ns;
 }
 
-void evidence_sum(const struct watch *w, uint32_t bit, struct evidence *ret)
+const struct blame *blame_cpu(const struct window *win)
 {
-	*ret = (struct evidence){0};
+	return &win->cpu;
+}
+
+void evidence_sum(const struct watch *w, uint32_t bit, blame_fn of, struct evidence *ret)
+{
+	*ret = (struct evidence){.of = of};
 	for (size_t i = 0; i < w->nr; i++) {
 		const struct window *win = watch_window(w, i);
 
 		if (!is_evidence(w, bit, win))
 			continue;
 		ret->window_ns += win->window_ns;
-		ret->wait_ns += win->wait_ns;
+		ret->wait_ns += of(win)->wait_ns;
 		ret->estimated |= win->estimated;
 		for (int c = 0; c < CAUSE_NR; c++)
-			ret->cause_ns[c] += win->cause_ns[c];
+			ret->cause_ns[c] += of(win)->cause_ns[c];
 	}
 }
 
@@ -221,7 +226,7 @@ static void explain(const struct watch *w, uint32_t bit, const struct snapshot *
 	const struct window *cur = watch_window(w, 0);
 	struct evidence e;
 
-	evidence_sum(w, bit, &e);
+	evidence_sum(w, bit, blame_cpu, &e);
 	f->resource = RESOURCE_CPU;
 	f->cause = cause_of_excess(w, &e);
 	evidence_shares(&e, f->cause_ppm);

@@ -60,14 +60,14 @@ static int leaf_by_ns(const void *a, const void *b)
 
 /* Newest windows first, so that the task named is the latest seen. */
 static void leaves_collect(const struct watch *w, uint32_t bit, const struct snapshot *s,
-			   struct leaves *l)
+			   blame_fn of, struct leaves *l)
 {
 	l->nr = 0;
 	for (size_t i = 0; i < w->nr; i++) {
 		const struct window *win = watch_window(w, i);
 
-		for (size_t p = 0; is_evidence(w, bit, win) && p < win->nr_parts; p++)
-			leaves_add(l, &win->parts[p]);
+		for (size_t p = 0; is_evidence(w, bit, win) && p < of(win)->nr_parts; p++)
+			leaves_add(l, &of(win)->parts[p]);
 	}
 	qsort(l->items, l->nr, sizeof(l->items[0]), leaf_by_ns);
 	for (uint32_t z = 0; z < s->nr_zones; z++)
@@ -170,7 +170,7 @@ void culprits_name(const struct watch *w, uint32_t bit, const struct snapshot *s
 	struct leaves l;
 	uint32_t subtree = NO_ZONE;
 
-	leaves_collect(w, bit, s, &l);
+	leaves_collect(w, bit, s, e->of, &l);
 	if (l.nr && share_ppm(l.items[0].ns, total) < DOMINANT_PPM)
 		subtree = common_subtree(&l, s, victim, total);
 	if (subtree != NO_ZONE)

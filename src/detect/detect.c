@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "detect/internal.h"
+#include "detect/stall.h"
 
 #define EXTREME_PPM	  (4 * PPM)
 #define CRITICAL_PPM	  (5 * PPM)
@@ -21,6 +22,7 @@ struct detect {
 	uint64_t tick_ns, last_seq, runs;
 	size_t nr;
 	struct watch *watches[WATCHES_MAX];
+	struct stalls stalls;
 };
 
 int detect_new(const struct config *cfg, struct detect **ret)
@@ -40,6 +42,7 @@ void detect_free(struct detect *d)
 		return;
 	for (size_t i = 0; i < d->nr; i++)
 		free(d->watches[i]);
+	stalls_done(&d->stalls);
 	free(d);
 }
 
@@ -70,16 +73,16 @@ static struct watch *watch_get(struct detect *d, uint64_t zone_id)
 static void window_parts(struct watch *w, struct window *win, const struct snapshot *s,
 			 const struct ledger_view *l)
 {
-	for (size_t i = 0; i < l->nr_parts && win->nr_parts < PARTS_KEPT; i++) {
+	for (size_t i = 0; i < l->nr_parts && win->cpu.nr_parts < PARTS_KEPT; i++) {
 		const struct ledger_part *p = &l->parts[i];
-		struct window_part *kept = &win->parts[win->nr_parts];
+		struct window_part *kept = &win->cpu.parts[win->cpu.nr_parts];
 
 		if (p->cause != CAUSE_NEIGHBOUR || !p->ns)
 			continue;
 		*kept = (struct window_part){
 		    .zone_id = p->culprit_id, .ns = p->ns, .pid = p->pid, .cpu = p->cpu};
 		str_copy(kept->comm, sizeof(kept->comm), p->comm);
-		win->nr_parts++;
+		win->cpu.nr_parts++;
 		if (p->zone < s->nr_zones && share_ppm(p->ns, l->wait_ns) >= NAMED_MIN_PPM)
 			names_remember(w, &s->zones[p->zone]);
 	}
@@ -98,7 +101,7 @@ static struct window *watch_push(struct watch *w, const struct snapshot *s,
 	*win = (struct window){
 	    .now_ns = s->now_ns,
 	    .window_ns = l->window_ns,
-	    .wait_ns = l->wait_ns,
+	    .cpu.wait_ns = l->wait_ns,
 	    .waits = l->waits,
 	    .wait_p99_ns = l->wait_p99_ns,
 	    .feed_count = l->feed_count,
@@ -107,10 +110,10 @@ static struct window *watch_push(struct watch *w, const struct snapshot *s,
 	    .usage_ns = z->delta[ZM_CPU_USAGE_NS],
 	    .estimated = l->estimated,
 	};
-	memcpy(win->cause_ns, l->cause_ns, sizeof(win->cause_ns));
+	memcpy(win->cpu.cause_ns, l->cause_ns, sizeof(win->cpu.cause_ns));
 	if (l->estimated) { /* nothing was attributed, whatever the fields say */
-		memset(win->cause_ns, 0, sizeof(win->cause_ns));
-		win->cause_ns[CAUSE_UNKNOWN] = l->wait_ns;
+		memset(win->cpu.cause_ns, 0, sizeof(win->cpu.cause_ns));
+		win->cpu.cause_ns[CAUSE_UNKNOWN] = l->wait_ns;
 	}
 	window_parts(w, win, s, l);
 	return win;
@@ -211,10 +214,18 @@ static void learn(struct watch *w, bool harm)
 
 	baseline_learn(&w->foreign, FOREIGN_FLOOR_PPM, share_ppm(foreign, win->window_ns), use,
 		       win->window_ns);
+	if (win->memory.known)
+		baseline_learn(&w->memory, MEMORY_FLOOR_PPM,
+			       share_ppm(win->memory.blame.wait_ns, win->window_ns), use,
+			       win->window_ns);
+	if (win->io.known)
+		baseline_learn(&w->io, IO_FLOOR_PPM,
+			       share_ppm(stall_by_others_ns(&win->io), win->window_ns), use,
+			       win->window_ns);
 	baseline_learn(&w->robbed, ROBBED_FLOOR_PPM, share_ppm(robbed, win->window_ns), use,
 		       win->window_ns);
 	for (int c = 0; c < CAUSE_NR && !harm; c++)
-		level_learn(&w->normal[c], share_ppm(win->cause_ns[c], win->window_ns), use,
+		level_learn(&w->normal[c], share_ppm(win->cpu.cause_ns[c], win->window_ns), use,
 			    win->window_ns);
 }
 
@@ -247,7 +258,7 @@ static void watch_run(struct detect *d, struct watch *w, const struct snapshot *
 	if (too_long(d, l->window_ns)) {
 		w->nr = 0;
 	} else if (l->window_ns) {
-		watch_push(w, s, l);
+		stalls_measure(&d->stalls, s, l->zone, watch_push(w, s, l));
 		forget_if_sight_changed(w);
 		for (size_t i = 0; i < nr; i++)
 			harm |= track_judge(d, w, i, list[i], s, l->zone);
@@ -273,12 +284,16 @@ void detect_run(struct detect *d, const struct snapshot *s, struct finding_set *
 
 	ret->nr = 0;
 	d->runs++;
+	if (s->nr_ledgers && stalls_update(&d->stalls, s) < 0)
+		stalls_done(&d->stalls); /* no memory: nobody is blamed for stalls in this run */
+	d->stalls.frozen = false;
 	for (size_t i = 0; i < s->nr_ledgers; i++) {
 		const struct ledger_view *l = &s->ledgers[i];
 		struct watch *w = l->zone < s->nr_zones ? watch_get(d, s->zones[l->zone].id) : NULL;
 
 		if (w)
 			watch_run(d, w, s, l, ret);
+		d->stalls.frozen |= w && stalls_may_have_culprit(watch_window(w, 0));
 	}
 	for (size_t i = 0; i < d->nr; i++) {
 		if (d->watches[i]->seen_seq == d->runs)

@@ -19,6 +19,8 @@
 #define DETECTORS_MAX	  8
 #define FOREIGN_FLOOR_PPM 30000	 /* least step above the habit that counts: neighbours */
 #define ROBBED_FLOOR_PPM  100000 /* the same for quota, kernel, host */
+#define MEMORY_FLOOR_PPM  50000	 /* the same for stalls on memory */
+#define IO_FLOOR_PPM	  100000 /* and on io */
 #define FEED_JUDGEABLE	  20	 /* latencies reported in a window */
 
 struct window_part {
@@ -27,16 +29,30 @@ struct window_part {
 	char comm[COMM_MAX];
 };
 
-struct window {
-	uint64_t now_ns, window_ns, wait_ns;
+/* Time lost in one window, and whose doing it was: the causes sum to it. */
+struct blame {
+	uint64_t wait_ns;
 	uint64_t cause_ns[CAUSE_NR];
+	size_t nr_parts;
+	struct window_part parts[PARTS_KEPT];
+};
+
+/* Stalled on memory or io, by PSI. */
+struct stall {
+	bool known;
+	struct blame blame;
+	char told[256]; /* the evidence, for people; "" none */
+};
+
+struct window {
+	uint64_t now_ns, window_ns;
+	struct blame cpu;
+	struct stall memory, io;
 	uint64_t waits, wait_p99_ns;
 	uint64_t feed_count, feed_p99_ns;
 	uint64_t usage_ns;
 	bool usage_known, estimated;
 	uint32_t harm; /* bit d: detector d found harm in it */
-	size_t nr_parts;
-	struct window_part parts[PARTS_KEPT];
 };
 
 /* Learned level of a share, in ppm scaled by 1024. See baseline.c. */
@@ -72,9 +88,9 @@ struct remembered {
 struct watch {
 	uint64_t zone_id, seen_seq;
 	struct window ring[RING_WINDOWS];
-	size_t head, nr; /* ring[head] is the newest when nr > 0 */
-	struct baseline foreign, robbed;
-	struct level normal[CAUSE_NR]; /* waiting by cause in harmless windows */
+	size_t head, nr;			     /* ring[head] is the newest when nr > 0 */
+	struct baseline foreign, robbed, memory, io; /* the last two: time stalled */
+	struct level normal[CAUSE_NR];		     /* waiting by cause in harmless windows */
 	struct track tracks[DETECTORS_MAX];
 	struct remembered names[NAMES_KEPT]; /* of the larger neighbours */
 	size_t next_name;
@@ -96,17 +112,20 @@ struct detector {
 	void (*explain)(const struct watch *w, uint32_t bit, const struct snapshot *s,
 			uint32_t zone, struct finding *f);
 };
-extern const struct detector detector_cpu, detector_latency;
+extern const struct detector detector_cpu, detector_latency, detector_memory, detector_io;
 const struct detector *const *detectors(size_t *ret_nr);
 
-/* Merges the ledgers of the harmful windows; shares by cause in f sum to one million. */
+/* Merges the harmful windows; shares by cause in f sum to one million. */
+typedef const struct blame *(*blame_fn)(const struct window *win);
+const struct blame *blame_cpu(const struct window *win);
 struct evidence {
+	blame_fn of;
 	uint64_t window_ns, wait_ns, cause_ns[CAUSE_NR];
 	bool estimated;
 };
 /* Harmful, and of the finding that is open now: an earlier culprit is not blamed for this harm. */
 bool is_evidence(const struct watch *w, uint32_t bit, const struct window *win);
-void evidence_sum(const struct watch *w, uint32_t bit, struct evidence *ret);
+void evidence_sum(const struct watch *w, uint32_t bit, blame_fn of, struct evidence *ret);
 void evidence_shares(const struct evidence *e, uint32_t ret_ppm[CAUSE_NR]);
 /* Zones that went away keep the name under which they were last seen running. */
 void names_remember(struct watch *w, const struct zone_view *z);
@@ -138,17 +157,24 @@ static inline uint64_t ratio_ppm(uint64_t measured, uint64_t goal)
 /* Kept off the CPU by something that is no zone. */
 static inline uint64_t window_robbed_ns(const struct window *w)
 {
-	return w->cause_ns[CAUSE_THROTTLED] + w->cause_ns[CAUSE_KERNEL] + w->cause_ns[CAUSE_HOST];
+	return w->cpu.cause_ns[CAUSE_THROTTLED] + w->cpu.cause_ns[CAUSE_KERNEL] +
+	       w->cpu.cause_ns[CAUSE_HOST];
 }
 
 /* What is compared with the habit: the neighbours' part, or all when nothing is attributed. */
 static inline uint64_t window_foreign_ns(const struct window *w)
 {
-	return w->estimated ? w->wait_ns : w->cause_ns[CAUSE_NEIGHBOUR];
+	return w->estimated ? w->cpu.wait_ns : w->cpu.cause_ns[CAUSE_NEIGHBOUR];
 }
 
 /* An idle CPU waking up is latency, but nobody took the CPU away. */
 static inline uint64_t window_contended_ns(const struct window *w)
 {
-	return w->wait_ns - w->cause_ns[CAUSE_IDLE];
+	return w->cpu.wait_ns - w->cpu.cause_ns[CAUSE_IDLE];
+}
+
+/* Alone it would have stalled on its own io as well. */
+static inline uint64_t stall_by_others_ns(const struct stall *st)
+{
+	return st->blame.wait_ns - st->blame.cause_ns[CAUSE_SELF];
 }

@@ -30,7 +30,7 @@ static void explain(const struct watch *w, uint32_t bit, const struct snapshot *
 	const struct window *cur = watch_window(w, 0);
 	struct evidence e;
 
-	evidence_sum(w, bit, &e);
+	evidence_sum(w, bit, blame_cpu, &e);
 	f->resource = RESOURCE_UNKNOWN;
 	f->cause = CAUSE_UNKNOWN;
 	evidence_shares(&e, f->cause_ppm);

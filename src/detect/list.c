@@ -6,6 +6,8 @@
 static const struct detector *const list[] = {
     &detector_cpu,
     &detector_latency,
+    &detector_memory,
+    &detector_io,
 };
 _Static_assert(ARRAY_SIZE(list) <= DETECTORS_MAX, "struct watch has a track for each detector");
 

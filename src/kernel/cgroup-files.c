@@ -33,6 +33,11 @@ static const struct {
     [CGF_MEM_HIGH] = {CG_MEMORY, "memory.soft_limit_in_bytes", "memory.high"},
     [CGF_IO_BYTES] = {CG_IO, "blkio.throttle.io_service_bytes_recursive", "io.stat"},
     [CGF_IO_OPS] = {CG_IO, "blkio.throttle.io_serviced_recursive", ""},
+    [CGF_IO_MAX] = {CG_IO, "", "io.max"},
+    [CGF_IO_READ_BPS] = {CG_IO, "blkio.throttle.read_bps_device", ""},
+    [CGF_IO_WRITE_BPS] = {CG_IO, "blkio.throttle.write_bps_device", ""},
+    [CGF_IO_READ_IOPS] = {CG_IO, "blkio.throttle.read_iops_device", ""},
+    [CGF_IO_WRITE_IOPS] = {CG_IO, "blkio.throttle.write_iops_device", ""},
 };
 
 bool cgroup_file_v2(const struct cgroup_fs *fs, enum cgroup_file f)

@@ -158,3 +158,22 @@ int cgroup_blkio_parse(const char *text, uint64_t *ret_read, uint64_t *ret_write
 	*ret_write = sums[1];
 	return 0;
 }
+
+uint64_t cgroup_io_limit_parse(const char *text, const char *field)
+{
+	uint64_t least = UINT64_MAX, v;
+	struct text_line l;
+
+	while (text_next_line(&text, &l) > 0) {
+		const char *end = l.start + l.len;
+		const char *p = field ? memmem(l.start, l.len, field, strlen(field))
+				      : memchr(l.start, ' ', l.len);
+
+		if (!p)
+			continue;
+		p += field ? strlen(field) : 1;
+		if (p < end && *p >= '0' && *p <= '9' && scan_u64(&p, end, &v) >= 0 && v < least)
+			least = v;
+	}
+	return least;
+}

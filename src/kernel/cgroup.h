@@ -87,6 +87,11 @@ enum cgroup_file {
 	CGF_MEM_HIGH,	/* memory.high, or on v1 the soft limit */
 	CGF_IO_BYTES,	/* io.stat, or on v1 blkio.throttle.io_service_bytes_recursive */
 	CGF_IO_OPS,	/* v1 only: on v2 it is in CGF_IO_BYTES */
+	CGF_IO_MAX,	/* v2 only; v1 has a file for each of its limits: */
+	CGF_IO_READ_BPS,
+	CGF_IO_WRITE_BPS,
+	CGF_IO_READ_IOPS,
+	CGF_IO_WRITE_IOPS,
 	CGF_NR
 };
 bool cgroup_file_v2(const struct cgroup_fs *fs, enum cgroup_file f);
@@ -113,6 +118,9 @@ struct cgroup_io {
 	uint64_t read_bytes, write_bytes, reads, writes;
 };
 must_check int cgroup_io_stat_parse(const char *text, struct cgroup_io *ret);
+/* The smallest limit of all devices: of the field "rbps=" and kin on v2 (CGF_IO_MAX), or of all of a
+ * v1 file with field NULL. UINT64_MAX: none. */
+uint64_t cgroup_io_limit_parse(const char *text, const char *field);
 must_check int cgroup_blkio_parse(const char *text, uint64_t *ret_read, uint64_t *ret_write);
 
 must_check int cgroup_open_usage(const struct cgroup_fs *fs,

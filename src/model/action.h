@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "model/cause.h"
+#include "model/resource.h"
 #include "model/zone.h"
 
 /* Least drastic first. Values are canonical text, the same on v1 and v2:
@@ -13,14 +13,18 @@
  *   cpuset     CPU list
  *   cpu.max    "max" | "QUOTA_US PERIOD_US"
  *   cpu.burst  microseconds
- *   freeze     "0" | "1"
- * The journal keeps the native text as well, so that undo restores it to the letter. */
+ *   memory.high  bytes ("max": none was set): above it, what it takes is taken back from itself,
+ * and it waits for that (v1: it waits at a limit, without an OOM kill) io.max     bytes a second,
+ * each for reads and for writes, on every disk it used freeze     "0" | "1" The journal keeps the
+ * native text as well, so that undo restores it to the letter. */
 #define KNOBS(X)                                                                                   \
 	X(CPU_IDLE, "cpu.idle")                                                                    \
 	X(CPU_WEIGHT, "cpu.weight")                                                                \
 	X(CPUSET, "cpuset")                                                                        \
 	X(CPU_MAX, "cpu.max")                                                                      \
 	X(CPU_BURST, "cpu.burst")                                                                  \
+	X(MEMORY_HIGH, "memory.high")                                                              \
+	X(IO_MAX, "io.max")                                                                        \
 	X(FREEZE, "freeze")
 #define X(id, name) KNOB_##id,
 enum knob { KNOBS(X) KNOB_NR };
@@ -46,6 +50,7 @@ struct action {
 	uint64_t victim_id, culprit_id;
 	uint64_t target_id; /* whose knob: the contender at the deciding level */
 	char victim_name[ZONE_NAME_MAX], target_name[ZONE_NAME_MAX];
+	enum resource resource; /* the one it is about */
 	enum knob knob;
 	char from[KNOB_TEXT_MAX], to[KNOB_TEXT_MAX]; /* canonical; from is filled by actuate */
 	char reason[256];			     /* with the numbers */
@@ -58,9 +63,10 @@ struct action {
 	uint64_t decided_ns, written_ns, settled_ns; /* settled: kept, reverted, failed or lost */
 	uint64_t lease_end_ns;			     /* undone by itself then */
 	uint64_t before_wait_p99_ns, after_wait_p99_ns; /* of the victim */
-	uint32_t before_share_ppm, after_share_ppm;	/* foreign wait share of the victim */
+	/* cpu: foreign wait share of the victim; memory, io: its stalls */
+	uint32_t before_share_ppm, after_share_ppm;
 	uint32_t before_behind_ppm,
-	    after_behind_ppm; /* the part of it behind the target: this is judged */
+	    after_behind_ppm; /* the part of it behind the target: this is judged. Stalls: all */
 	uint32_t bystanders;  /* non-BE zones in the target's subtree (0, or it is not chosen) */
 	bool fast;	      /* taken on the fast path */
 };

@@ -38,7 +38,11 @@ void config_defaults(struct config *c)
 		    .min_cap_ppm = 100000,
 		    .allow_freeze = false,
 		    .allow_cpuset = true,
+		    .min_memory_bytes = 64ull << 20,
+		    .min_io_bytes = 1ull << 20,
 		    .allow_cap = true,
+		    .allow_memory = true,
+		    .allow_io = true,
 		},
 	    .ledger =
 		{

@@ -24,7 +24,9 @@ struct guard_config {
 	uint32_t max_actions;	    /* at once; default 64 */
 	uint32_t min_cap_ppm; /* bandwidth cap never below this share of one CPU; default 10 % */
 	bool allow_freeze;    /* default false */
-	bool allow_cpuset, allow_cap; /* default true */
+	uint64_t min_memory_bytes, min_io_bytes; /* steps on memory and io (a second) stop here;
+						  * default 64 MiB, 1 MiB */
+	bool allow_cpuset, allow_cap, allow_memory, allow_io; /* default true */
 };
 
 struct ledger_config {

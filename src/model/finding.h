@@ -5,17 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "model/cause.h"
+#include "model/resource.h"
 #include "model/snapshot.h"
 
 enum severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_CRITICAL };
-enum resource {
-	RESOURCE_CPU,
-	RESOURCE_MEMORY,
-	RESOURCE_IO,
-	RESOURCE_NETWORK,
-	RESOURCE_CACHE,
-	RESOURCE_UNKNOWN
-};
 
 #define FINDING_CULPRITS_MAX 8
 struct culprit {
@@ -47,7 +40,9 @@ struct finding {
 	uint64_t wait_p99_ns, goal_wait_p99_ns; /* goal 0: none, baseline used */
 	uint32_t baseline_share_ppm;
 	uint64_t feed_p99_ns, goal_latency_p99_ns;
-	char why[256]; /* one sentence: what exceeded what */
+	char why[256];	/* one sentence: what exceeded what */
+	char told[256]; /* memory, io: the evidence against the culprits, or for the cause; "" none
+			 */
 };
 
 #define FINDINGS_MAX 256
@@ -58,4 +53,3 @@ struct finding_set {
 };
 
 const char *severity_name(enum severity s);
-const char *resource_name(enum resource r);

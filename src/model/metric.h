@@ -73,6 +73,12 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
 	  "system calls that ended since the probe was switched on")                               \
 	X(SYSCALL_NS, "syscall_ns_total", "ns", COUNTER,                                           \
 	  "time those calls took, sleep included; per call: the mean latency")                     \
+	X(IO_READ_LIMIT, "io_read_limit_bytes_per_second", "bytes", GAUGE,                         \
+	  "smallest limit of its own on reading from a disk; not known: it has none")              \
+	X(IO_WRITE_LIMIT, "io_write_limit_bytes_per_second", "bytes", GAUGE,                       \
+	  "the same for writing")                                                                  \
+	X(IO_READS_LIMIT, "io_read_limit_per_second", "1", GAUGE, "the same for reads")            \
+	X(IO_WRITES_LIMIT, "io_write_limit_per_second", "1", GAUGE, "the same for writes")         \
 	X(TASKS, "tasks", "1", GAUGE, "tasks in the zone (protected zones and best-effort zones)")
 
 /* Host totals. */

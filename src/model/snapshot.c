@@ -54,3 +54,33 @@ uint32_t snapshot_contender(const struct snapshot *s, uint32_t victim, uint32_t 
 	}
 	return NO_ZONE;
 }
+
+#define REFAULT_BYTES 4096ull
+
+static uint64_t delta_of(const struct zone_view *z, enum zone_metric m)
+{
+	return z->delta_valid & METRIC_BIT(m) ? z->delta[m] : 0;
+}
+
+bool zone_stalls(const struct zone_view *z, struct zone_stalls *ret)
+{
+	uint64_t both = METRIC_BIT(ZM_PSI_MEM_SOME_NS) | METRIC_BIT(ZM_PSI_IO_SOME_NS);
+	uint64_t memory = delta_of(z, ZM_PSI_MEM_SOME_NS), io = delta_of(z, ZM_PSI_IO_SOME_NS);
+	uint64_t again = delta_of(z, ZM_MEM_REFAULT_PAGES) * REFAULT_BYTES;
+	uint64_t read = delta_of(z, ZM_IO_READ_BYTES);
+
+	if ((z->delta_valid & both) != both)
+		return false;
+	io = io > memory ? io - memory : 0; /* a task that stalls on both is in both */
+	if (again > read)
+		read = again;
+	ret->memory_ns = memory;
+	ret->io_ns = io;
+	if (again) {
+		uint64_t part = (uint64_t)((unsigned __int128)io * again / read);
+
+		ret->memory_ns += part;
+		ret->io_ns -= part;
+	}
+	return true;
+}

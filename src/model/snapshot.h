@@ -88,6 +88,15 @@ struct snapshot {
 const struct zone_view *snapshot_zone(const struct snapshot *s,
 				      uint64_t id); /* NULL: not there; linear */
 const struct ledger_view *snapshot_ledger(const struct snapshot *s, uint32_t zone);
+/*
+ * Time that some task of the zone stalled on memory and on io. PSI counts reading back what reclaim
+ * took as io, unless the page was much used: as large a part of it as of the bytes read were
+ * refaults is taken for memory. False: PSI is not known.
+ */
+struct zone_stalls {
+	uint64_t memory_ns, io_ns;
+};
+bool zone_stalls(const struct zone_view *z, struct zone_stalls *ret);
 /* True if `zone` is `ancestor` or below it (indices). */
 bool snapshot_is_below(const struct snapshot *s, uint32_t zone, uint32_t ancestor);
 /* The child of the lowest common ancestor of victim and culprit on the culprit's side, or NO_ZONE

@@ -59,6 +59,7 @@ static bool in_range(struct loader *l, const struct node *n, const struct spec_k
 #define WHAT_TIME  "a time (ns, us, ms, s, m, h)"
 #define WHAT_RATIO "a share (such as 5% or 0.05)"
 #define WHAT_COUNT "a whole number"
+#define WHAT_SIZE  "a size (such as 64M)"
 #define WHAT_BOOL  "true or false"
 #define WHAT_MODE  "a mode (observe, enforce)"
 #define WHAT_CLASS "a class (lc, be, normal)"
@@ -109,6 +110,19 @@ static void read_count(struct loader *l, const struct node *n, const struct spec
 		not_a(l, n, WHAT_COUNT);
 	else if (in_range(l, n, k, v, format_count))
 		*(uint32_t *)field = (uint32_t)v;
+}
+
+static void read_size(struct loader *l, const struct node *n, const struct spec_key *k, void *field)
+{
+	const char *s = scalar(l, n, WHAT_SIZE);
+	uint64_t v;
+
+	if (!s)
+		return;
+	if (parse_size_bytes(s, &v) < 0)
+		not_a(l, n, WHAT_SIZE);
+	else if (in_range(l, n, k, v, format_bytes))
+		*(uint64_t *)field = v;
 }
 
 static void read_bool(struct loader *l, const struct node *n, const struct spec_key *k, void *field)
@@ -289,6 +303,7 @@ static void read_rules(struct loader *l, const struct node *n, const struct spec
 #define M	(60 * S)
 #define H	(60 * M)
 #define PERCENT 10000ull
+#define MIB	(1ull << 20)
 
 static const struct spec_key slo_keys[] = {
     {"wait.p99", read_duration, offsetof(struct slo, wait_p99_ns), 10 * US, 10 * S, NULL},
@@ -316,6 +331,10 @@ static const struct spec_key guard_keys[] = {
     {"allow_freeze", read_bool, GUARD(allow_freeze), 0, 0, NULL},
     {"allow_cpuset", read_bool, GUARD(allow_cpuset), 0, 0, NULL},
     {"allow_cap", read_bool, GUARD(allow_cap), 0, 0, NULL},
+    {"min_memory", read_size, GUARD(min_memory_bytes), 1 * MIB, 1024 * 1024 * MIB, NULL},
+    {"min_io", read_size, GUARD(min_io_bytes), MIB / 16, 1024 * MIB, NULL},
+    {"allow_memory", read_bool, GUARD(allow_memory), 0, 0, NULL},
+    {"allow_io", read_bool, GUARD(allow_io), 0, 0, NULL},
     {0},
 };
 

@@ -27,5 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_ASSERT(cgroup_io_stat_parse(s, &io) < 0 ? io.reads == 42 : !n || s[n - 1] == '\n');
 	FUZZ_ASSERT(cgroup_blkio_parse(s, &a, &b) < 0 ? a == 42 && b == 42
 						      : !n || s[n - 1] == '\n');
+	(void)cgroup_io_limit_parse(s, NULL);
+	(void)cgroup_io_limit_parse(s, "rbps=");
 	return 0;
 }

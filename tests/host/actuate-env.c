@@ -22,8 +22,12 @@ static const struct {
     {CG_CPUSET, "cpuset.cpus", "cpuset.cpus"},
     {CG_CPUSET, "cpuset.mems", "cpuset.mems"},
     {CG_FREEZER, "freezer.self_freezing", "cgroup.freeze"},
+    {CG_MEMORY, "memory.limit_in_bytes", "memory.high"},
+    {CG_MEMORY, "memory.oom_control", NULL},
+    {CG_IO, "blkio.throttle.read_bps_device", "io.max"},
 };
-static const enum cgroup_controller hierarchies[] = {CG_CPU, CG_CPUSET, CG_FREEZER};
+static const enum cgroup_controller hierarchies[] = {CG_CPU, CG_CPUSET, CG_FREEZER, CG_MEMORY,
+						     CG_IO};
 
 const char *env_path(const char *path)
 {
@@ -66,6 +70,10 @@ static void enable_v2(int parent_fd)
 		dir_write(parent_fd, "cgroup.subtree_control", "+cpu");
 	if (cgroup_is_v2(&env.fs, CG_CPUSET))
 		dir_write(parent_fd, "cgroup.subtree_control", "+cpuset");
+	if (cgroup_is_v2(&env.fs, CG_MEMORY))
+		dir_write(parent_fd, "cgroup.subtree_control", "+memory");
+	if (cgroup_is_v2(&env.fs, CG_IO))
+		dir_write(parent_fd, "cgroup.subtree_control", "+io");
 }
 
 static void make_in(enum cgroup_controller c, const char *full)

@@ -181,6 +181,36 @@ static void test_freeze(void **state)
 		usleep(1000);
 }
 
+/* v1: tasks are told to wait at the limit before there is one; both are put back. */
+static void test_memory_high(void **state)
+{
+	bool v2 = cgroup_is_v2(&env.fs, CG_MEMORY);
+	_cleanup_free_ char *before = env_snapshot();
+	_cleanup_free_ char *after = NULL;
+
+	assert_int_equal(env_apply("/a", KNOB_MEMORY_HIGH, "67108864"), 0);
+	assert_string_equal(env_read("/a", CG_MEMORY, "memory.limit_in_bytes", "memory.high"),
+			    "67108864");
+	if (!v2)
+		assert_non_null(strstr(env_read("/a", CG_MEMORY, "memory.oom_control", NULL),
+				       "oom_kill_disable 1"));
+	assert_int_equal(env_apply("/a", KNOB_MEMORY_HIGH, "33554432"), -EBUSY);
+	assert_int_equal(env_undo(1), 0);
+	after = env_snapshot();
+	assert_string_equal(before, after);
+	/* A stricter limit of somebody else stays. */
+	env_write("/a", CG_MEMORY, "memory.limit_in_bytes", "memory.high", "33554432");
+	assert_int_equal(env_apply("/a", KNOB_MEMORY_HIGH, "67108864"), -EALREADY);
+	assert_int_equal(env_apply("/a", KNOB_MEMORY_HIGH, "0"), -EINVAL);
+}
+
+/* A group that never used a disk has none to be limited on. */
+static void test_io_max_without_a_disk(void **state)
+{
+	assert_int_equal(env_apply("/a", KNOB_IO_MAX, "1048576"), -ENODATA);
+	assert_int_equal(actuator_open_count(env.act), 0);
+}
+
 static void test_foreign_is_left_alone(void **state)
 {
 	assert_int_equal(env_apply("/a", KNOB_CPU_WEIGHT, "10"), 0);
@@ -400,6 +430,8 @@ static int run_all(void)
 	    T(test_cpuset),
 	    T(test_cpuset_without_effect),
 	    T(test_freeze),
+	    T(test_memory_high),
+	    T(test_io_max_without_a_disk),
 	    T(test_foreign_is_left_alone),
 	    T(test_foreign_idle),
 	    T(test_recreated_is_gone),

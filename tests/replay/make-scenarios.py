@@ -49,7 +49,7 @@ class World:
             line['online'] = self.online
             line['zones'] = self.zones
             for path, ns in (use or {}).items():
-                self.zones[self.index[path]]['delta'] = {'cpu_usage_ns_total': int(ns * MS)}
+                self.zones[self.index[path]]['delta']['cpu_usage_ns_total'] = int(ns * MS)
         else:
             line['use'] = [[self.index[p], int(ms * MS)] for p, ms in sorted((use or {}).items())]
         self.fresh = False
@@ -81,6 +81,13 @@ class World:
         return {'event': {'now': now, 'since': now - int(foreign_ms * MS), 'foreign': int(foreign_ms * MS),
                           'victim': self.id(victim), 'culprit': self.id(culprit), 'cpu': 1,
                           'pid': 4000 + self.index[culprit], 'comm': culprit.rsplit('/', 1)[1][:15]}}
+
+    def measured(self, path, value=None, delta=None):
+        """Other readings than CPU time, of the next tick on; the tree is told again with them."""
+        zone = self.zones[self.index[path]]
+        zone.setdefault('value', {}).update(value or {})
+        zone['delta'] = dict(zone['delta'], **(delta or {}))
+        self.fresh = True
 
     def mode(self, mode, until_s=None, victim=None):
         line = {'mode': mode, 'now': self.now}
@@ -419,10 +426,105 @@ def not_be():
         yield w.tick({'/redis': by('/cron')}, {'/redis': 240, '/cron': 750})
 
 
+MIB = 1 << 20
+
+
+def stalled(w, path, memory_ms, io_ms=0):
+    w.measured(path, delta={'psi_memory_some_ns_total': memory_ms * MS, 'psi_io_some_ns_total': (memory_ms + io_ms) * MS})
+
+
+def holds(w, **bytes_of):
+    """Memory in MiB; the box holds them all, and is full at 512."""
+    for name, mib in bytes_of.items():
+        w.measured('/box/' + name, {'memory_bytes': mib * MIB})
+    total = sum(z['value']['memory_bytes'] for z in w.zones if z['path'].startswith('/box/'))
+    w.measured('/box', {'memory_bytes': total, 'memory_limit_bytes': 512 * MIB})
+
+
+def memory_world():
+    w = World([('/box', 'normal'), ('/box/redis', 'lc'), ('/box/batch', 'be'), ('/box/decoy', 'be')])
+    holds(w, redis=250, batch=20, decoy=60)
+    return w
+
+
+def memory_hog():
+    """batch grows into what redis had; holding it does not help, halving it does; given back, it is back."""
+    w = memory_world()
+    yield w.mode('enforce')
+    use = {'/box': 900, '/box/redis': 200, '/box/batch': 500, '/box/decoy': 200}
+
+    def tick(stall_ms):
+        stalled(w, '/box/redis', stall_ms)
+        return w.tick({'/box/redis': CALM}, use)
+    for _ in range(40):
+        yield tick(0)
+    holds(w, redis=130, batch=320)
+    for _ in range(9):
+        yield tick(310)
+    holds(w, redis=250, batch=160)
+    for _ in range(80):
+        yield tick(2)
+    holds(w, redis=130, batch=320)
+    for _ in range(3):
+        yield tick(310)
+    holds(w, redis=250, batch=160)
+    for _ in range(8):
+        yield tick(2)
+
+
+def memory_own_limit():
+    """redis stalls at a limit of its own while batch grows: nobody else's doing."""
+    w = memory_world()
+    yield w.mode('enforce')
+    w.measured('/box/redis', {'memory_limit_bytes': 251 * MIB})
+    for i in range(50):
+        holds(w, batch=20 + 4 * i)
+        stalled(w, '/box/redis', 300 if i >= 40 else 0)
+        yield w.tick({'/box/redis': CALM}, {'/box': 700, '/box/redis': 200, '/box/batch': 500})
+
+
+def memory_nobody():
+    """A full box in which nobody grew: no blame, no action."""
+    w = memory_world()
+    yield w.mode('enforce')
+    holds(w, redis=250, batch=100, decoy=160)
+    for i in range(46):
+        stalled(w, '/box/redis', 300 if i >= 40 else 0)
+        yield w.tick({'/box/redis': CALM}, {'/box': 700, '/box/redis': 200, '/box/batch': 500})
+
+
+def io_hog():
+    """batch fills the disk's queue; half of its rate is not enough, an eighth is."""
+    w = memory_world()
+    yield w.mode('enforce')
+    use = {'/box': 300, '/box/redis': 100, '/box/batch': 100, '/box/decoy': 100}
+
+    def io(path, mib, ops):
+        w.measured(path, delta={'io_read_bytes_total': mib * MIB, 'io_write_bytes_total': 0, 'io_reads_total': ops,
+                                'io_writes_total': 0})
+
+    def tick(stall_ms, batch_mib):
+        io('/box/redis', 2, 500)
+        io('/box/batch', batch_mib, batch_mib * 8)
+        io('/box/decoy', 1, 8)
+        io('/box', 3 + batch_mib, 508 + batch_mib * 8)
+        stalled(w, '/box/redis', 0, stall_ms)
+        return w.tick({'/box/redis': CALM}, use)
+    for _ in range(40):
+        yield tick(0, 0)
+    for _ in range(2):
+        yield tick(600, 800)
+    for _ in range(5):
+        yield tick(400, 400)
+    for _ in range(8):
+        yield tick(10, 100)
+
+
 SCENARIOS = {f.__name__.replace('_', '-'): f for f in (
     two_hogs, decoy, nested_bystanders, fork_join, self_overload, throttled, throttled_hog, kernel_softirq, steal,
     estimated, not_cpu, app_latency, quiet, phase_change, flapping, probe, ladder, hopeless, try_expiry, approve,
-    foreign_change, errors, clock_jump, victim_idle, not_be)}
+    foreign_change, errors, clock_jump, victim_idle, not_be, memory_hog,
+    memory_own_limit, memory_nobody, io_hog)}
 
 for name in sys.argv[1:] or SCENARIOS:
     with open(os.path.join(HERE, name + '.jsonl'), 'w', encoding='utf-8') as out:

@@ -117,7 +117,7 @@ static void test_half_of_the_cpus_remain(void **state)
 	cpuset_add(&lab->w.s.cpus.online, 2);
 	cpuset_add(&lab->w.s.cpus.online, 3);
 	calm(lab);
-	assert_null(contest_init(&c, lab->d, &lab->w.s, world_id(lab->lc), world_id(lab->hog)));
+	assert_null(contest_init(&c, lab->d, &lab->w.s, RESOURCE_CPU, world_id(lab->lc), world_id(lab->hog)));
 	c.finding = &lab->f.items[0];
 	c.culprit = &c.finding->culprits[0];
 	for (int cpu = 2; cpu < 4; cpu++) {

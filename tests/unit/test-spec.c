@@ -39,7 +39,8 @@ static void test_all_keys(void **state)
 		 "mode: enforce\n"
 		 "guard: {fast_threshold: 200us, measure: 2s, cooldown: 3s, quiet: 1m, lease: 5m,\n"
 		 "  max_actions: 8, min_cap: 20%, allow_freeze: true, allow_cpuset: false,\n"
-		 "  allow_cap: false}\n"
+		 "  allow_cap: false, min_memory: 32M, min_io: 4M, allow_memory: false, allow_io: "
+		 "false}\n"
 		 "ledger: {enabled: false, budget: 2%, max_zones: 100}\n"
 		 "limits: {max_zones: 1000, fd_budget: 500}\n"
 		 "off_limits: [\"/a/**\", sshd.service]\n"
@@ -62,6 +63,9 @@ static void test_all_keys(void **state)
 	assert_int_equal(c.guard.max_actions, 8);
 	assert_int_equal(c.guard.min_cap_ppm, 200000);
 	assert_true(c.guard.allow_freeze && !c.guard.allow_cpuset && !c.guard.allow_cap);
+	assert_int_equal(c.guard.min_memory_bytes, 32 << 20);
+	assert_int_equal(c.guard.min_io_bytes, 4 << 20);
+	assert_true(!c.guard.allow_memory && !c.guard.allow_io);
 	assert_false(c.ledger.enabled);
 	assert_int_equal(c.ledger.budget_ppm, 20000);
 	assert_int_equal(c.ledger.max_zones, 100);
@@ -98,6 +102,9 @@ static void assert_is_default(const struct config *c)
 	assert_int_equal(c->guard.allow_freeze, d.guard.allow_freeze);
 	assert_int_equal(c->guard.allow_cpuset, d.guard.allow_cpuset);
 	assert_int_equal(c->guard.allow_cap, d.guard.allow_cap);
+	assert_int_equal(c->guard.min_memory_bytes, d.guard.min_memory_bytes);
+	assert_int_equal(c->guard.min_io_bytes, d.guard.min_io_bytes);
+	assert_true(c->guard.allow_memory && c->guard.allow_io);
 	assert_int_equal(c->ledger.enabled, d.ledger.enabled);
 	assert_int_equal(c->ledger.budget_ppm, d.ledger.budget_ppm);
 	assert_int_equal(c->ledger.max_zones, d.ledger.max_zones);

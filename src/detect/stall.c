@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/* Splitting a stall by what others took: the steps that memory and io share, and each one's own. */
+#include <stdio.h>
+#include <string.h>
+#include "base/parse.h"
+#include "base/str.h"
+#include "detect/stall.h"
+
+#define STALL_MIN_PPM	 5000	       /* of the time: less is not looked into */
+#define HURT_PPM	 20000	       /* of the time, by others: what is usual is not learned */
+#define CLAIMS_MIN_BYTES (4ull << 20)  /* together, or nobody is blamed */
+#define CLAIMS_MIN_PART	 50	       /* and at least the 50th part of what is short */
+#define CLAIM_NAMED_PART 10	       /* of all claims: smaller ones are not named */
+#define HOST_LOW_PPM	 100000	       /* memory available on the host */
+#define THROTTLED_PPM	 800000	       /* of a limit: it is at it */
+#define IO_MIN_BYTES	 (1ull << 20)  /* others together in a second */
+#define IO_OP_BYTES	 (64ull << 10) /* what one operation weighs */
+
+/* The claims of one domain: of the victim, and of the others, largest first. */
+struct split {
+	uint64_t self, others;
+	size_t nr;
+	struct window_part parts[PARTS_KEPT]; /* ns: the claim */
+};
+
+static uint64_t delta_of(const struct zone_view *z, enum zone_metric m)
+{
+	return z->delta_valid & METRIC_BIT(m) ? z->delta[m] : 0;
+}
+
+static void split_add(struct split *sp, uint64_t zone_id, uint64_t claim)
+{
+	size_t i = sp->nr < PARTS_KEPT ? sp->nr++ : PARTS_KEPT;
+
+	sp->others += claim;
+	if (i == PARTS_KEPT && sp->parts[--i].ns >= claim)
+		return;
+	for (; i && sp->parts[i - 1].ns < claim; i--)
+		sp->parts[i] = sp->parts[i - 1];
+	sp->parts[i] = (struct window_part){.zone_id = zone_id, .ns = claim, .cpu = -1};
+}
+
+/* From st->totals. Those of a parent hold its children's: each zone is left with its own. */
+static void split_claims(struct stalls *st, const struct snapshot *s, uint32_t victim,
+			 uint32_t domain, struct split *sp)
+{
+	*sp = (struct split){.self = st->totals[victim]};
+	memset(st->below, 0, s->nr_zones * sizeof(*st->below));
+	for (uint32_t i = (uint32_t)s->nr_zones; i-- > 1;) {
+		uint64_t total = st->totals[i], below = st->below[i];
+		uint32_t up = s->zones[i].parent;
+
+		if (up < i)
+			st->below[up] += total > below ? total : below;
+		if (total > below && snapshot_is_below(s, i, domain) &&
+		    !snapshot_is_below(s, i, victim) && !snapshot_is_below(s, victim, i))
+			split_add(sp, s->zones[i].id, total - below);
+	}
+}
+
+static uint64_t portion(uint64_t ns, uint64_t part, uint64_t whole)
+{
+	return (uint64_t)((unsigned __int128)ns * part / whole);
+}
+
+/* The stall, in proportion to the claims. Small ones are no evidence: their part is nobody's, as is
+ * what rounding leaves. */
+static void split_stall(const struct split *sp, struct blame *b)
+{
+	uint64_t total = sp->self + sp->others;
+
+	for (size_t i = 0; i < sp->nr && sp->parts[i].ns >= total / CLAIM_NAMED_PART; i++) {
+		struct window_part *p = &b->parts[b->nr_parts++];
+
+		*p = sp->parts[i];
+		p->ns = portion(b->wait_ns, p->ns, total);
+		b->cause_ns[CAUSE_NEIGHBOUR] += p->ns;
+	}
+	b->cause_ns[CAUSE_SELF] = portion(b->wait_ns, sp->self, total);
+	b->cause_ns[CAUSE_UNKNOWN] =
+	    b->wait_ns - b->cause_ns[CAUSE_NEIGHBOUR] - b->cause_ns[CAUSE_SELF];
+}
+
+static void all_to(struct blame *b, enum cause cause)
+{
+	b->cause_ns[cause] = b->wait_ns;
+}
+
+static bool stall_begin(struct stall *st, uint64_t ns, uint64_t window_ns)
+{
+	st->known = true;
+	st->blame.wait_ns = ns;
+	if (share_ppm(ns, window_ns) >= STALL_MIN_PPM)
+		return true;
+	all_to(&st->blame, CAUSE_UNKNOWN);
+	return false;
+}
+
+/* Memory */
+
+/* The nearest group above the victim that is full; 0, the root: none, so it is the host's memory.
+ */
+static uint32_t memory_domain(const struct snapshot *s, uint32_t victim)
+{
+	uint32_t up = s->zones[victim].parent;
+
+	while (up < s->nr_zones && up && !zone_at_limit(&s->zones[up]))
+		up = s->zones[up].parent;
+	return up < s->nr_zones ? up : 0;
+}
+
+static uint64_t domain_bytes(const struct snapshot *s, uint32_t domain)
+{
+	if (domain)
+		return s->zones[domain].value[ZM_MEM_BYTES];
+	return s->host_valid & METRIC_BIT(HM_MEM_TOTAL_BYTES) ? s->host_value[HM_MEM_TOTAL_BYTES]
+							      : 0;
+}
+
+/* The victim's churn is what the harm does to it: only its growth counts. */
+static uint64_t memory_claim(const struct claim *c, const struct zone_view *z, bool is_victim)
+{
+	uint64_t claim = claim_grown(c);
+
+	if (!is_victim && !zone_is_limited(z))
+		claim += c->churn;
+	return claim < c->bytes ? claim : c->bytes; /* nobody pushes out more than it holds */
+}
+
+static void memory_totals(struct stalls *st, const struct snapshot *s, uint32_t victim)
+{
+	for (uint32_t i = 0; i < s->nr_zones; i++) {
+		const struct claim *c = claim_of(st, s, i);
+
+		st->totals[i] = c ? memory_claim(c, &s->zones[i], i == victim) : 0;
+	}
+}
+
+static bool host_is_low(const struct snapshot *s)
+{
+	uint64_t both = METRIC_BIT(HM_MEM_TOTAL_BYTES) | METRIC_BIT(HM_MEM_AVAILABLE_BYTES);
+
+	return (s->host_valid & both) == both &&
+	       share_ppm(s->host_value[HM_MEM_AVAILABLE_BYTES], s->host_value[HM_MEM_TOTAL_BYTES]) <
+		   HOST_LOW_PPM;
+}
+
+static uint32_t index_of(const struct snapshot *s, uint64_t id)
+{
+	const struct zone_view *z = snapshot_zone(s, id);
+
+	return z ? (uint32_t)(z - s->zones) : 0;
+}
+
+static void tell_growth(const struct stalls *st, const struct snapshot *s, uint32_t zone,
+			const char *who, uint32_t domain, struct stall *m)
+{
+	const struct claim *c = claim_of(st, s, zone);
+	char a[32], b[32], d[32], e[32];
+
+	if (!c)
+		return;
+	snprintf(m->told, sizeof(m->told), "%.64s holds %s, usually %s; reclaim took %s from it",
+		 who, format_bytes(c->bytes, a, sizeof(a)),
+		 format_bytes(c->usual / CLAIM_SCALE, b, sizeof(b)),
+		 format_bytes(c->churn, d, sizeof(d)));
+	if (domain)
+		snprintf(m->told + strlen(m->told), sizeof(m->told) - strlen(m->told),
+			 "; %.64s, which both are in, is full (%s)", s->zones[domain].name,
+			 format_bytes(domain_bytes(s, domain), e, sizeof(e)));
+}
+
+static void own_limit(const struct zone_view *z, struct stall *m)
+{
+	char a[32];
+
+	all_to(&m->blame, CAUSE_SELF);
+	snprintf(m->told, sizeof(m->told), "it holds %s: its own memory limit is reached",
+		 format_bytes(z->value[ZM_MEM_BYTES], a, sizeof(a)));
+}
+
+static void memory_measure(struct stalls *st, const struct snapshot *s, uint32_t victim,
+			   uint64_t stall_ns, struct window *win)
+{
+	const struct zone_view *z = &s->zones[victim];
+	struct stall *m = &win->memory;
+	struct split sp;
+	uint32_t domain;
+	uint64_t least;
+
+	if (!stall_begin(m, stall_ns, s->window_ns))
+		return;
+	if (zone_at_limit(z)) {
+		own_limit(z, m);
+		return;
+	}
+	domain = memory_domain(s, victim);
+	least = domain_bytes(s, domain) / CLAIMS_MIN_PART;
+	memory_totals(st, s, victim);
+	split_claims(st, s, victim, domain, &sp);
+	if (sp.self + sp.others >= (least > CLAIMS_MIN_BYTES ? least : CLAIMS_MIN_BYTES)) {
+		uint32_t most = sp.others > sp.self ? index_of(s, sp.parts[0].zone_id) : victim;
+
+		split_stall(&sp, &m->blame);
+		tell_growth(st, s, most, most == victim ? "it" : s->zones[most].name, domain, m);
+	} else if (!domain && host_is_low(s)) {
+		all_to(&m->blame, CAUSE_HOST);
+		str_copy(m->told, sizeof(m->told), "the host is out of memory, and no zone grew");
+	} else {
+		all_to(&m->blame, CAUSE_UNKNOWN);
+		str_copy(m->told, sizeof(m->told), "no other zone grew or kept reclaim busy");
+	}
+}
+
+/* io */
+
+static uint64_t io_bytes(const struct zone_view *z)
+{
+	return delta_of(z, ZM_IO_READ_BYTES) + delta_of(z, ZM_IO_WRITE_BYTES);
+}
+
+static uint64_t io_ops(const struct zone_view *z)
+{
+	return delta_of(z, ZM_IO_READS) + delta_of(z, ZM_IO_WRITES);
+}
+
+/* Does it do nearly as much as a limit of its own, or of a group above it, allows? */
+static bool near_limit(const struct zone_view *z, enum zone_metric limit, enum zone_metric done,
+		       uint64_t window_ns)
+{
+	uint64_t per_sec = z->value[limit];
+
+	return z->valid & METRIC_BIT(limit) &&
+	       (unsigned __int128)delta_of(z, done) * 1000000000 * PPM >=
+		   (unsigned __int128)per_sec * window_ns * THROTTLED_PPM;
+}
+
+static bool io_is_throttled(const struct snapshot *s, uint32_t zone)
+{
+	for (; zone < s->nr_zones; zone = s->zones[zone].parent) {
+		const struct zone_view *z = &s->zones[zone];
+
+		if (near_limit(z, ZM_IO_READ_LIMIT, ZM_IO_READ_BYTES, s->window_ns) ||
+		    near_limit(z, ZM_IO_WRITE_LIMIT, ZM_IO_WRITE_BYTES, s->window_ns) ||
+		    near_limit(z, ZM_IO_READS_LIMIT, ZM_IO_READS, s->window_ns) ||
+		    near_limit(z, ZM_IO_WRITES_LIMIT, ZM_IO_WRITES, s->window_ns))
+			return true;
+	}
+	return false;
+}
+
+static void tell_io(const struct snapshot *s, const struct zone_view *z, struct stall *io)
+{
+	uint64_t ms = s->window_ns / 1000000;
+	char a[32];
+
+	snprintf(io->told, sizeof(io->told), "%.64s did %s in %llu operations a second", z->name,
+		 format_bytes(ms ? io_bytes(z) * 1000 / ms : 0, a, sizeof(a)),
+		 (unsigned long long)(ms ? io_ops(z) * 1000 / ms : 0));
+}
+
+static void io_measure(struct stalls *st, const struct snapshot *s, uint32_t victim,
+		       uint64_t stall_ns, struct window *win)
+{
+	struct stall *io = &win->io;
+	struct split sp;
+
+	if (!stall_begin(io, stall_ns, s->window_ns))
+		return;
+	if (io_is_throttled(s, victim)) {
+		all_to(&io->blame, CAUSE_THROTTLED);
+		str_copy(io->told, sizeof(io->told), "its own io limit is used up");
+		return;
+	}
+	for (uint32_t i = 0; i < s->nr_zones; i++)
+		st->totals[i] = io_bytes(&s->zones[i]) + io_ops(&s->zones[i]) * IO_OP_BYTES;
+	split_claims(st, s, victim, 0, &sp);
+	if (sp.others < IO_MIN_BYTES * (s->window_ns / 1000000) / 1000)
+		sp.others = sp.nr = 0;
+	if (!sp.self && !sp.others) {
+		all_to(&io->blame, CAUSE_UNKNOWN);
+		str_copy(io->told, sizeof(io->told), "no zone was seen at a disk");
+		return;
+	}
+	split_stall(&sp, &io->blame);
+	if (sp.nr)
+		tell_io(s, &s->zones[index_of(s, sp.parts[0].zone_id)], io);
+}
+
+void stalls_measure(struct stalls *st, const struct snapshot *s, uint32_t victim,
+		    struct window *win)
+{
+	struct zone_stalls stalled;
+
+	/* without room for the claims, there is nothing to say */
+	if (st->cap < s->nr_zones || !zone_stalls(&s->zones[victim], &stalled))
+		return;
+	memory_measure(st, s, victim, stalled.memory_ns, win);
+	io_measure(st, s, victim, stalled.io_ns, win);
+}
+
+bool stalls_may_have_culprit(const struct window *win)
+{
+	return win && win->memory.known &&
+	       share_ppm(stall_by_others_ns(&win->memory), win->window_ns) >= HURT_PPM;
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/* Stalls on memory and io: whose doing, and nobody's without evidence. */
+#include <stdlib.h>
+#include "detect/detect.h"
+#include "detect/internal.h"
+#include "test.h"
+#include "world.h"
+
+#define MIB (1ull << 20)
+
+struct lab {
+	struct world w;
+	struct detect *d;
+	struct finding_set f;
+	uint32_t domain, lc, hog, decoy;
+};
+
+static void set(struct lab *lab, uint32_t zone, enum zone_metric m, uint64_t value)
+{
+	lab->w.zones[zone].valid |= METRIC_BIT(m);
+	lab->w.zones[zone].value[m] = value;
+}
+
+static void grew(struct lab *lab, uint32_t zone, enum zone_metric m, uint64_t delta)
+{
+	lab->w.zones[zone].valid |= METRIC_BIT(m);
+	lab->w.zones[zone].delta_valid |= METRIC_BIT(m);
+	lab->w.zones[zone].delta[m] = delta;
+}
+
+static int lab_setup(void **state)
+{
+	struct lab *lab = calloc(1, sizeof(*lab));
+
+	world_init(&lab->w);
+	lab->domain = world_add(&lab->w, 0, "box", CLASS_NORMAL);
+	lab->lc = world_add(&lab->w, lab->domain, "redis", CLASS_LC);
+	lab->hog = world_add(&lab->w, lab->domain, "batch", CLASS_BE);
+	lab->decoy = world_add(&lab->w, lab->domain, "decoy", CLASS_BE);
+	assert_int_equal(detect_new(&lab->w.cfg, &lab->d), 0);
+	set(lab, lab->lc, ZM_MEM_BYTES, 200 * MIB);
+	set(lab, lab->hog, ZM_MEM_BYTES, 10 * MIB);
+	set(lab, lab->decoy, ZM_MEM_BYTES, 100 * MIB);
+	set(lab, lab->domain, ZM_MEM_BYTES, 310 * MIB);
+	set(lab, lab->domain, ZM_MEM_LIMIT_BYTES, 512 * MIB);
+	*state = lab;
+	return 0;
+}
+
+static int lab_teardown(void **state)
+{
+	struct lab *lab = *state;
+
+	detect_free(lab->d);
+	config_done(&lab->w.cfg);
+	free(lab);
+	return 0;
+}
+
+/* One second in which redis stalls so much; what else happened was set before. */
+static const struct finding *second(struct lab *lab, uint64_t memory_ns, uint64_t io_ns)
+{
+	world_tick(&lab->w, SEC);
+	world_ledger(&lab->w, lab->lc, 5000, MSEC / 10);
+	world_use(&lab->w, lab->lc, 250 * MSEC);
+	grew(lab, lab->lc, ZM_PSI_MEM_SOME_NS, memory_ns);
+	grew(lab, lab->lc, ZM_PSI_IO_SOME_NS, io_ns);
+	detect_run(lab->d, &lab->w.s, &lab->f);
+	return lab->f.nr ? &lab->f.items[0] : NULL;
+}
+
+/* Two such seconds: one alone raises nothing. */
+static const struct finding *hurt(struct lab *lab, uint64_t memory_ns, uint64_t io_ns)
+{
+	assert_null(second(lab, memory_ns, io_ns));
+	return second(lab, memory_ns, io_ns);
+}
+
+static void calm(struct lab *lab, int seconds)
+{
+	while (seconds--)
+		assert_null(second(lab, 0, 0));
+}
+
+/* The hog grows to 300 MiB at the cost of redis, and the domain is full. */
+static void hog_grows(struct lab *lab)
+{
+	set(lab, lab->hog, ZM_MEM_BYTES, 300 * MIB);
+	set(lab, lab->lc, ZM_MEM_BYTES, 110 * MIB);
+	set(lab, lab->domain, ZM_MEM_BYTES, 511 * MIB);
+}
+
+static uint32_t sum_of(const struct finding *f)
+{
+	uint32_t sum = 0;
+
+	for (int c = 0; c < CAUSE_NR; c++)
+		sum += f->cause_ppm[c];
+	return sum;
+}
+
+static void test_the_one_that_grew_is_named(void **state)
+{
+	struct lab *lab = *state;
+	const struct finding *f;
+
+	calm(lab, 40);
+	hog_grows(lab);
+	f = hurt(lab, 310 * MSEC, 0);
+	assert_non_null(f);
+	assert_int_equal(f->resource, RESOURCE_MEMORY);
+	assert_int_equal(f->cause, CAUSE_NEIGHBOUR);
+	assert_int_equal(f->nr_culprits, 1);
+	assert_string_equal(f->culprits[0].name, "batch");
+	assert_int_equal(f->severity, SEVERITY_WARNING);
+	assert_int_equal(sum_of(f), PPM);
+	assert_string_equal(f->why, "stalled 31.0 % of the time for memory, usually 0.0 %");
+	assert_non_null(strstr(f->told, "batch holds 300"));
+	assert_non_null(strstr(f->told, "box, which both are in, is full"));
+}
+
+static void test_what_is_usual_stands_still_while_it_hurts(void **state)
+{
+	struct lab *lab = *state;
+	const struct finding *f = NULL;
+
+	calm(lab, 40);
+	hog_grows(lab);
+	for (int i = 0; i < 300; i++)
+		f = second(lab, 310 * MSEC, 0);
+	assert_non_null(f);
+	assert_int_equal(f->cause, CAUSE_NEIGHBOUR);
+	assert_string_equal(f->culprits[0].name, "batch");
+}
+
+static void test_own_limit_is_self(void **state)
+{
+	struct lab *lab = *state;
+	const struct finding *f;
+
+	calm(lab, 40);
+	hog_grows(lab);
+	set(lab, lab->lc, ZM_MEM_LIMIT_BYTES, 111 * MIB);
+	f = hurt(lab, 310 * MSEC, 0);
+	assert_int_equal(f->cause, CAUSE_SELF);
+	assert_int_equal(f->nr_culprits, 0);
+	assert_non_null(strstr(f->told, "its own memory limit"));
+}
+
+static void test_v1_soft_limit_is_none(void **state)
+{
+	struct lab *lab = *state;
+
+	calm(lab, 40);
+	hog_grows(lab);
+	set(lab, lab->lc, ZM_MEM_HIGH_BYTES, 50 * MIB);
+	assert_int_equal(hurt(lab, 310 * MSEC, 0)->cause, CAUSE_NEIGHBOUR);
+	set(lab, lab->lc, ZM_MEM_HIGH_EVENTS, 3); /* v2: there memory.high is one */
+	assert_int_equal(second(lab, 400 * MSEC, 0)->cause, CAUSE_NEIGHBOUR); /* of both windows */
+	for (int i = 0; i < 4; i++)
+		second(lab, 400 * MSEC, 0);
+	assert_int_equal(lab->f.items[0].cause, CAUSE_SELF);
+}
+
+static void test_own_growth_is_self(void **state)
+{
+	struct lab *lab = *state;
+	const struct finding *f;
+
+	calm(lab, 40);
+	set(lab, lab->lc, ZM_MEM_BYTES, 400 * MIB);
+	set(lab, lab->domain, ZM_MEM_BYTES, 511 * MIB);
+	f = hurt(lab, 310 * MSEC, 0);
+	assert_int_equal(f->cause, CAUSE_SELF);
+	assert_int_equal(f->nr_culprits, 0);
+}
+
+static void test_nobody_grew_nobody_is_blamed(void **state)
+{
+	struct lab *lab = *state;
+	const struct finding *f;
+
+	calm(lab, 40);
+	f = hurt(lab, 310 * MSEC, 0);
+	assert_int_equal(f->cause, CAUSE_UNKNOWN);
+	assert_int_equal(f->nr_culprits, 0);
+}
+
+static void test_the_host_is_out_of_memory(void **state)
+{
+	struct lab *lab = *state;
+
+	calm(lab, 40);
+	lab->w.s.host_valid = METRIC_BIT(HM_MEM_TOTAL_BYTES) | METRIC_BIT(HM_MEM_AVAILABLE_BYTES);
+	lab->w.s.host_value[HM_MEM_TOTAL_BYTES] = 8192 * MIB;
+	lab->w.s.host_value[HM_MEM_AVAILABLE_BYTES] = 100 * MIB;
+	assert_int_equal(hurt(lab, 310 * MSEC, 0)->cause, CAUSE_HOST);
+}
+
+/* It keeps reclaim busy at a limit of its own: that takes nothing from anybody. */
+static void test_a_bounded_decoy_is_not_named(void **state)
+{
+	struct lab *lab = *state;
+	const struct finding *f;
+
+	set(lab, lab->decoy, ZM_MEM_LIMIT_BYTES, 100 * MIB);
+	grew(lab, lab->decoy, ZM_MEM_RECLAIMED_PAGES, 100000);
+	calm(lab, 40);
+	hog_grows(lab);
+	f = hurt(lab, 310 * MSEC, 0);
+	assert_int_equal(f->nr_culprits, 1);
+	assert_string_equal(f->culprits[0].name, "batch");
+}
+
+/* It holds no more than ever, and reclaim takes from it what it takes anew. */
+static void test_churn_without_growth_is_named(void **state)
+{
+	struct lab *lab = *state;
+	const struct finding *f;
+
+	set(lab, lab->hog, ZM_MEM_BYTES, 150 * MIB);
+	calm(lab, 40);
+	set(lab, lab->domain, ZM_MEM_BYTES, 511 * MIB);
+	grew(lab, lab->hog, ZM_MEM_RECLAIMED_PAGES, 40000);
+	f = hurt(lab, 310 * MSEC, 0);
+	assert_int_equal(f->cause, CAUSE_NEIGHBOUR);
+	assert_string_equal(f->culprits[0].name, "batch");
+}
+
+static void did_io(struct lab *lab, uint32_t zone, uint64_t bytes, uint64_t ops)
+{
+	grew(lab, zone, ZM_IO_READ_BYTES, bytes);
+	grew(lab, zone, ZM_IO_WRITE_BYTES, 0);
+	grew(lab, zone, ZM_IO_READS, ops);
+	grew(lab, zone, ZM_IO_WRITES, 0);
+}
+
+static void test_io_is_split_by_what_each_did(void **state)
+{
+	struct lab *lab = *state;
+	const struct finding *f;
+
+	calm(lab, 40);
+	did_io(lab, lab->lc, 4 * MIB, 100);
+	did_io(lab, lab->hog, 400 * MIB, 3200);
+	did_io(lab, lab->domain, 404 * MIB, 3300);
+	f = hurt(lab, 0, 500 * MSEC);
+	assert_int_equal(f->resource, RESOURCE_IO);
+	assert_int_equal(f->cause, CAUSE_NEIGHBOUR);
+	assert_int_equal(f->nr_culprits, 1);
+	assert_string_equal(f->culprits[0].name, "batch");
+	assert_int_equal(sum_of(f), PPM);
+	assert_non_null(strstr(f->told, "batch did 400 MiB in 3200 operations a second"));
+}
+
+static void test_own_io_limit_is_throttled(void **state)
+{
+	struct lab *lab = *state;
+	const struct finding *f;
+
+	calm(lab, 40);
+	did_io(lab, lab->lc, 2 * MIB, 95);
+	did_io(lab, lab->hog, 400 * MIB, 3200);
+	did_io(lab, lab->domain, 402 * MIB, 3300);
+	set(lab, lab->lc, ZM_IO_READS_LIMIT, 100);
+	f = hurt(lab, 0, 500 * MSEC);
+	assert_int_equal(f->cause, CAUSE_THROTTLED);
+	assert_int_equal(f->nr_culprits, 0);
+	set(lab, lab->lc, ZM_IO_READS_LIMIT, 1000); /* far from it */
+	for (int i = 0; i < 12; i++)
+		f = second(lab, 0, 500 * MSEC);
+	assert_int_equal(f->cause, CAUSE_NEIGHBOUR);
+}
+
+static void test_own_io_is_no_harm(void **state)
+{
+	struct lab *lab = *state;
+
+	calm(lab, 40);
+	did_io(lab, lab->lc, 400 * MIB, 3200);
+	did_io(lab, lab->domain, 400 * MIB, 3200);
+	assert_null(hurt(lab, 0, 500 * MSEC));
+}
+
+/* What was reclaimed is read from the disk again: the disk is not what is short. */
+static void test_refaults_are_not_io(void **state)
+{
+	struct lab *lab = *state;
+
+	calm(lab, 40);
+	hog_grows(lab);
+	did_io(lab, lab->hog, 400 * MIB, 3200);
+	assert_non_null(hurt(lab, 400 * MSEC, 410 * MSEC));
+	assert_int_equal(lab->f.nr, 1);
+	assert_int_equal(lab->f.items[0].resource, RESOURCE_MEMORY);
+}
+
+static void test_without_psi_nothing_is_said(void **state)
+{
+	struct lab *lab = *state;
+
+	calm(lab, 40);
+	hog_grows(lab);
+	world_tick(&lab->w, SEC);
+	world_ledger(&lab->w, lab->lc, 5000, MSEC / 10);
+	lab->w.zones[lab->lc].delta_valid &=
+	    ~(METRIC_BIT(ZM_PSI_MEM_SOME_NS) | METRIC_BIT(ZM_PSI_IO_SOME_NS));
+	detect_run(lab->d, &lab->w.s, &lab->f);
+	assert_int_equal(lab->f.nr, 0);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, lab_setup, lab_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(test_the_one_that_grew_is_named),
+	    TEST(test_what_is_usual_stands_still_while_it_hurts),
+	    TEST(test_own_limit_is_self),
+	    TEST(test_v1_soft_limit_is_none),
+	    TEST(test_own_growth_is_self),
+	    TEST(test_nobody_grew_nobody_is_blamed),
+	    TEST(test_the_host_is_out_of_memory),
+	    TEST(test_a_bounded_decoy_is_not_named),
+	    TEST(test_churn_without_growth_is_named),
+	    TEST(test_io_is_split_by_what_each_did),
+	    TEST(test_own_io_limit_is_throttled),
+	    TEST(test_own_io_is_no_harm),
+	    TEST(test_refaults_are_not_io),
+	    TEST(test_without_psi_nothing_is_said),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
