@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-# timeout: 400
+# timeout: 600
 """Zones and a real libvirtd (qemu:///system): domains that somebody else started are adopted, limited, and left as they were
 found, whoever is killed meanwhile; and machines of zones' own among those of others."""
 import importlib.util
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -216,6 +217,57 @@ def machine_of_its_own(czd, zone):
     live.wait_for(lambda: not live.alive(pid) and z.name not in LIBVIRT.virsh("list", "--name"), 10, "its domain is gone")
 
 
+def ip(*arguments):
+    return subprocess.run(["ip", *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def interfaces():
+    """Of this namespace; /sys has those of another."""
+    return set(line.split(":")[1].split("@")[0].strip() for line in ip("-o", "link").splitlines())
+
+
+def ping(address):
+    """Whether somebody there says that no one listens, or takes the connection."""
+    try:
+        with socket.create_connection((address, 9), 2):
+            return True
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+
+
+def on_a_bridge(backend):
+    def run(czd, zone):
+        ip("link", "add", "cz-br", "type", "bridge")
+        try:
+            ip("address", "add", "192.0.2.1/24", "dev", "cz-br")
+            ip("link", "set", "cz-br", "up")
+            before = interfaces()
+            z = zone("", backend, restart="never", **{"os": {"backend": backend, "accel": "tcg"}, "resource": {
+                "memory": "192Mi", "net": {"mode": "bridge", "bridge": "cz-br", "address": "192.0.2.2/24"}}})
+            for end in ("stop", "kill", "remove"):
+                z.czctl("apply", file=True)
+                live.wait_for(lambda: z.show()["phase"] == "running", BOOT_S, "it runs")
+                check(len(interfaces() - before) == 1, "one tap")
+                live.wait_for(lambda: ping("192.0.2.2"), 10, "the guest answers the host")
+                done = czd.czctl("exec", z.name, "--", "/bin/busybox", "ping", "-c", "1", "-W", "5", "192.0.2.1", timeout=30)
+                check(done.returncode == 0, f"the host does not answer the guest: {done}")
+                if end == "stop":
+                    z.czctl("stop", "--wait")
+                elif end == "kill":
+                    os.kill(z.show()["pid"], signal.SIGKILL)
+                    live.wait_for(lambda: z.state() == "error", 20, "it is seen")
+                else:
+                    z.czctl("remove", "--force")
+                live.wait_for(lambda: interfaces() == before, 10, f"{end}: the tap is gone")
+                check(not ip("-o", "link", "show", "master", "cz-br"), f"{end}: a port is left on the bridge")
+        finally:
+            ip("link", "delete", "cz-br")
+    run.__name__ = f"bridge_{backend}"
+    return scene()(run)
+
+
 def main():
     global LIBVIRT
     live.need_root()
@@ -229,7 +281,8 @@ def main():
         os.environ.update({"CZ_QEMU": f"{LIBVIRT.top}/qemu", "CZ_QEMU_DATA": f"{LIBVIRT.top}/qemu-data", "CZ_KERNEL": vmzone.KERNEL,
                            "CZ_VIRTIOFSD": vmzone.VIRTIOFSD})
         return live.run_cases([taken_limited_and_left_as_found, killed_and_left_as_found, what_its_owner_does_counts, refused,
-                               its_waiting_has_a_name, machine_of_its_own],
+                               its_waiting_has_a_name, machine_of_its_own,
+                               on_a_bridge("qemu")],
                               (AssertionError, live.RequestError, OSError, TimeoutError, RuntimeError, StopIteration, subprocess.SubprocessError))
 
 
