@@ -26,8 +26,9 @@ const struct verb verb_conn = {
     .usage = "ZONE",
     .help = "A terminal in the guest. It ends with the shell (exit, or Ctrl-D).\n"
 	    "\n"
-	    "In a zone of runtime cgroup it is the caller's own shell (SHELL), on the host, in\n"
-	    "this terminal, in the zone's cgroup and under its limits. It ends with the zone.\n"
+	    "In a zone of runtime cgroup it is the caller's own shell (SHELL), on the host,\n"
+	    "in this terminal, in the zone's cgroup and under its limits. It ends with the\n"
+	    "zone.\n"
 	    "\n"
 	    "Examples:\n"
 	    "  sudo czctl conn web\n",

@@ -446,7 +446,7 @@ def reload_keeps_the_old_when_wrong():
         check(czd.request("inspect", zone=f"/{NAME}-ruled")["class"] == "be", "the old rule is gone")
         check("old configuration" in czd.czctl("events").stdout, "the events do not tell of it")
         done = subprocess.run([live.program("czd"), "--check", "--config", czd.config], capture_output=True, text=True, check=False)
-        check(done.returncode == 2 and f"{czd.config}:1" in done.stderr, f"{done}")
+        check(done.returncode == 2 and f"{czd.config}:2:" in done.stderr, f"{done}")
         live.write(czd.config, FAST)
         done = subprocess.run([live.program("czd"), "--check", "--config", czd.config], capture_output=True, text=True, check=False)
         check(done.returncode == 0 and not done.stderr, f"{done}")
