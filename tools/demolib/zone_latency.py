@@ -180,7 +180,9 @@ class LatencyPart:
                     median([r["be_ran_while_lc_waited_ppm"] for r in mine])}
         harm = row["eevdf"]["p99_us"] - row["alone"]["p99_us"]
         left = row["exclusive"]["p99_us"] - row["alone"]["p99_us"]
-        row["harm_removed"] = 1 - left / harm if harm > 0 else None
+        # Where the hog does no harm there is nothing to remove, only something to spoil.
+        row["harm_us"] = harm
+        row["harm_removed"] = 1 - left / harm if harm > 0 else 1.0 if left <= 0 else None
         return row
 
     def result(self):
