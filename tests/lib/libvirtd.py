@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A libvirtd of one's own: its folders are empty ones in a mount namespace, its network is a namespace too. What listens at
 /run/libvirt there is the host's libvirt for all programs that are started in it."""
+import ctypes
 import glob
 import os
 import shutil
@@ -12,6 +13,7 @@ import live
 import vmzone
 
 INSIDE = "CZ_TEST_LIBVIRTD"
+PR_SET_CHILD_SUBREAPER = 36
 FOLDERS = ("/run/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt", "/etc/libvirt")
 DOMAIN = """<domain type='qemu'><name>{name}</name><memory unit='MiB'>128</memory><vcpu>{vcpus}</vcpu>
 <os><type arch='x86_64' machine='q35'>hvm</type><kernel>{kernel}</kernel><cmdline>console=ttyS0 panic=0</cmdline></os>
@@ -29,11 +31,17 @@ def missing():
 
 
 def enter():
-    """Runs this program anew in namespaces of its own, once; returns in there."""
+    """Runs this program anew in namespaces of its own, once; returns in there. Meanwhile this process takes the orphans, as
+    init does: a daemon of libvirt's waits until the QEMU that it killed is gone, and it is the parent of none."""
     if INSIDE in os.environ:
         return
     os.environ[INSIDE] = "1"
-    sys.exit(subprocess.run(["unshare", "--mount", "--net", sys.executable, *sys.argv], check=False).returncode)
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    inside = os.spawnvp(os.P_NOWAIT, "unshare", ["unshare", "--mount", "--net", sys.executable, *sys.argv])
+    while True:
+        pid, status = os.wait()
+        if pid == inside:
+            sys.exit(os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 1)
 
 
 def mount(*arguments):
