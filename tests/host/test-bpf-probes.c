@@ -200,6 +200,13 @@ static int calls_a_round(void)
 	return !strncmp(text, "tsc", 3) || !strncmp(text, "kvm-clock", 9) ? 2 : 6;
 }
 
+/* The way into the kernel and back is the work's alone: nothing on a machine, 2 to 3 % of calls as
+ * short as these where each instruction is emulated. */
+static uint64_t may_lack(uint64_t ns)
+{
+	return ns / (getenv("CZ_GUEST") ? 20 : 100);
+}
+
 /* True: the work knows of the same time as the probe. Its count always is the same. */
 static bool count_syscalls(void)
 {
@@ -246,7 +253,7 @@ static bool count_syscalls(void)
 	CHECK(probes_switch(probes, "syscalls", false, "for a test") == 0);
 	CHECK(!(probes_row(probes, zones_by_path(zones, "/" TOP)->id)->valid &
 		METRIC_BIT(ZM_SYSCALLS)));
-	return calls == truth && ns <= truth_ns + truth_ns / 100 && ns >= truth_ns - truth_ns / 100;
+	return calls == truth && ns <= truth_ns + truth_ns / 100 && ns >= truth_ns - may_lack(truth_ns);
 }
 
 /* Where others use the machine, a thread loses its CPU between its clock and its call: again. */
