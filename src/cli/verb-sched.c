@@ -195,22 +195,21 @@ const struct verb verb_sched = {
     .name = "sched",
     .summary = "the scheduler inside a VM zone: show, set, reset",
     .usage = "list | show|stats|reset ZONE | set ZONE POLICY | task ZONE N",
-    .help =
-	"A virtual machine zone has a scheduler of its own, changed while it runs. `set`\n"
-	"holds until the next start; scheduler.policy in its description is for good.\n"
-	"docs/schedulers.md tells of the policies.\n"
-	"\n"
-	"  list                          policies that there are; the one in force in each zone\n"
-	"  show, stats ZONE              the policy in force, and its figures\n"
-	"  set ZONE POLICY [OPTION...]   another policy, now; options are the policy's\n"
-	"  reset ZONE                    the kernel's own\n"
-	"  task ZONE PID [--set CLASS]   one task, as the guest counts\n"
-	"\n"
-	"Examples:\n"
-	"  czctl sched list\n"
-	"  sudo czctl sched set web exclusive\n"
-	"  sudo czctl sched set web rr --slice 1ms\n"
-	"  sudo czctl sched reset web\n",
+    .help = "A virtual machine zone has a scheduler of its own, changed while it runs. `set`\n"
+	    "holds until the next start; scheduler.policy in its description is for good.\n"
+	    "docs/schedulers.md tells of the policies.\n"
+	    "\n"
+	    "  list                          policies that there are, and each zone's\n"
+	    "  show, stats ZONE              the policy in force, and its figures\n"
+	    "  set ZONE POLICY [OPTION...]   another policy, now; options are the policy's\n"
+	    "  reset ZONE                    the kernel's own\n"
+	    "  task ZONE PID [--set CLASS]   one task, as the guest counts\n"
+	    "\n"
+	    "Examples:\n"
+	    "  czctl sched list\n"
+	    "  sudo czctl sched set web exclusive\n"
+	    "  sudo czctl sched set web rr --slice 1ms\n"
+	    "  sudo czctl sched reset web\n",
     .options = options,
     .min_words = 1,
     .max_words = -1,

@@ -83,7 +83,7 @@ json_t *zone_shape(const struct applied *z, bool whole)
 	json_object_set_new(o, "uptime_ns", shape_known(runs, clock_mono_ns() - z->started_ns));
 	json_object_set_new(o, "silent_ns", shape_known(z->silent_ns, z->silent_ns));
 	json_object_set_new(o, "retry_ns", shape_known(z->retry_ns, z->retry_ns));
-	if (vm && runs) {
+	if (vm && runs && !z->spec.os.adopt) { /* in a domain of somebody's nobody speaks with us */
 		json_object_set_new(o, "policy", json_string(z->stats.policy));
 		json_object_set_new(o, "policy_wanted", json_string(z->stats.policy_wanted));
 		json_object_set_new(o, "policy_why", json_string(z->stats.policy_why));
