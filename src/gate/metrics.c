@@ -89,7 +89,7 @@ static void zone_metrics_text(struct out *o)
 
 		family(o, &f, "cz_zone_", &zone_metrics[m]);
 		for (size_t i = 0; i < n; i++) {
-			if (chosen[i].zone->valid & (1u << m))
+			if (chosen[i].zone->valid & METRIC_BIT(m))
 				text_sample(o->text, &f, chosen[i].labels,
 					    chosen[i].zone->value[m]);
 		}
@@ -241,7 +241,7 @@ static void host_metrics_text(struct out *o)
 	for (int m = 0; m < HM_NR; m++) {
 		struct metric_family f;
 
-		if (!(v->host_valid & (1u << m)))
+		if (!(v->host_valid & METRIC_BIT(m)))
 			continue;
 		family(o, &f, "cz_", &host_metrics[m]);
 		text_sample(o->text, &f, "", v->host_value[m]);

@@ -22,5 +22,5 @@ struct metrics {
 void metrics_serve(struct request *r);
 void metrics_done(struct metrics *m);
 struct gate;
-/* The whole text, appended; now_ns is only for the cost of cz-gate itself. */
+/* The whole text, appended. */
 void metrics_text(struct gate *g, enum metrics_form form, struct strbuf *out);
