@@ -21,7 +21,7 @@ static bool cut_end(char *name, const char *end)
 void family_of(const struct metric_desc *d, const char *prefix, struct metric_family *ret)
 {
 	char stem[64], unit[16] = "";
-	const char *told = "";
+	const char *told = NULL;
 	bool total;
 
 	str_copy(stem, sizeof(stem), d->name);
@@ -34,11 +34,12 @@ void family_of(const struct metric_desc *d, const char *prefix, struct metric_fa
 	} else if (!strcmp(d->unit, "ppm")) {
 		ret->scale = SCALE_PPM;
 		told = "_ratio";
-	} else if (!strcmp(d->unit, "bytes")) {
-		told = "_bytes";
 	}
-	cut_end(stem, unit);
-	snprintf(ret->name, sizeof(ret->name), "%s%s%s%s", prefix, stem, told, total ? TOTAL : "");
+	/* other units stay as they are named: bytes, pages, bytes_per_second */
+	if (told)
+		cut_end(stem, unit);
+	snprintf(ret->name, sizeof(ret->name), "%s%s%s%s", prefix, stem, told ? told : "",
+		 total ? TOTAL : "");
 	ret->kind = d->kind;
 	ret->help = d->help;
 }

@@ -17,6 +17,9 @@ static void test_metric_names(void **state)
 	    {{"memory_bytes", "bytes", METRIC_GAUGE, ""}, "cz_memory_bytes"},
 	    {{"tasks", "1", METRIC_GAUGE, ""}, "cz_tasks"},
 	    {{"cost_ppm", "ppm", METRIC_GAUGE, ""}, "cz_cost_ratio"},
+	    {{"read_bytes_total", "bytes", METRIC_COUNTER, ""}, "cz_read_bytes_total"},
+	    {{"refault_pages_total", "pages", METRIC_COUNTER, ""}, "cz_refault_pages_total"},
+	    {{"limit_bytes_per_second", "bytes", METRIC_GAUGE, ""}, "cz_limit_bytes_per_second"},
 	    {{"periods_total", "1", METRIC_COUNTER, ""}, "cz_periods_total"},
 	};
 	struct metric_family f;
