@@ -65,11 +65,22 @@ uint64_t stream_dropped_total(const struct stream *s)
 	return s->dropped_total;
 }
 
+/* One that reads, but never all there is, takes no more than what it has not read. */
+static void drop_sent(struct listener *l)
+{
+	if (!l->sent)
+		return;
+	l->out.len -= l->sent;
+	memmove(l->out.data, l->out.data + l->sent, l->out.len);
+	l->sent = 0;
+}
+
 static void send_to(struct listener *l, const char *text, size_t len)
 {
 	if (l->lost)
 		return;
-	if (l->out.len - l->sent + len > STREAM_PENDING_MAX || l->out.failed) {
+	drop_sent(l);
+	if (l->out.len + len > STREAM_PENDING_MAX || l->out.failed) {
 		l->lost = true;
 		l->stream->dropped_total++;
 		http_end(l->stream->gate->http, l->connection);
