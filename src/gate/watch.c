@@ -19,7 +19,7 @@
 struct watch {
 	struct gate *gate;
 	sd_event_source *timer;
-	uint64_t event_seq;
+	uint64_t run, event_seq; /* of czd, and its latest event that was told of */
 	bool told_away;
 };
 
@@ -67,8 +67,9 @@ static void on_events(json_t *data, const struct error *why, void *arg)
 
 static void ask_events(struct watch *w)
 {
-	if (w->event_seq > w->gate->view.event_seq)
-		w->event_seq = 0; /* another czd */
+	if (w->run != w->gate->view.run)
+		w->event_seq = 0; /* another czd: it numbers anew */
+	w->run = w->gate->view.run;
 	if (w->event_seq == w->gate->view.event_seq)
 		return;
 	czd_call(w->gate->watch, "events", json_pack("{s:I}", "since", (json_int_t)w->event_seq),
