@@ -11,7 +11,8 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 
-/* Serving, talking to czd, keeping a database. No new program, no tracing, no network but ours. */
+/* Serving, talking to czd, keeping a database. No new program, no tracing, no network but ours, and
+ * nothing asked of a terminal (ioctl could type into it). */
 static const int allowed[] = {
     SCMP_SYS(read),
     SCMP_SYS(write),
@@ -34,7 +35,6 @@ static const int allowed[] = {
     SCMP_SYS(getsockname),
     SCMP_SYS(getpeername),
     SCMP_SYS(fcntl),
-    SCMP_SYS(ioctl),
     SCMP_SYS(epoll_create1),
     SCMP_SYS(epoll_ctl),
     SCMP_SYS(epoll_wait),
@@ -68,7 +68,6 @@ static const int allowed[] = {
     SCMP_SYS(getrusage),
     SCMP_SYS(sysinfo),
     SCMP_SYS(uname),
-    SCMP_SYS(mmap),
     SCMP_SYS(munmap),
     SCMP_SYS(mremap),
     SCMP_SYS(madvise),
@@ -152,11 +151,16 @@ static int allow_sockets(scmp_filter_ctx f)
 				SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
 }
 
-/* Memory may be changed, but not into code. */
-static int allow_mprotect(scmp_filter_ctx f)
+/* Memory may be had and changed, but never as code: not even what a file of ours holds. */
+static int allow_memory(scmp_filter_ctx f)
 {
-	return seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-				SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	static const int calls[] = {SCMP_SYS(mmap), SCMP_SYS(mprotect)};
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(calls) && r == 0; i++)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, calls[i], 1,
+				     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	return r;
 }
 
 int sandbox_lock(struct error *reterr)
@@ -169,7 +173,7 @@ int sandbox_lock(struct error *reterr)
 	if (r == 0)
 		r = allow_sockets(f);
 	if (r == 0)
-		r = allow_mprotect(f);
+		r = allow_memory(f);
 	if (r == 0)
 		r = seccomp_load(f);
 	seccomp_release(f);

@@ -3,12 +3,17 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "test.h"
 #include "base/io.h"
 #include "gate/gate.h"
 #include "gate/routes.h"
+#include "gate/sandbox.h"
 
 #define READ_TOKEN   "read-read-read-read"
 #define CHANGE_TOKEN "change-change-change"
@@ -252,13 +257,51 @@ static void test_pages(void **state)
 	}
 }
 
+static bool is_refused(long r)
+{
+	return r == -1 && errno == EPERM;
+}
+
+/* In a process of its own, which stays locked. What went wrong, 0: nothing. */
+static int locked_up(void)
+{
+	void *p;
+
+	if (sandbox_become("nobody", NULL) < 0 || sandbox_lock(NULL) < 0)
+		return 1;
+	p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED || mprotect(p, 4096, PROT_READ) < 0)
+		return 2;
+	if (!is_refused(mprotect(p, 4096, PROT_READ | PROT_EXEC)))
+		return 3;
+	if (!is_refused(
+		(long)mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)))
+		return 4;
+	if (!is_refused(socket(AF_INET, SOCK_STREAM, 0)) || socket(AF_UNIX, SOCK_STREAM, 0) < 0)
+		return 5;
+	if (!is_refused(ioctl(STDIN_FILENO, TIOCSTI, "x")) || !is_refused(fork()))
+		return 6;
+	return is_refused(execl("/bin/true", "true", NULL)) ? 0 : 7;
+}
+
+static void test_sandbox(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(locked_up());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_hosts),  cmocka_unit_test(test_other_sites_are_refused),
 	    cmocka_unit_test(test_tokens), cmocka_unit_test(test_token_files),
 	    cmocka_unit_test(test_routes), cmocka_unit_test(test_what_changes_is_marked),
-	    cmocka_unit_test(test_pages),
+	    cmocka_unit_test(test_pages),  cmocka_unit_test(test_sandbox),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
