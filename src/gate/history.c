@@ -442,6 +442,8 @@ static void keep(struct history *h)
 	struct error e = {0};
 	int r = add_all(h, &e);
 
+	/* zones and metrics may be void: see store_commit() */
+	h->have_metrics &= r == 0;
 	/* what could be said is kept even where some of it could not be */
 	if (r == 0 || r == -ENOMEM)
 		r = store_commit(h->store, h->t_ms, &e);

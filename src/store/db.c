@@ -90,12 +90,18 @@ sqlite3_stmt *store_statement(struct store *s, enum statement which, struct erro
 
 int store_step(struct store *s, sqlite3_stmt *st, struct error *reterr)
 {
-	int rc = sqlite3_step(st);
+	int rc = sqlite3_step(st), r;
 
 	if (rc == SQLITE_ROW)
 		return 1;
 	sqlite3_reset(st);
-	return rc == SQLITE_DONE ? 0 : store_failed(s, rc, reterr);
+	if (rc == SQLITE_DONE)
+		return 0;
+	r = store_failed(s, rc, reterr);
+	/* Without room, SQLite takes back all of the transaction, not only this statement. */
+	if (s->in_transaction && sqlite3_get_autocommit(s->db))
+		store_rollback(s);
+	return r;
 }
 
 int store_run(struct store *s, sqlite3_stmt *st, struct error *reterr)

@@ -644,6 +644,41 @@ static void test_full_disk(void **state)
 	assert_int_equal(umount2(path, MNT_DETACH), 0);
 }
 
+static int note_of(struct env *v, uint64_t seq, const char *body)
+{
+	struct store_note n = {NOTE_EVENT, 1, seq, T0 + seq, T0 + seq, body};
+
+	return store_note(v->s, &n, &v->e);
+}
+
+/* No room in the middle of a tick: SQLite takes all of it back, so its zones are not known. */
+static void test_no_room_for_a_part(void **state)
+{
+	struct env *v = *state;
+	char body[4096];
+	uint64_t seq = 0;
+	int r = 0;
+
+	memset(body, 'x', sizeof(body));
+	body[sizeof(body) - 1] = 0;
+	reopen(v, STORE_BYTES_MIN, 1ull << 50);
+	fill(v, "a", T0, 3, 1);
+	assert_int_equal(
+	    store_sample(v->s, zone_named(v, 8, "b", T0 + 3000), metric(v, "cpu"), 0, 1), 0);
+	while (r == 0 && seq < 1000)
+		r = note_of(v, ++seq, body);
+	assert_int_equal(r, -ENOSPC);
+	assert_int_equal(store_known(v->s, 8, 1), 0);
+	commit(v, T0 + 3000);
+	assert_int_equal(count(v, "b", T0, T0 + 9000), 0);
+	assert_int_equal(/* its number is free again, and nothing goes by it */
+			 store_sample(v->s, zone_named(v, 9, "c", T0 + 4000), metric(v, "cpu"), 0,
+				      1),
+			 0);
+	commit(v, T0 + 4000);
+	assert_int_equal(count(v, "c", T0, T0 + 9000), 1);
+}
+
 /* Read-only for everybody but root: as nobody. */
 static void test_may_not_write(void **state)
 {
@@ -711,6 +746,7 @@ int main(void)
 	    T(test_removed_under_us),
 	    T(test_killed),
 	    T(test_full_disk),
+	    T(test_no_room_for_a_part),
 	    T(test_may_not_write),
 	    T(test_bad_questions),
 	};
