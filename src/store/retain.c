@@ -7,7 +7,7 @@
 #define PAGE_BYTES   4096
 #define ROUNDS_MAX   16	    /* at once; the rest is done when the next slot is over */
 #define SHARE_A_TIME 64	    /* of the slots there are */
-#define EVENTS_MAX   100000 /* and as many findings and actions */
+#define NOTES_MAX    100000 /* of each kind */
 
 static int one_number(struct store *s, enum statement which, uint64_t value, struct error *reterr)
 {
@@ -96,6 +96,14 @@ static int keep_size(struct store *s, struct error *reterr)
 	return r == 0 && file > limit && used < file ? store_exec(s, SQL_VACUUM, reterr) : r;
 }
 
+/* Samples have most of the room: an event takes some 500 bytes, the others a page or two. */
+static uint64_t notes_max(const struct store *s, int kind)
+{
+	uint64_t most = s->max_bytes / (kind == NOTE_EVENT ? 8192 : 32768);
+
+	return most < NOTES_MAX ? most : NOTES_MAX;
+}
+
 static int keep_notes(struct store *s, struct error *reterr)
 {
 	for (int kind = NOTE_FINDING; kind <= NOTE_EVENT; kind++) {
@@ -104,7 +112,7 @@ static int keep_notes(struct store *s, struct error *reterr)
 		if (!st)
 			return -EIO;
 		sqlite3_bind_int(st, 1, kind);
-		sqlite3_bind_int(st, 2, EVENTS_MAX);
+		sqlite3_bind_int64(st, 2, (int64_t)notes_max(s, kind));
 		if (store_run(s, st, reterr) < 0)
 			return reterr->code;
 	}

@@ -679,6 +679,28 @@ static void test_no_room_for_a_part(void **state)
 	assert_int_equal(count(v, "c", T0, T0 + 9000), 1);
 }
 
+/* More notes than fit: the oldest go, and the samples stay. */
+static void test_notes_leave_room(void **state)
+{
+	struct env *v = *state;
+	struct store_stats st;
+	char body[500];
+	uint64_t seq = 0;
+
+	memset(body, 'x', sizeof(body));
+	body[sizeof(body) - 1] = 0;
+	reopen(v, STORE_BYTES_MIN, 1ull << 50);
+	for (uint64_t t = 0; t < 800; t++) {
+		for (int i = 0; i < 5; i++)
+			assert_int_equal(note_of(v, ++seq, body), 0);
+		fill(v, "a", T0 + t * 1000, 1, t);
+	}
+	store_stats(v->s, &st);
+	assert_int_equal(st.lost_ticks_total, 0);
+	assert_int_equal(count(v, "a", T0, T0 + 800000), 800);
+	assert_int_equal(store_last_note(v->s, NOTE_EVENT, 1), seq);
+}
+
 /* Read-only for everybody but root: as nobody. */
 static void test_may_not_write(void **state)
 {
@@ -747,6 +769,7 @@ int main(void)
 	    T(test_killed),
 	    T(test_full_disk),
 	    T(test_no_room_for_a_part),
+	    T(test_notes_leave_room),
 	    T(test_may_not_write),
 	    T(test_bad_questions),
 	};
