@@ -247,7 +247,7 @@ int store_db_open(struct store *s, struct error *reterr)
 
 	if (r < 0)
 		return r;
-	rc = sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL);
+	rc = sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE, NULL);
 	r = rc == SQLITE_OK ? 0 : store_failed(s, rc, reterr);
 	if (r == 0)
 		r = configure(s, reterr);

@@ -410,6 +410,26 @@ static void test_size(void **state)
 	assert_true(file_bytes(v) <= (1 << 20) + (1 << 20) / 8);
 }
 
+/* Its folder may be reached by a link: /var is one on some hosts. */
+static void test_behind_a_link(void **state)
+{
+	struct env *v = *state;
+	char link[] = "/tmp/cz-store-link-XXXXXX", path[64];
+	struct store_options opt = {path, 1 << 30, 1ull << 50};
+	struct store *s = NULL;
+
+	assert_non_null(mkdtemp(link));
+	assert_int_equal(rmdir(link), 0);
+	assert_int_equal(symlink(v->dir, link), 0);
+	store_close(v->s);
+	v->s = NULL;
+	snprintf(path, sizeof(path), "%s/history.db", link);
+	if (store_open(&opt, &s, &v->e) < 0)
+		fail_msg("%s", v->e.msg);
+	store_close(s);
+	unlink(link);
+}
+
 static void test_only_one_writer(void **state)
 {
 	struct env *v = *state;
@@ -759,6 +779,7 @@ int main(void)
 	    T(test_age),
 	    T(test_zone_is_forgotten),
 	    T(test_size),
+	    T(test_behind_a_link),
 	    T(test_only_one_writer),
 	    T(test_newer_is_left_alone),
 	    T(test_migration),
