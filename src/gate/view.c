@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t number(const json_t *o, const char *key)
+uint64_t view_number(const json_t *o, const char *key)
 {
 	json_int_t i = json_integer_value(json_object_get(o, key));
 
@@ -233,7 +233,7 @@ static int index_zones(struct view *v)
 /* The zone of a row: one that is there, under its latest name, or one that came. */
 static int zone_of_row(struct view *v, const json_t *row, struct view_zone **ret)
 {
-	uint64_t id = number(row, "id");
+	uint64_t id = view_number(row, "id");
 	struct view_zone *z = hash_get(&v->by_id, id);
 
 	*ret = z;
@@ -289,12 +289,12 @@ static int take_whole(struct view *v, const json_t *rows, const struct columns *
 	v->zones = calloc(n + 1, sizeof(*v->zones));
 	json_array_foreach(rows, i, row)
 	{
-		const struct view_zone *before = hash_get(&old.by_id, number(row, "id"));
+		const struct view_zone *before = hash_get(&old.by_id, view_number(row, "id"));
 		struct view_zone *z = &v->zones[i];
 
 		if (!v->zones || i >= n || r < 0)
 			break;
-		z->id = number(row, "id");
+		z->id = view_number(row, "id");
 		r = fill_zone(z, row);
 		v->nr_zones++;
 		if (before) {
@@ -325,12 +325,12 @@ static void take_rest(struct view *v, const json_t *a)
 	v->ledgers = json_incref(json_object_get(a, "ledgers"));
 	v->mode = json_incref(json_object_get(a, "mode"));
 	v->self = json_incref(json_object_get(a, "self"));
-	v->run = number(a, "run");
-	v->tree = number(a, "tree");
-	v->now_ns = number(a, "now_ns");
-	v->real_ns = number(a, "real_ns");
-	v->window_ns = number(a, "window_ns");
-	v->event_seq = number(a, "event_seq");
+	v->run = view_number(a, "run");
+	v->tree = view_number(a, "tree");
+	v->now_ns = view_number(a, "now_ns");
+	v->real_ns = view_number(a, "real_ns");
+	v->window_ns = view_number(a, "window_ns");
+	v->event_seq = view_number(a, "event_seq");
 	v->known = true;
 }
 
@@ -340,12 +340,12 @@ int view_take(struct view *v, const json_t *a, struct error *reterr)
 	struct columns c = {.descs = zone_metrics};
 	int r;
 
-	if (!json_is_array(rows) || !number(a, "run"))
+	if (!json_is_array(rows) || !view_number(a, "run"))
 		return error_set(reterr, -EPROTO, "czd's snapshot has no zones");
-	v->event_seq = number(a, "event_seq");
+	v->event_seq = view_number(a, "event_seq");
 	if (json_is_true(json_object_get(a, "same")) && v->known)
 		return 0;
-	if (v->run != number(a, "run"))
+	if (v->run != view_number(a, "run"))
 		view_reset(v);
 	map_columns(json_object_get(a, "zone_columns"), zone_metrics, ZM_NR, c.map, COLUMNS_MAX);
 	if (json_is_true(json_object_get(a, "whole")))

@@ -49,6 +49,8 @@ json_t *view_question(const struct view *v);
 must_check int view_take(struct view *v, const json_t *answer, struct error *reterr);
 void view_reset(struct view *v); /* czd is away: nothing is known */
 const struct view_zone *view_zone(const struct view *v, uint64_t id); /* NULL: not there */
+/* A number of a JSON object; what is none, or negative, is 0. */
+uint64_t view_number(const json_t *o, const char *key);
 /* Growth per second of the window, in parts per million; for a time: of one CPU. */
 bool view_rate_ppm(const struct view *v, const struct view_zone *z, enum zone_metric m,
 		   uint64_t *ret);
