@@ -82,9 +82,12 @@ void history_rows(struct history *h, const json_t *data)
 	json_array_foreach(json_object_get(data, "actions"), i, row) action(h, row);
 }
 
-static void ignore(json_t *data, const struct error *why, void *arg)
+static void on_open(json_t *data, const struct error *why, void *arg)
 {
-	history_rows(arg, data);
+	struct history *h = arg;
+
+	history_rows(h, data);
+	h->any_open |= !data; /* not known: ask again */
 }
 
 void history_refresh(struct history *h)
@@ -95,6 +98,6 @@ void history_refresh(struct history *h)
 		return;
 	h->refresh_ns = h->now_ns + REFRESH_NS;
 	h->any_open = false;
-	czd_call(g->watch, "findings", json_object(), ignore, h);
-	czd_call(g->watch, "actions", json_object(), ignore, h);
+	czd_call(g->watch, "findings", json_object(), on_open, h);
+	czd_call(g->watch, "actions", json_object(), on_open, h);
 }
