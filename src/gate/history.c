@@ -85,10 +85,20 @@ int history_new(struct gate *g, struct history **ret)
 	return 0;
 }
 
+/* No tick comes that would take the latest events along. */
+static void flush(struct history *h)
+{
+	struct error e = {0};
+
+	if (h->store && store_flush(h->store, &e) < 0)
+		history_trouble(h, &e);
+}
+
 void history_free(struct history *h)
 {
 	if (!h)
 		return;
+	flush(h);
 	store_close(h->store);
 	history_forget_totals(h);
 	free(h);
@@ -143,6 +153,8 @@ void history_snapshot(struct history *h)
 	h->now_ns = v->now_ns;
 	if (!h->store && clock_mono_ns() >= h->retry_ns)
 		open_store(h);
+	if (!v->known)
+		flush(h);
 	if (!v->known || !h->store || !before_ns || v->now_ns <= before_ns)
 		return;
 	h->window_ns = v->now_ns - before_ns;

@@ -66,6 +66,8 @@ must_check int store_note(struct store *s, const struct store_note *n, struct er
 /* The largest seq of that kind and run, 0 none. */
 uint64_t store_last_note(struct store *s, enum store_note_kind kind, uint64_t run);
 
+/* Notes since the last commit become part of history now: the next tick may be long in coming. */
+must_check int store_flush(struct store *s, struct error *reterr);
 /* All since the last commit becomes part of history, as of t_ms; does what is due (compaction,
  * retention). On an error all of it is given up and refs and metrics are to be asked for again. */
 must_check int store_commit(struct store *s, uint64_t t_ms, struct error *reterr);

@@ -266,6 +266,16 @@ static int commit_tick(struct store *s, uint64_t t_ms, struct error *reterr)
 	return 0;
 }
 
+int store_flush(struct store *s, struct error *reterr)
+{
+	int r = s->in_transaction ? store_exec(s, SQL_COMMIT, reterr) : 0;
+
+	if (r < 0)
+		store_rollback(s);
+	s->in_transaction = false;
+	return r;
+}
+
 /* What is due once a slot. */
 static int maintain(struct store *s, uint64_t t_ms, struct error *reterr)
 {

@@ -671,6 +671,19 @@ static int note_of(struct env *v, uint64_t seq, const char *body)
 	return store_note(v->s, &n, &v->e);
 }
 
+static void test_notes_without_a_tick(void **state)
+{
+	struct env *v = *state;
+
+	assert_int_equal(note_of(v, 1, "{}"), 0);
+	assert_int_equal(store_flush(v->s, NULL), 0);
+	assert_int_equal(store_flush(v->s, NULL), 0);
+	assert_int_equal(note_of(v, 2, "{}"), 0);
+	reopen(v, 1 << 30, 1ull << 50);
+	assert_int_equal(store_last_note(v->s, NOTE_EVENT, 1), 1);
+	fill(v, "a", T0, 3, 1);
+}
+
 /* No room in the middle of a tick: SQLite takes all of it back, so its zones are not known. */
 static void test_no_room_for_a_part(void **state)
 {
@@ -789,6 +802,7 @@ int main(void)
 	    T(test_removed_under_us),
 	    T(test_killed),
 	    T(test_full_disk),
+	    T(test_notes_without_a_tick),
 	    T(test_no_room_for_a_part),
 	    T(test_notes_leave_room),
 	    T(test_may_not_write),
