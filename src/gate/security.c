@@ -10,7 +10,8 @@
 #include "base/io.h"
 #include "base/str.h"
 
-#define HOST_MAX 256
+#define HOST_MAX     256
+#define TOKEN_RIGHTS "Its user has to be able to read it, others not: chgrp cz-gate, chmod 0640 %s"
 
 /* The host of "host", "host:port" or "[v6]:port", without the brackets. */
 static bool split_host(const char *text, char *host, size_t size)
@@ -134,13 +135,18 @@ int security_load_token(const char *path, char token[TOKEN_MAX + 1], struct erro
 	ssize_t n;
 
 	token[0] = 0;
-	if (fd < 0)
-		return errno == ENOENT ? 0 : error_errno(reterr, -errno, "token file %s", path);
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0) {
+		error_errno(reterr, -errno, "token file %s", path);
+		error_hint(reterr, TOKEN_RIGHTS, path);
+		return reterr->code;
+	}
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return error_set(reterr, -EINVAL, "token file %s is no regular file", path);
 	if (st.st_mode & 0007) {
 		error_set(reterr, -EPERM, "everybody on this host can get at token file %s", path);
-		error_hint(reterr, "chmod 0600 %s", path);
+		error_hint(reterr, TOKEN_RIGHTS, path);
 		return -EPERM;
 	}
 	n = pread_text(fd, text, sizeof(text));
@@ -153,7 +159,7 @@ int security_load_token(const char *path, char token[TOKEN_MAX + 1], struct erro
 		    reterr, -EINVAL,
 		    "token file %s has no token: one line of %d to %d characters without blanks",
 		    path, TOKEN_MIN, TOKEN_MAX);
-		error_hint(reterr, "head -c 24 /dev/urandom | base64 > %s", path);
+		error_hint(reterr, "(umask 027; head -c 24 /dev/urandom | base64 > %s)", path);
 		return -EINVAL;
 	}
 	return str_copy(token, TOKEN_MAX + 1, text) ? 0 : -EINVAL;
