@@ -14,6 +14,7 @@
 
 #define PATIENCE_S 10
 #define ANSWER_MAX (64u << 20)
+#define TOKEN_SIZE 300
 
 static int away(struct cli *cli, const char *address, int code, struct error *reterr)
 {
@@ -78,14 +79,19 @@ static void add_encoded(struct strbuf *b, const char *text)
 	}
 }
 
+/* One that was not asked for may be missing: most need none. */
+static int read_token(const char *file, char token[TOKEN_SIZE], struct error *reterr)
+{
+	ssize_t n = read_file_at(AT_FDCWD, file ? file : GATE_TOKEN, token, TOKEN_SIZE);
+
+	token[n > 0 ? strcspn(token, "\r\n") : 0] = 0;
+	return n < 0 && file ? error_errno(reterr, (int)n, "--token %s", file) : 0;
+}
+
 /* HTTP/1.0: the answer ends with the connection. */
-static void add_request(struct strbuf *b, const char *address, const char *token_file,
+static void add_request(struct strbuf *b, const char *address, const char *token,
 			const struct gate_query *q)
 {
-	char token[300] = "";
-	ssize_t n =
-	    read_file_at(AT_FDCWD, token_file ? token_file : GATE_TOKEN, token, sizeof(token));
-
 	strbuf_printf(b, "GET /api/v1/%s", q->path);
 	for (size_t i = 0, given = 0; q->names[i]; i++) {
 		if (!q->values[i])
@@ -94,7 +100,6 @@ static void add_request(struct strbuf *b, const char *address, const char *token
 		add_encoded(b, q->values[i]);
 	}
 	strbuf_printf(b, " HTTP/1.0\r\nHost: %s\r\n", address);
-	token[n > 0 ? strcspn(token, "\r\n") : 0] = 0;
 	if (token[0])
 		strbuf_printf(b, "Authorization: Bearer %s\r\n", token);
 	strbuf_puts(b, "\r\n");
@@ -157,13 +162,15 @@ int gate_get(struct cli *cli, const char *address, const char *token_file,
 {
 	struct strbuf request = {0}, answer = {0};
 	_cleanup_close_ int fd = -1;
+	char token[TOKEN_SIZE];
 	struct error e = {0};
-	int r;
+	int r = read_token(token_file, token, &e);
 
 	address = address ? address : GATE_DEFAULT;
-	r = connect_to(cli, address, &fd, &e);
+	if (r == 0)
+		r = connect_to(cli, address, &fd, &e);
 	if (r == 0) {
-		add_request(&request, address, token_file, q);
+		add_request(&request, address, token, q);
 		r = request.failed ? -ENOMEM : exchange(fd, &request, &answer);
 		r = r < 0 ? away(cli, address, r, &e) : take_answer(cli, &answer, ret, &e);
 	}

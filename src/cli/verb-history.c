@@ -48,13 +48,17 @@ static char *show_value(const json_t *value, const char *unit, char *buf)
 	return buf;
 }
 
+/* "-" when it is not known. */
 static void show_clock(uint64_t ms, bool with_date, char *buf)
 {
 	time_t t = (time_t)(ms / 1000);
 	struct tm tm;
 
 	localtime_r(&t, &tm);
-	strftime(buf, SHOW_MAX, with_date ? "%Y-%m-%d %H:%M" : "%H:%M:%S", &tm);
+	if (!ms)
+		strcpy(buf, "-");
+	else
+		strftime(buf, SHOW_MAX, with_date ? "%Y-%m-%d %H:%M" : "%H:%M:%S", &tm);
 }
 
 static uint64_t at(const json_t *data, const char *key, size_t i)

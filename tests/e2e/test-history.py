@@ -78,6 +78,8 @@ def check_czctl(czd, gate):
     check(czd.czctl("history", "--gate", address).stdout.count("\n") > 3, "the list of zones")
     missing = czd.czctl("history", "nobody-at-all", "--gate", address)
     check(missing.returncode == 4 and "nobody-at-all" in missing.stderr, missing)
+    tokenless = czd.czctl("history", "--gate", address, "--token", os.path.join(czd.folder, "no-such-file"))
+    check(tokenless.returncode and "--token" in tokenless.stderr, tokenless)
     report = os.path.join(czd.folder, "report.html")
     made = czd.czctl("report", "--since", "2m", "--file", report, "--gate", address)
     check(made.returncode == 0, made)
