@@ -6,6 +6,7 @@ import * as views from "./views.js";
 
 const KEPT = 300; // snapshots: five minutes
 const EVENTS_KEPT = 200;
+const PAGES = ["overview", "zones", "events"];
 const main = document.getElementById("main"), status = document.getElementById("status"), login = document.getElementById("login");
 const state = {now: null, points: new Map(), findings: [], actions: [], events: [], why: null};
 
@@ -40,9 +41,14 @@ const takers = {
 	event: (data) => { state.events = [...state.events, data].slice(-EVENTS_KEPT); },
 };
 
+// What somebody typed that is no view is the overview.
 function where() {
-	const hash = decodeURIComponent(location.hash.slice(1));
-	return hash.startsWith("zone=") ? ["zone", hash.slice(5)] : [hash in views && hash ? hash : "overview"];
+	const hash = location.hash.slice(1);
+	try {
+		if (hash.startsWith("zone="))
+			return ["zone", decodeURIComponent(hash.slice(5))];
+	} catch (error) { /* a % that stands for nothing */ }
+	return [PAGES.includes(hash) ? hash : "overview"];
 }
 
 // What is focused, where it is scrolled to, and what is selected stay: nothing jumps under a reader.

@@ -65,6 +65,11 @@ def names_are_text(browser, gate):
     browser.run(f"location.hash = '#zone=' + encodeURIComponent({ODD[3:]!r})")
     browser.wait("document.getElementById('zone-name')?.textContent.includes('<img')", 10, "the name as text")
     check(browser.run("document.querySelectorAll('main img').length") == 0, "a name became markup")
+    for typed in ("#zone=%", "#shares", "#zone"):  # no view, though the second is exported by views.js
+        browser.run("location.hash = '#events'")
+        browser.wait("document.getElementById('matrix') === null", 10, "the events")
+        browser.run(f"location.hash = '{typed}'")
+        browser.wait("document.getElementById('matrix') !== null", 10, f"{typed} is the overview")
 
 
 def keyboard(browser, gate):
