@@ -7,7 +7,8 @@
 #include "gate/gate.h"
 #include "gate/http.h"
 
-#define BYTES_MAX (128ull << 20) /* of all answers that are being sent */
+#define BYTES_MAX  (128ull << 20) /* of all answers that are being sent */
+#define ERROR_TEXT 1024
 
 static void set_header(struct MHD_Response *r, const char *name, const char *value)
 {
@@ -120,8 +121,11 @@ void request_json(struct request *r, unsigned int status, const json_t *body)
 void request_fail(struct request *r, unsigned int status, int code, const char *message,
 		  const char *hint)
 {
+	/* what was asked may be part of it, cut anywhere: JSON takes no broken UTF-8 */
+	char said[ERROR_TEXT], advice[ERROR_TEXT];
 	json_t *body = json_pack("{s:{s:s,s:s,s:s}}", "error", "name", error_name(code), "message",
-				 message, "hint", hint ? hint : "");
+				 str_escape(said, sizeof(said), message), "hint",
+				 str_escape(advice, sizeof(advice), hint ? hint : ""));
 
 	request_json(r, status, body);
 	json_decref(body);

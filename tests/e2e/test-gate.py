@@ -125,6 +125,8 @@ def errors(gate, czd):
     check(gate.ask("/api/v1/mode", "POST", b"{" + b" " * 20000 + b"}", **token)[0] == 413, "a body of 20 kB")
     check(gate.ask("/api/v1/mode", "POST", b"mode=enforce", Content_Type="application/x-www-form-urlencoded", **token)[0] == 415, "a form")
     check(gate.ask("/api/v1/mode", "POST", b'["mode"]', Content_Type="application/json", **token)[0] == 400, "an array")
+    status, answer = gate.change("/api/v1/mode", {"mode": "observe", "x" * 63 + "\u00e9": 1})  # told with a limit that falls into the last letter
+    check(status == 400 and "xxx" in answer["error"]["message"], f"{status} {answer}")
     with socket.create_connection(("127.0.0.1", gate.port), timeout=30) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 40000)
         check(client.recv(100).startswith(b"HTTP/1.1 431"), "40 kB of headers")

@@ -154,6 +154,7 @@ def bad_questions():
             check(found == status and body["error"]["message"], f"{query}: {found} {body}")
         check(gate.tell("history", zone="host", metric="host_cpu_busy_ns_total", **{"from": 0})[0] == 200, "from 1970")
         check(gate.tell("history/notes/none")[0] == 404, "an unknown kind")
+        check(gate.ask("/api/v1/history?zone=%FFx")[0] == 404, "a name that is no UTF-8")
 
 
 if __name__ == "__main__":
