@@ -64,8 +64,13 @@ int listen_open(const char *listen_at, bool beyond_loopback, uint16_t *ret_port,
 	if (fd < 0)
 		return error_errno(reterr, -errno, "socket");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)&addr, len) < 0 || listen(fd, 1024) < 0)
-		return error_errno(reterr, -errno, "listen at %s", listen_at);
+	if (bind(fd, (struct sockaddr *)&addr, len) < 0 || listen(fd, 1024) < 0) {
+		r = error_errno(reterr, -errno, "listen at %s", listen_at);
+		error_hint(reterr, r == -EADDRINUSE
+				       ? "Is there a cz-gate already? Else choose another: --listen"
+				       : "Has this host that address? See: ip address");
+		return r;
+	}
 	len = sizeof(addr);
 	if (getsockname(fd, (struct sockaddr *)&addr, &len) == 0)
 		*ret_port =

@@ -166,7 +166,8 @@ static int run(const struct gate_options *o)
 	if (r < 0) {
 		log_error("%s%s%s", e.msg, e.hint[0] ? ". " : "", e.hint);
 		stop(&g);
-		return EXIT_NO_START;
+		/* an address may come with the network: then it is worth another try */
+		return e.code == -EADDRNOTAVAIL ? EXIT_FAILURE : EXIT_NO_START;
 	}
 	log_notice("listening at %s, port %u", o->listen, http_port(g.http));
 	sd_notify(0, "READY=1");

@@ -347,6 +347,8 @@ def tokens():
         command = Gate(czd).command
         outside = subprocess.run([*command, "--listen", "0.0.0.0:0"], capture_output=True, text=True, check=False, timeout=30)
         check(outside.returncode == 3 and "no read token" in outside.stderr, f"{outside}")
+        outside = subprocess.run([*command, "--listen", "192.0.2.1:0", "--read-token", token], capture_output=True, text=True, check=False, timeout=30)
+        check(outside.returncode == 1 and "ip address" in outside.stderr, f"{outside}")
         os.chmod(token, 0o644)
         outside = subprocess.run([*command, "--read-token", token], capture_output=True, text=True, check=False, timeout=30)
         check(outside.returncode == 3 and "everybody" in outside.stderr, f"{outside}")
