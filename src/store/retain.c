@@ -74,6 +74,15 @@ static uint64_t room(const struct store *s, uint64_t limit)
 	return slot < limit / 2 ? slot : limit / 2;
 }
 
+/* How many slots go at once. History is not longer than its age: where it seems so, the clock had
+ * jumped, and what lies before the jump is not to go in one piece. */
+static uint64_t share(const struct store *s, uint64_t first, uint64_t last)
+{
+	uint64_t most = s->max_age_ms / SLOT_MS, span = last - first;
+
+	return 1 + (span < most ? span : most) / SHARE_A_TIME;
+}
+
 /* The oldest slots go until there is room again. */
 static int keep_size(struct store *s, struct error *reterr)
 {
@@ -89,7 +98,7 @@ static int keep_size(struct store *s, struct error *reterr)
 		last >>= 32;
 		if (!first)
 			break;
-		r = drop_before(s, (first + 1 + (last - first) / SHARE_A_TIME) * SLOT_MS, reterr);
+		r = drop_before(s, (first + share(s, first, last)) * SLOT_MS, reterr);
 		if (r == 0)
 			r = pages(s, &file, &used, reterr);
 	}

@@ -410,6 +410,19 @@ static void test_size(void **state)
 	assert_true(file_bytes(v) <= (1 << 20) + (1 << 20) / 8);
 }
 
+/* The clock jumps ten years ahead while the file is full: only as much goes as has to. */
+static void test_size_when_the_clock_jumps(void **state)
+{
+	struct env *v = *state;
+
+	reopen(v, 2 << 20, 10000000);
+	assert_int_equal(metric(v, "cpu"), 1);
+	noisy_ticks(v, T0, 2000, 200);
+	noisy_ticks(v, T0 + 315360000000ull, 200, 200);
+	assert_int_equal(count(v, "z7", T0 + 1900000, T0 + 2000000), 100);
+	assert_int_equal(count(v, "z7", T0 + 315360000000ull, T0 + 315360900000ull), 200);
+}
+
 /* Its folder may be reached by a link: /var is one on some hosts. */
 static void test_behind_a_link(void **state)
 {
@@ -792,6 +805,7 @@ int main(void)
 	    T(test_age),
 	    T(test_zone_is_forgotten),
 	    T(test_size),
+	    T(test_size_when_the_clock_jumps),
 	    T(test_behind_a_link),
 	    T(test_only_one_writer),
 	    T(test_newer_is_left_alone),
