@@ -173,7 +173,7 @@ static void on_ended(void *arg, enum vm_end how, const char *text)
 	};
 	struct zone *z = arg;
 	bool wanted = z->state == VM_STOPPING;
-	const char *panic = logs_panic(z->logs);
+	const char *panic = z->logs ? logs_panic(z->logs) : NULL;
 	char line[480];
 
 	/* A kernel that panics resets its machine; where it has told the device of it, QEMU says
