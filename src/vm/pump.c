@@ -6,6 +6,8 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 
+#define DRAIN_TURNS 64
+
 static void set_events(struct pump *p, uint32_t set, uint32_t clear)
 {
 	uint32_t events = 0;
@@ -93,7 +95,7 @@ void pump_done(struct pump *p)
 
 void pump_drain(struct pump *p)
 {
-	while (p->source && read_some(p) > 0)
+	for (int i = 0; p->source && i < DRAIN_TURNS && read_some(p) > 0; i++)
 		;
 }
 

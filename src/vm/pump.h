@@ -26,7 +26,7 @@ struct pump {
 must_check int pump_init(struct pump *p, sd_event *loop, int fd, const char *name,
 			 const struct pump_ops *ops, void *arg);
 void pump_done(struct pump *p); /* also a zeroed one */
-/* Reads what is there and no more is to come of, without the loop. */
+/* Reads what is there, without the loop; of one that is still written to, a few MiB. */
 void pump_drain(struct pump *p);
 /* There is something to write. */
 void pump_kick(struct pump *p);
