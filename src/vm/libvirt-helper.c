@@ -399,16 +399,21 @@ static void obey(const char *line, size_t len)
 	static const struct {
 		const char *what;
 		int (*take)(const json_t *request);
-	} verbs[] = {{"button", do_button},
-		     {"quit", do_quit},
-		     {"memory", do_memory},
-		     {"poll", do_poll},
-		     {"limits", do_limits}};
+		bool own; /* not of an adopted domain, where nobody would put it back */
+	} verbs[] = {{"button", do_button, true},
+		     {"quit", do_quit, false},
+		     {"memory", do_memory, true},
+		     {"poll", do_poll, false},
+		     {"limits", do_limits, false}};
 	json_t *request = json_loadb(line, len, 0, NULL);
 	const char *what = json_string_value(json_object_get(request, "do"));
 
 	for (size_t i = 0; what && i < ARRAY_SIZE(verbs); i++) {
-		if (strcmp(what, verbs[i].what) == 0 && verbs[i].take(request) < 0)
+		if (strcmp(what, verbs[i].what) != 0)
+			continue;
+		if (verbs[i].own && self.adopted.path)
+			refuse(what, "the domain is its owner's");
+		else if (verbs[i].take(request) < 0)
 			refuse(what, last_error());
 	}
 	json_decref(request);
