@@ -203,7 +203,7 @@ static json_t *shape_disk_holders(const struct daemon *d, const struct zone_view
 		    json_pack("{s:o,s:I,s:I}", "zone",
 			      z == NO_ZONE ? json_null() : shape_string(d->snap.zones[z].name),
 			      "ns", (json_int_t)held[i].ns, "share_ppm",
-			      (json_int_t)(held[i].ns * 1000000 / all_ns)));
+			      (json_int_t)(all_ns ? held[i].ns * 1000000 / all_ns : 0)));
 	}
 	return rows;
 }
