@@ -117,22 +117,35 @@ static uint64_t domain_bytes(const struct snapshot *s, uint32_t domain)
 							      : 0;
 }
 
+/* Is a group full that it is in, below the domain? Then it churns for that group's sake. */
+static bool is_held(const struct snapshot *s, uint32_t zone, uint32_t domain)
+{
+	uint32_t up = s->zones[zone].parent;
+
+	while (up < s->nr_zones && up != domain && !zone_at_limit(&s->zones[up]))
+		up = s->zones[up].parent;
+	return up < s->nr_zones && up != domain;
+}
+
 /* The victim's churn is what the harm does to it: only its growth counts. */
-static uint64_t memory_claim(const struct claim *c, const struct zone_view *z, bool is_victim)
+static uint64_t memory_claim(const struct snapshot *s, const struct claim *c, uint32_t zone,
+			     uint32_t victim, uint32_t domain)
 {
 	uint64_t claim = claim_grown(c);
 
-	if (!is_victim && !zone_is_limited(z))
+	if (c->churn && zone != victim && !zone_is_limited(&s->zones[zone]) &&
+	    !is_held(s, zone, domain))
 		claim += c->churn;
 	return claim < c->bytes ? claim : c->bytes; /* nobody pushes out more than it holds */
 }
 
-static void memory_totals(struct stalls *st, const struct snapshot *s, uint32_t victim)
+static void memory_totals(struct stalls *st, const struct snapshot *s, uint32_t victim,
+			  uint32_t domain)
 {
 	for (uint32_t i = 0; i < s->nr_zones; i++) {
 		const struct claim *c = claim_of(st, s, i);
 
-		st->totals[i] = c ? memory_claim(c, &s->zones[i], i == victim) : 0;
+		st->totals[i] = c ? memory_claim(s, c, i, victim, domain) : 0;
 	}
 }
 
@@ -196,7 +209,7 @@ static void memory_measure(struct stalls *st, const struct snapshot *s, uint32_t
 	}
 	domain = memory_domain(s, victim);
 	least = domain_bytes(s, domain) / CLAIMS_MIN_PART;
-	memory_totals(st, s, victim);
+	memory_totals(st, s, victim, domain);
 	split_claims(st, s, victim, domain, &sp);
 	if (sp.self + sp.others >= (least > CLAIMS_MIN_BYTES ? least : CLAIMS_MIN_BYTES)) {
 		uint32_t most = sp.others > sp.self ? index_of(s, sp.parts[0].zone_id) : victim;

@@ -212,6 +212,27 @@ static void test_a_bounded_decoy_is_not_named(void **state)
 	assert_string_equal(f->culprits[0].name, "batch");
 }
 
+/* Nor is one in a group that is full, as the guard's own limit on that group makes it. */
+static void test_churn_below_a_full_group_is_its_own(void **state)
+{
+	struct lab *lab = *state;
+	uint32_t job = world_add(&lab->w, lab->decoy, "job", CLASS_BE);
+	const struct finding *f;
+
+	set(lab, lab->decoy, ZM_MEM_LIMIT_BYTES, 100 * MIB);
+	set(lab, job, ZM_MEM_BYTES, 95 * MIB);
+	grew(lab, job, ZM_MEM_RECLAIMED_PAGES, 100000);
+	calm(lab, 40);
+	hog_grows(lab);
+	f = hurt(lab, 310 * MSEC, 0);
+	assert_int_equal(f->nr_culprits, 1);
+	assert_string_equal(f->culprits[0].name, "batch");
+	lab->w.zones[lab->decoy].valid &= ~METRIC_BIT(ZM_MEM_LIMIT_BYTES); /* but without it */
+	for (int i = 0; i < 4; i++)
+		f = second(lab, 310 * MSEC, 0);
+	assert_int_equal(f->nr_culprits, 2);
+}
+
 /* It holds no more than ever, and reclaim takes from it what it takes anew. */
 static void test_churn_without_growth_is_named(void **state)
 {
@@ -322,6 +343,7 @@ int main(void)
 	    TEST(test_nobody_grew_nobody_is_blamed),
 	    TEST(test_the_host_is_out_of_memory),
 	    TEST(test_a_bounded_decoy_is_not_named),
+	    TEST(test_churn_below_a_full_group_is_its_own),
 	    TEST(test_churn_without_growth_is_named),
 	    TEST(test_io_is_split_by_what_each_did),
 	    TEST(test_own_io_limit_is_throttled),
