@@ -82,10 +82,11 @@ static int claim_update(struct stalls *st, const struct snapshot *s, const struc
 	return 0;
 }
 
-static void forget_gone(struct stalls *st)
+/* Some of them; how many. */
+static size_t forget_some(struct stalls *st)
 {
 	uint64_t gone[256];
-	size_t nr = 0;
+	size_t nr = 0, forgotten;
 
 	hash_for_each(&st->claims, e) {
 		const struct claim *c = e->value;
@@ -93,8 +94,10 @@ static void forget_gone(struct stalls *st)
 		if (c->seen != st->runs && nr < sizeof(gone) / sizeof(gone[0]))
 			gone[nr++] = c->id;
 	}
+	forgotten = nr;
 	while (nr)
 		free(hash_remove(&st->claims, gone[--nr]));
+	return forgotten;
 }
 
 static int reserve(struct stalls *st, size_t nr)
@@ -126,8 +129,8 @@ int stalls_update(struct stalls *st, const struct snapshot *s)
 		if (known(&s->zones[i], ZM_MEM_BYTES) &&
 		    s->zones[i].value[ZM_MEM_BYTES] >= CLAIM_MIN_BYTES)
 			r = claim_update(st, s, &s->zones[i]);
-	if (st->runs % FORGET_EVERY == 0)
-		forget_gone(st);
+	while (st->runs % FORGET_EVERY == 0 && forget_some(st))
+		;
 	return r;
 }
 
