@@ -183,6 +183,8 @@ static sd_bus *connection(struct owner *o)
 	if (now_ns < o->connect_ns)
 		return NULL;
 	o->connect_ns = now_ns + RETRY_NS;
+	for (size_t i = 0; i < o->nr; i++) /* the answers that it owes never come */
+		o->notes[i]->call = sd_bus_slot_unref(o->notes[i]->call);
 	o->bus = sd_bus_close_unref(o->bus);
 	r = sd_bus_open_system(&o->bus);
 	if (r >= 0)
@@ -356,9 +358,7 @@ static int on_state(sd_bus_message *m, void *arg, sd_bus_error *e)
 		tell(n, &s);
 	else if (r >= 0)
 		give_back(n, &s);
-	else if (n->state == RETURNING)
-		n->state = TOLD;
-	if (r < 0)
+	else
 		later(n, "ask", r);
 	return 0;
 }
@@ -422,7 +422,7 @@ static void step(struct note *n, uint64_t now_ns)
 		return;
 	if (n->held && n->state == ASKING && !is_returning(n))
 		start_call(n, ASKING);
-	else if (!n->held && n->state == TOLD)
+	else if (!n->held && n->state != ASKING)
 		start_call(n, RETURNING);
 }
 
@@ -466,6 +466,7 @@ size_t owner_settle(struct owner *o, const struct actuator *act, uint64_t timeou
 			r = sd_bus_wait(o->bus, (end_ns - now_ns) / 1000);
 		if (r < 0)
 			break;
+		owner_sync(o, act); /* the next step of what was under way */
 	}
 	return o->nr;
 }
