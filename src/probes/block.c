@@ -31,6 +31,7 @@ struct held {
 
 struct block {
 	struct block_bpf *skel;
+	bool one_tree;		  /* v2: a zone's id is the same in both */
 	struct hash zones, by_io; /* of struct io_zone, by id and by io_id */
 	unsigned long long lost_seen;
 	struct held held[HOLDERS_MAX]; /* in the latest tick */
@@ -69,6 +70,7 @@ static int block_open(struct probes *p, void **ret_state, char *why, size_t size
 	state = s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
+	s->one_tree = p->fs->of[CG_IO] == p->fs->of[CG_CPU];
 	s->skel = block_bpf__open_and_load();
 	if (!s->skel)
 		return bpf_refused(-errno, why, size);
@@ -79,12 +81,12 @@ static int block_open(struct probes *p, void **ret_state, char *why, size_t size
 	return 0;
 }
 
-static uint64_t io_id_of(const struct probes *p, const struct probe_zone *z)
+static uint64_t io_id_of(const struct block *s, const struct probes *p, const struct probe_zone *z)
 {
 	_cleanup_close_ int fd = -1;
 	uint64_t id = 0;
 
-	if (p->fs->of[CG_IO] == p->fs->of[CG_CPU])
+	if (s->one_tree)
 		return z->id;
 	fd = cgroup_open(p->fs, CG_IO, z->path, 0);
 	return fd < 0 || cgroup_id_at(fd, &id) < 0 ? 0 : id;
@@ -105,7 +107,7 @@ static struct io_zone *io_zone_of(struct block *s, const struct probes *p,
 		io->tick = p->tick - 1;
 	}
 	if (!io->io_id) {
-		io->io_id = io_id_of(p, z);
+		io->io_id = io_id_of(s, p, z);
 		if (io->io_id && hash_put(&s->by_io, io->io_id, io) < 0)
 			io->io_id = 0;
 	}
@@ -199,6 +201,8 @@ static void take_held(struct block *s, struct probes *p, const struct block_cell
 	struct probe_zone *z = hash_get(&p->by_id, h.holder);
 	bool own = owner && z && probe_zone_owner(p, z) == owner;
 
+	if (!ns) /* read between its beginning and the first sum */
+		return;
 	if (owner && !own)
 		row_add(&owner->row, ZM_IO_FOREIGN_NS, ns);
 	if (s->nr_held == HOLDERS_MAX) {
@@ -246,12 +250,16 @@ static void block_forget(void *state, const struct probe_zone *z)
 {
 	struct block *s = state;
 	struct io_zone *io = hash_remove(&s->zones, z->id);
+	/* One that lived between two readings has an entry too. */
+	uint64_t io_id = io ? io->io_id : s->one_tree ? z->id : 0;
 
-	if (!io)
+	if (!io_id) {
+		free(io);
 		return;
-	hash_remove(&s->by_io, io->io_id);
-	(void)bpf_map_delete_elem(bpf_map__fd(s->skel->maps.owners), &io->io_id);
-	(void)bpf_map_delete_elem(bpf_map__fd(s->skel->maps.zones), &io->io_id);
+	}
+	hash_remove(&s->by_io, io_id);
+	(void)bpf_map_delete_elem(bpf_map__fd(s->skel->maps.owners), &io_id);
+	(void)bpf_map_delete_elem(bpf_map__fd(s->skel->maps.zones), &io_id);
 	free(io);
 }
 
