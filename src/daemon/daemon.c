@@ -171,6 +171,16 @@ void daemon_keep_priority(struct daemon *d)
 	}
 }
 
+void daemon_leave_priority(struct daemon *d)
+{
+	struct sched_param none = {0};
+
+	if (sched_getscheduler(0) == SCHED_OTHER || sched_setscheduler(0, SCHED_OTHER, &none) < 0)
+		return;
+	d->self.priority = "normal";
+	d->self.rt_again_tick = d->self.ticks_total + 1;
+}
+
 static void on_event_published(const struct event *e, void *arg);
 
 static int on_reload(sd_event_source *src, const struct signalfd_siginfo *si, void *arg)

@@ -152,6 +152,8 @@ void reload_config(struct daemon *d);
 
 /* Real-time priority that was lost for running too long comes back after a while. Once a tick. */
 void daemon_keep_priority(struct daemon *d);
+/* For what may take long in the kernel: until the end of this tick. */
+void daemon_leave_priority(struct daemon *d);
 
 /* pipeline.c */
 struct slice pipeline_slice(struct daemon *d); /* from now on; one at a time */

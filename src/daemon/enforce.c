@@ -18,6 +18,9 @@ static void apply(struct daemon *d, const struct action *planned)
 
 	if (z && d->actuator) {
 		r = turn_take(d, &e);
+		/* Kernels before 6.16, and v1, take the culprit's pages on our time. */
+		if (r == 0 && a.knob == KNOB_MEMORY_HIGH)
+			daemon_leave_priority(d);
 		if (r == 0)
 			r = actuator_apply(d->actuator, &a, z->path, clock_mono_ns(), &e);
 	} else if (z) {
