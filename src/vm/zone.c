@@ -73,7 +73,8 @@ json_t *zone_stats_json(struct zone *z)
 	json_t *stats = json_copy(z->stats);
 
 	json_object_set_new(stats, "event", json_string("stats"));
-	json_object_set_new(stats, "told", json_boolean(z->told));
+	/* Nobody is to be told of anything in an adopted domain. */
+	json_object_set_new(stats, "told", json_boolean(z->told || zone_is_adopted(z)));
 	json_object_set_new(stats, "at_ns", json_integer((json_int_t)zone_now_ns(z)));
 	json_object_set_new(stats, "memory",
 			    json_pack("{s:I,s:I,s:I}", "balloon_bytes",
