@@ -18,6 +18,7 @@
 #define RETRY_MAX_NS	 60000000000ull
 #define CULPRITS_TRIED	 3
 #define HARM_PAUSE_TICKS 3
+#define TOO_LITTLE_TIMES 2 /* cooldown_ns of harm with a step that helped */
 
 int decide_new(const struct config *cfg, uint64_t first_seq, struct decide **ret)
 {
@@ -217,6 +218,20 @@ static void ladder_exhausted(struct decide *d, struct pair *p)
 	p->backoff_ns = min_u64(2 * p->backoff_ns, BACKOFF_MAX_NS);
 }
 
+/* The pair's next step turns a knob that an earlier one holds, which helped, but too little: that
+ * comes off first, when the harm has gone on with it for a while. */
+static bool make_way(struct decide *d, const struct contest *c, const struct pair *p)
+{
+	int i = ladder_in_the_way(d, c, p);
+
+	if (i < 0)
+		return false;
+	if (since_ns(d->now_ns, max_u64(p->since_ns, d->actions[i].settled_ns)) >=
+	    TOO_LITTLE_TIMES * d->cfg.cooldown_ns)
+		action_want_undo(d, (size_t)i, "too little: a stricter step follows");
+	return true;
+}
+
 static void consider(struct decide *d, const struct contest *c, struct plan *plan)
 {
 	const struct zone_view *victim = &c->s->zones[c->victim];
@@ -241,6 +256,8 @@ static void consider(struct decide *d, const struct contest *c, struct plan *pla
 				: "nothing that was tried helped; waiting before the next attempt");
 		return;
 	}
+	if ((enforce || approved) && make_way(d, c, p))
+		return;
 	r = ladder_next(d, c, p->rung, &built);
 	if (r == RUNG_NR) {
 		note(d, victim->id, c->culprit->name, "no further step of the ladder can be taken");

@@ -179,6 +179,8 @@ bool rung_build(const struct decide *d, const struct contest *c, enum rung r, st
 /* The first available rung from `from` on, built; RUNG_NR: none left. */
 enum rung ladder_next(const struct decide *d, const struct contest *c, enum rung from,
 		      struct action *ret);
+/* The pair's own kept action that holds the knob of its next rung: index, or -1. */
+int ladder_in_the_way(const struct decide *d, const struct contest *c, const struct pair *p);
 
 /* outcome.c */
 void measure_add(struct measure *m, const struct snapshot *s, const struct ledger_view *l,

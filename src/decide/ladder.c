@@ -295,7 +295,9 @@ static void describe(const struct contest *c, struct action *a)
 			 c->finding->why);
 }
 
-bool rung_build(const struct decide *d, const struct contest *c, enum rung r, struct action *ret)
+/* It can be taken here, if nobody holds its knob. */
+static bool rung_fits(const struct decide *d, const struct contest *c, enum rung r,
+		      struct action *ret)
 {
 	const struct rung_desc *desc = &rungs[r];
 	const struct zone_view *base = &c->s->zones[c->base];
@@ -304,8 +306,6 @@ bool rung_build(const struct decide *d, const struct contest *c, enum rung r, st
 		return false;
 	if ((d->knob_missing & (1u << desc->knob)) || hands_off_has(d, base->id, desc->knob))
 		return false;
-	if (action_holding(d, base->id, desc->knob) >= 0)
-		return false;
 	*ret = (struct action){
 	    .victim_id = c->s->zones[c->victim].id,
 	    .culprit_id = c->s->zones[c->zone].id,
@@ -313,11 +313,21 @@ bool rung_build(const struct decide *d, const struct contest *c, enum rung r, st
 	    .resource = c->resource,
 	    .knob = desc->knob,
 	};
-	if (!desc->value(d, c, ret))
+	return desc->value(d, c, ret);
+}
+
+static int rung_holder(const struct decide *d, const struct contest *c, enum rung r)
+{
+	return action_holding(d, c->s->zones[c->base].id, rungs[r].knob);
+}
+
+bool rung_build(const struct decide *d, const struct contest *c, enum rung r, struct action *ret)
+{
+	if (rung_holder(d, c, r) >= 0 || !rung_fits(d, c, r, ret))
 		return false;
 	str_copy(ret->victim_name, sizeof(ret->victim_name), c->s->zones[c->victim].name);
-	str_copy(ret->target_name, sizeof(ret->target_name), base->name);
-	str_copy(ret->expect, sizeof(ret->expect), desc->expect);
+	str_copy(ret->target_name, sizeof(ret->target_name), c->s->zones[c->base].name);
+	str_copy(ret->expect, sizeof(ret->expect), rungs[r].expect);
 	describe(c, ret);
 	return true;
 }
@@ -330,4 +340,18 @@ enum rung ladder_next(const struct decide *d, const struct contest *c, enum rung
 	while (r < end && !rung_build(d, c, r, ret))
 		r++;
 	return r < end ? r : RUNG_NR;
+}
+
+int ladder_in_the_way(const struct decide *d, const struct contest *c, const struct pair *p)
+{
+	enum rung end = ladders[c->resource].end, r = p->rung;
+	struct action next;
+	int i;
+
+	while (r < end && !rung_fits(d, c, r, &next))
+		r++;
+	i = r < end ? rung_holder(d, c, r) : -1;
+	if (i < 0 || !pair_has(p, &d->actions[i], &d->trials[i]))
+		return -1;
+	return d->actions[i].state == ACTION_KEPT ? i : -1;
 }

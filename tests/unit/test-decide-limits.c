@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* Limits on io and memory: how long their effect is awaited, and what a step is judged by. */
+#include "decide-lab.h"
+
+#define MIB (1ull << 20)
+
+static void grew(struct lab *lab, uint32_t zone, enum zone_metric m, uint64_t delta)
+{
+	lab->w.zones[zone].valid |= METRIC_BIT(m);
+	lab->w.zones[zone].delta_valid |= METRIC_BIT(m);
+	lab->w.zones[zone].delta[m] = delta;
+}
+
+/* One second in which redis stalls so long on io while hog reads so much; harm from 100 ms on. */
+static struct plan *second_of_io(struct lab *lab, uint64_t stall_ns, uint64_t hog_bytes)
+{
+	struct finding *f = &lab->f.items[0];
+
+	world_tick(&lab->w, SEC);
+	world_ledger(&lab->w, lab->lc, 5000, MSEC / 20);
+	world_use(&lab->w, lab->lc, 250 * MSEC);
+	world_use(&lab->w, lab->hog, 100 * MSEC);
+	grew(lab, lab->lc, ZM_PSI_MEM_SOME_NS, 0);
+	grew(lab, lab->lc, ZM_PSI_IO_SOME_NS, stall_ns);
+	grew(lab, lab->hog, ZM_IO_READ_BYTES, hog_bytes);
+	grew(lab, lab->hog, ZM_IO_WRITE_BYTES, 0);
+	lab->f.nr = stall_ns >= 100 * MSEC;
+	*f = (struct finding){.seq = 9,
+			      .victim_id = world_id(lab->lc),
+			      .resource = RESOURCE_IO,
+			      .cause = CAUSE_NEIGHBOUR,
+			      .open = true,
+			      .since_ns = lab->w.s.now_ns - SEC,
+			      .last_ns = lab->w.s.now_ns,
+			      .nr_culprits = 1,
+			      .why = "stalled"};
+	f->culprits[0] = (struct culprit){
+	    .zone_id = world_id(lab->hog), .share_ppm = 990000, .cpu = -1, .class = CLASS_BE};
+	str_copy(f->culprits[0].name, sizeof(f->culprits[0].name), "hog");
+	decide_tick(lab->d, &lab->w.s, &lab->f, &lab->plan);
+	do_plan(lab);
+	return &lab->plan;
+}
+
+/* Seconds of the same until the action is in that state. */
+static const struct action *until(struct lab *lab, uint64_t seq, enum action_state state,
+				  uint64_t stall_ns, uint64_t hog_bytes)
+{
+	for (int i = 0; i < 20 && action_nr(lab, seq)->state != state; i++)
+		second_of_io(lab, stall_ns, hog_bytes);
+	assert_int_equal(action_nr(lab, seq)->state, state);
+	return action_nr(lab, seq);
+}
+
+/* A quarter of much harm is harm still: the step comes off, and the stricter one on. */
+static void test_what_helped_too_little_makes_way(void **state)
+{
+	struct lab *lab = *state;
+	const struct action *a;
+	uint64_t kept_ns;
+
+	second_of_io(lab, 900 * MSEC, 800 * MIB);
+	assert_string_equal(action_nr(lab, 1)->to, "419430400");
+	a = until(lab, 1, ACTION_KEPT, 200 * MSEC, 400 * MIB);
+	assert_int_equal(a->outcome, OUTCOME_HELPED);
+	kept_ns = a->settled_ns;
+	a = until(lab, 1, ACTION_REVERTED, 200 * MSEC, 400 * MIB);
+	assert_string_equal(a->ended, "too little: a stricter step follows");
+	assert_true(a->settled_ns >= kept_ns + 2 * lab->w.cfg.guard.cooldown_ns);
+	for (int i = 0; i < 4 && lab->d->nr_actions < 2; i++)
+		second_of_io(lab, 200 * MSEC, 400 * MIB);
+	a = action_nr(lab, 2);
+	assert_int_equal(a->state, ACTION_APPLIED);
+	assert_string_equal(a->to, "52428800");
+}
+
+/* One bad second now and then is no reason to take off what helps. */
+static void test_what_helps_stays(void **state)
+{
+	struct lab *lab = *state;
+
+	second_of_io(lab, 900 * MSEC, 800 * MIB);
+	until(lab, 1, ACTION_KEPT, 50 * MSEC, 400 * MIB);
+	for (int i = 0; i < 5; i++) {
+		second_of_io(lab, 200 * MSEC, 400 * MIB);
+		for (int n = 0; n < 4; n++)
+			second_of_io(lab, 50 * MSEC, 400 * MIB);
+	}
+	assert_int_equal(action_nr(lab, 1)->state, ACTION_KEPT);
+	assert_int_equal(lab->d->nr_actions, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    LAB(test_what_helped_too_little_makes_way),
+	    LAB(test_what_helps_stays),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
