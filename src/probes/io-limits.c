@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Limits on the io of protected zones and those above them: who stalls at one is not hurt by
- * others.
+/*
+ * Limits on the io of protected zones and those above them: who stalls at one is not hurt by
+ * others. Every tick, so that none is blamed before a limit has been seen.
  */
 #include <stdio.h>
 
@@ -30,7 +31,7 @@ static int io_limits_read(void *state, struct probes *p, struct probe_zone *z)
 	bool v2 = cgroup_file_exists(p->fs, CGF_IO_MAX);
 	char buf[4096];
 
-	if (!z->parent || !z->protected_below || !probe_turn(p, z, p->slow_every))
+	if (!z->parent || !z->protected_below)
 		return 0;
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
 		/* v2 has them all in one file */

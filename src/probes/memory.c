@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory charged to zones that run. Slow: it moves slowly, and counts pages by batches anyway. Of
- * best-effort and protected zones every tick: whose memory grows while another's shrinks matters.
+ * best-effort and protected zones, and of those above protected ones, every tick: whose memory
+ * grows while another's shrinks matters, and what is full.
  */
 #include <stdio.h>
 
@@ -28,7 +29,8 @@ static int memory_read(void *state, struct probes *p, struct probe_zone *z)
 	 * cgroups for it, up to a millisecond with 10,000 of them. */
 	if (!z->parent)
 		return 0;
-	if (known && z->interest == PROBE_NORMAL && !probe_turn(p, z, p->slow_every))
+	if (known && z->interest == PROBE_NORMAL && !z->protected_below &&
+	    !probe_turn(p, z, p->slow_every))
 		return 0;
 	n = kept_read(p, z, CGF_MEMORY, buf, sizeof(buf));
 	r = n < 0 ? (int)n : text_u64(buf, &bytes);

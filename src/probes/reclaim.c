@@ -2,8 +2,9 @@
 /*
  * What the kernel did to a zone's memory: reclaim, refaults, faults, OOM kills, swap, and its
  * limits. memory.stat is dear (some 7 us), so it is read every tick for protected zones only, every
- * slow_every ticks for best-effort ones (every tick while the host is short of memory), and now and
- * then for others.
+ * slow_every ticks for best-effort ones (every tick while the host is short of memory) and those
+ * above protected ones, and now and then for others. Limits of protected zones are read every tick:
+ * a stall must not be laid at others' door because its own limit has not been seen yet.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,7 +129,7 @@ static uint32_t counts_every(const struct probes *p, const struct probe_zone *z)
 {
 	if (z->interest == PROBE_PROTECTED)
 		return 1;
-	if (z->interest == PROBE_NORMAL)
+	if (z->interest == PROBE_NORMAL && !z->protected_below)
 		return p->slow_every * NORMAL_ROUNDS;
 	return p->tick - p->squeezed_tick < SQUEEZED_TICKS ? 1 : p->slow_every;
 }
@@ -142,8 +143,7 @@ static int reclaim_read(void *state, struct probes *p, struct probe_zone *z)
 	if (!z->parent || (s->next == 0 && known && !probe_turn(p, z, counts_every(p, z))))
 		return 0;
 	if (s->next == 0)
-		s->limits =
-		    !known || z->interest == PROBE_NORMAL || probe_turn(p, z, p->slow_every);
+		s->limits = !known || z->interest != PROBE_BE || probe_turn(p, z, p->slow_every);
 	r = parts[s->next](p, z);
 	if (r == -ENOENT && s->next > 0)
 		r = 0; /* no swap accounting, no soft limit */

@@ -263,9 +263,8 @@ def own_memory_limit_is_self():
         memory_victim(s)
         for knob, value in limit(WORKING_SET // 2).items():
             live.write(s.groups["lc"].file(knob), value)
-        found = live.wait_for(lambda: f if (f := s.finding("memory")) and f["cause"] == "self" else None, 40,
-                              "a finding about its own memory limit")
-        check(not found["culprits"], f"{found}")
+        found = live.wait_for(lambda: s.finding("memory"), 40, "a finding about its own memory limit")
+        check(found["cause"] == "self" and not found["culprits"], f"from the first window on: {found}")
         check("own memory limit" in found["evidence"], f"{found}")
 
 

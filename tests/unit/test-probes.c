@@ -316,6 +316,89 @@ static void test_idle_siblings(void **state)
 	assert_int_equal(system(command), 0);
 }
 
+static void put(const char *dir, const char *file, const char *text)
+{
+	char path[PATH_MAX];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/cg/%s", dir, file);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void put_machine(const char *dir)
+{
+	char command[1024];
+
+	snprintf(
+	    command, sizeof(command),
+	    "cd %s && mkdir -p proc/self cg/a/lc && echo 'cpu memory io' >cg/cgroup.controllers &&"
+	    "echo '1 2 0:3 / /cg rw - cgroup2 x rw' >proc/self/mountinfo",
+	    dir);
+	assert_int_equal(system(command), 0);
+	for (int i = 0; i < 3; i++) {
+		static const char *const groups[] = {"", "a/", "a/lc/"};
+		static const char *const files[][2] = {
+		    {"cpu.stat", "usage_usec 1000\n"},
+		    {"memory.current", "8192\n"},
+		    {"memory.stat", "pgfault 1\n"},
+		    {"memory.events", "max 0\n"},
+		    {"memory.max", "max\n"},
+		    {"memory.high", "max\n"},
+		    {"io.max", ""},
+		};
+		char file[64];
+
+		for (size_t n = 0; n < ARRAY_SIZE(files); n++) {
+			snprintf(file, sizeof(file), "%s%s", groups[i], files[n][0]);
+			put(dir, file, files[n][1]);
+		}
+	}
+}
+
+/* A limit of a protected zone, or of one above it, is seen in the tick after it was set. */
+static void test_limits_are_seen_at_once(void **state)
+{
+	static const char *const groups[] = {"", "/a", "/a/lc"};
+	char dir[] = "/tmp/cz-test-probes-XXXXXX", command[64], text[32];
+	struct zones_events ev = {.on_add = on_add, .on_remove = on_remove};
+	struct probes_options o = {.fd_budget = 100, .slow_every = 5};
+	struct world w = {.now_ns = 1000000000};
+
+	assert_non_null(mkdtemp(dir));
+	put_machine(dir);
+	config_defaults(&w.cfg);
+	ev.arg = &w;
+	assert_int_equal(kernel_open(dir, &w.k, NULL), 0);
+	assert_int_equal(cgroup_fs_open(&w.k, &w.fs, NULL), 0);
+	assert_int_equal(probes_new(&w.k, &w.fs, &o, &w.p), 0);
+	assert_int_equal(zones_new(&w.k, &w.fs, &w.cfg, &ev, &w.zs, NULL), 0);
+	while (zones_process(w.zs, 1, NULL))
+		;
+	probes_zone_interest(w.p, id_of(&w, "/a/lc"), PROBE_PROTECTED);
+	tick(&w);
+	assert_false(knows(&w, "/a/lc", ZM_MEM_LIMIT_BYTES));
+	for (int i = 1; i <= 7; i++) {
+		snprintf(text, sizeof(text), "%d\n", i * 4096);
+		put(dir, "a/lc/memory.max", text);
+		put(dir, "a/memory.current", text);
+		snprintf(text, sizeof(text), "8:0 rbps=max riops=%d\n", i);
+		put(dir, "a/io.max", text);
+		for (size_t n = 0; n < ARRAY_SIZE(groups); n++)
+			set_usage(dir, groups[n], 1000 + 10000 * (uint64_t)i);
+		tick(&w);
+		assert_int_equal(value(&w, "/a/lc", ZM_MEM_LIMIT_BYTES), i * 4096);
+		assert_int_equal(value(&w, "/a", ZM_MEM_BYTES), i * 4096);
+		assert_int_equal(value(&w, "/a", ZM_IO_READS_LIMIT), i);
+	}
+	probes_zone_interest(w.p, id_of(&w, "/a/lc"), PROBE_NORMAL);
+	end(&w);
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
 static void test_budget(void **state)
 {
 	static const uint32_t budgets[] = {0, 1, 5, 13, 20};
@@ -447,6 +530,7 @@ int main(void)
 	    cmocka_unit_test(test_v1),
 	    cmocka_unit_test(test_idle_not_read),
 	    cmocka_unit_test(test_idle_siblings),
+	    cmocka_unit_test(test_limits_are_seen_at_once),
 	    cmocka_unit_test(test_budget),
 	    cmocka_unit_test(test_no_fds),
 	    cmocka_unit_test(test_changes_in_mid_tick),
