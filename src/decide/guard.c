@@ -206,6 +206,7 @@ static int put_action(struct decide *d, const struct pair *p, enum rung r,
 	d->trials[i].rung = r;
 	d->trials[i].base_id = p->base_id;
 	d->trials[i].refreshed_ns = d->now_ns;
+	d->trials[i].usual_stall_ppm = c->finding ? c->finding->usual_stall_ppm : 0;
 	outcome_before(a, &d->trials[i], c, c->base);
 	return i;
 }

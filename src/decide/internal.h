@@ -57,7 +57,7 @@ struct trial {
 	bool want_undo;
 	bool release; /* the undo is a probe: harm may return at once */
 	uint64_t measure_from_ns, busy_ns, refreshed_ns, retry_ns;
-	uint32_t retries;
+	uint32_t retries, usual_stall_ppm; /* of the victim, when nothing is wrong */
 	struct measure before, after;
 };
 

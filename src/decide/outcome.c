@@ -10,10 +10,23 @@
 
 #define GONE_PPM       10000 /* waiting behind the target below 1 % of the time: as good as none */
 #define FAST_GONE_PPM  30000
-#define STALL_GONE_PPM 30000 /* stalled less than this of the time */
-#define SETTLE_STALLS  2     /* measure_ns until what was pushed out has been read back */
+#define STALL_GONE_PPM 30000 /* stalled this much beyond what is usual: as good as none */
 #define WAITS_MIN      10
 #define PATIENCE       20 /* measure_ns: longer without a whole window means not measurable */
+
+/*
+ * A limit does not take effect at once: what is queued at the disk has to be served, what was
+ * pushed out of memory to be read back, page by page. So measuring begins later, and a window in
+ * which it has not helped yet is followed by another one until `until_ns`; while the stall is less
+ * than before, until `better_ns`.
+ */
+#define MSEC 1000000ull
+static const struct {
+	uint64_t settle_ns, until_ns, better_ns;
+} effect[RESOURCE_UNKNOWN + 1] = {
+    [RESOURCE_MEMORY] = {2000 * MSEC, 5000 * MSEC, 15000 * MSEC},
+    [RESOURCE_IO] = {1000 * MSEC, 3000 * MSEC, 3000 * MSEC},
+};
 
 static uint64_t use_of(const struct zone_view *z, bool *known)
 {
@@ -112,6 +125,17 @@ static bool goals_met(const struct slo *slo, const struct measure *m)
 	       share_ppm(m->foreign_ns, m->window_ns) <= slo->wait_share_ppm;
 }
 
+/* A limit can't be set twice: less than a quarter of the harm gone is too little. What is usual for
+ * the victim is no harm, and varies. */
+static enum outcome judge_stall(uint32_t before_ppm, uint32_t after_ppm, uint32_t usual_ppm)
+{
+	uint32_t before = before_ppm > usual_ppm ? before_ppm - usual_ppm : 0;
+	uint32_t after = after_ppm > usual_ppm ? after_ppm - usual_ppm : 0;
+	uint64_t good = max_u64(before / 4, min_u64(usual_ppm / 2, before / 2));
+
+	return after <= max_u64(STALL_GONE_PPM, good) ? OUTCOME_HELPED : OUTCOME_NO_HELP;
+}
+
 static enum outcome judge(const struct action *a, const struct trial *t, const struct slo *slo)
 {
 	uint32_t before = share_ppm(t->before.part_ns, t->before.window_ns);
@@ -119,10 +143,8 @@ static enum outcome judge(const struct action *a, const struct trial *t, const s
 
 	if (t->after.blind || !victim_worked(&t->before, &t->after) || target_stopped(a, &t->after))
 		return OUTCOME_UNMEASURED;
-	if (a->resource !=
-	    RESOURCE_CPU) /* a limit can't be set twice: less than this is too little */
-		return after <= max_u64(STALL_GONE_PPM, before / 4) ? OUTCOME_HELPED
-								    : OUTCOME_NO_HELP;
+	if (a->resource != RESOURCE_CPU)
+		return judge_stall(before, after, t->usual_stall_ppm);
 	if (goals_met(slo, &t->after))
 		return OUTCOME_HELPED;
 	if (after <= (a->fast ? FAST_GONE_PPM : GONE_PPM) || after <= before / 2)
@@ -147,10 +169,16 @@ static void conclude(struct decide *d, size_t i, enum outcome outcome)
 	a->settled_ns = d->now_ns;
 }
 
-/* Memory is not back at once: the victim has to read it again first. */
-static uint64_t settle_ns(const struct decide *d, const struct action *a)
+/* Not yet, but it may still. */
+static bool look_again(const struct trial *t, const struct action *a, enum outcome o,
+		       uint64_t now_ns)
 {
-	return a->resource == RESOURCE_MEMORY ? SETTLE_STALLS * d->cfg.measure_ns : 0;
+	uint64_t before = share_ppm(t->before.part_ns, t->before.window_ns);
+	bool better = share_ppm(t->after.part_ns, t->after.window_ns) < before * 3 / 4;
+
+	return o == OUTCOME_NO_HELP &&
+	       since_ns(now_ns, t->measure_from_ns) <
+		   (better ? effect[a->resource].better_ns : effect[a->resource].until_ns);
 }
 
 static void outcome_run(struct decide *d, const struct snapshot *s, size_t i)
@@ -163,11 +191,18 @@ static void outcome_run(struct decide *d, const struct snapshot *s, size_t i)
 
 	if (target == NO_ZONE || victim == NO_ZONE)
 		return;
-	if (l && l->window_ns && s->now_ns >= t->measure_from_ns + l->window_ns + settle_ns(d, a))
+	if (l && l->window_ns &&
+	    s->now_ns >= t->measure_from_ns + l->window_ns + effect[a->resource].settle_ns)
 		measure_add(&t->after, s, l, a->resource, target);
-	if (t->after.window_ns && t->after.window_ns >= d->cfg.measure_ns)
-		conclude(d, i, judge(a, t, &s->zones[victim].slo));
-	else if (since_ns(d->now_ns, t->measure_from_ns) > PATIENCE * d->cfg.measure_ns)
+	if (t->after.window_ns && t->after.window_ns >= d->cfg.measure_ns) {
+		enum outcome o = judge(a, t, &s->zones[victim].slo);
+
+		if (look_again(t, a, o, d->now_ns))
+			t->after = (struct measure){0};
+		else
+			conclude(d, i, o);
+	} else if (since_ns(d->now_ns, t->measure_from_ns) >
+		   PATIENCE * d->cfg.measure_ns + effect[a->resource].better_ns)
 		conclude(d, i, OUTCOME_UNMEASURED);
 }
 

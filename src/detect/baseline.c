@@ -42,9 +42,14 @@ uint64_t level_ns(const struct level *l, uint64_t window_ns)
 	return (uint64_t)((unsigned __int128)window_ns * l->mean / SCALE / PPM);
 }
 
+uint32_t level_ppm(const struct level *l)
+{
+	return (uint32_t)(l->mean / SCALE);
+}
+
 uint32_t baseline_mean_ppm(const struct baseline *b)
 {
-	return (uint32_t)(b->now.mean / SCALE);
+	return level_ppm(&b->now);
 }
 
 uint32_t baseline_limit_ppm(const struct baseline *b, uint32_t floor_ppm)

@@ -205,6 +205,17 @@ static void track_report(struct track *t, struct finding_set *ret)
 	t->raised = t->raised && t->finding.open;
 }
 
+/* A window without any io says nothing about how long the zone's io takes. */
+static void learn_io(struct watch *w, const struct window *win, uint32_t use)
+{
+	uint32_t harm = share_ppm(io_harm_ns(w, win), win->window_ns);
+	uint64_t stall_ns = win->io.blame.wait_ns;
+
+	if (stall_ns && harm <= baseline_limit_ppm(&w->io, IO_FLOOR_PPM))
+		level_learn(&w->io_usual, share_ppm(stall_ns, win->window_ns), use, win->window_ns);
+	baseline_learn(&w->io, IO_FLOOR_PPM, harm, use, win->window_ns);
+}
+
 static void learn(struct watch *w, bool harm)
 {
 	const struct window *win = watch_window(w, 0);
@@ -219,9 +230,7 @@ static void learn(struct watch *w, bool harm)
 			       share_ppm(win->memory.blame.wait_ns, win->window_ns), use,
 			       win->window_ns);
 	if (win->io.known)
-		baseline_learn(&w->io, IO_FLOOR_PPM,
-			       share_ppm(stall_by_others_ns(&win->io), win->window_ns), use,
-			       win->window_ns);
+		learn_io(w, win, use);
 	baseline_learn(&w->robbed, ROBBED_FLOOR_PPM, share_ppm(robbed, win->window_ns), use,
 		       win->window_ns);
 	for (int c = 0; c < CAUSE_NR && !harm; c++)

@@ -68,6 +68,7 @@ uint32_t baseline_limit_ppm(const struct baseline *b, uint32_t floor_ppm);
 uint32_t baseline_mean_ppm(const struct baseline *b);
 void level_learn(struct level *l, uint32_t share, uint32_t use_ppm, uint64_t window_ns);
 uint64_t level_ns(const struct level *l, uint64_t window_ns); /* this level's part of a window */
+uint32_t level_ppm(const struct level *l);
 /* use_ppm: CPU use of the zone itself in that window; UINT32_MAX: unknown. */
 void baseline_learn(struct baseline *b, uint32_t floor_ppm, uint32_t share_ppm, uint32_t use_ppm,
 		    uint64_t window_ns);
@@ -91,10 +92,13 @@ struct watch {
 	size_t head, nr;			     /* ring[head] is the newest when nr > 0 */
 	struct baseline foreign, robbed, memory, io; /* the last two: time stalled */
 	struct level normal[CAUSE_NR];		     /* waiting by cause in harmless windows */
+	struct level io_usual;			     /* all stalling on io while it is no harm */
 	struct track tracks[DETECTORS_MAX];
 	struct remembered names[NAMES_KEPT]; /* of the larger neighbours */
 	size_t next_name;
 };
+/* Of a window's stalling on io, what counts as harm. */
+uint64_t io_harm_ns(const struct watch *w, const struct window *win);
 /* The i-th newest window, 0 the latest; NULL when there are not so many. */
 const struct window *watch_window(const struct watch *w, size_t i);
 

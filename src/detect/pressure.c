@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Stalls on memory and on io (PSI): harm when clearly more than usual. Whose doing it is, is told
- * by stall.c. The zone's own io is no harm: it would stall alone as well; its own memory limit is
- * told, because nobody else would.
+ * by stall.c. The zone's own io is no harm: it would stall alone as well, be it by its part of all
+ * io, be it as long as usual; its own memory limit is told, because nobody else would.
  */
 #include <stdio.h>
 #include "base/parse.h"
@@ -32,12 +32,19 @@ static void judge_memory(const struct watch *w, const struct zone_view *z, struc
 	      "for memory", ret);
 }
 
+uint64_t io_harm_ns(const struct watch *w, const struct window *win)
+{
+	uint64_t usual = level_ns(&w->io_usual, win->window_ns), all = win->io.blame.wait_ns;
+	uint64_t more = all > usual ? all - usual : 0, others = stall_by_others_ns(&win->io);
+
+	return others < more ? others : more;
+}
+
 static void judge_io(const struct watch *w, const struct zone_view *z, struct verdict *ret)
 {
 	const struct window *cur = watch_window(w, 0);
 
-	judge(&cur->io, &w->io, IO_FLOOR_PPM, stall_by_others_ns(&cur->io), cur->window_ns,
-	      "for io", ret);
+	judge(&cur->io, &w->io, IO_FLOOR_PPM, io_harm_ns(w, cur), cur->window_ns, "for io", ret);
 }
 
 static const struct blame *blame_memory(const struct window *win)
@@ -82,6 +89,7 @@ static void explain_memory(const struct watch *w, uint32_t bit, const struct sna
 			   uint32_t zone, struct finding *f)
 {
 	f->resource = RESOURCE_MEMORY;
+	f->usual_stall_ppm = baseline_mean_ppm(&w->memory);
 	explain(w, bit, s, zone, blame_memory, &w->memory, watch_window(w, 0)->memory.told, f);
 }
 
@@ -89,6 +97,7 @@ static void explain_io(const struct watch *w, uint32_t bit, const struct snapsho
 		       struct finding *f)
 {
 	f->resource = RESOURCE_IO;
+	f->usual_stall_ppm = level_ppm(&w->io_usual);
 	explain(w, bit, s, zone, blame_io, &w->io, watch_window(w, 0)->io.told, f);
 }
 

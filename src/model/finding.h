@@ -39,6 +39,8 @@ struct finding {
 	uint32_t wait_share_ppm; /* wait_ns / window_ns, may exceed 1e6 with many waiters */
 	uint64_t wait_p99_ns, goal_wait_p99_ns; /* goal 0: none, baseline used */
 	uint32_t baseline_share_ppm;
+	uint32_t
+	    usual_stall_ppm; /* memory, io: stalled so much of the time when nothing is wrong */
 	uint64_t feed_p99_ns, goal_latency_p99_ns;
 	char why[256];	/* one sentence: what exceeded what */
 	char told[256]; /* memory, io: the evidence against the culprits, or for the cause; "" none

@@ -459,7 +459,7 @@ def memory_hog():
     for _ in range(40):
         yield tick(0)
     holds(w, redis=130, batch=320)
-    for _ in range(9):
+    for _ in range(11):
         yield tick(310)
     holds(w, redis=250, batch=160)
     for _ in range(80):
@@ -514,7 +514,7 @@ def io_hog():
         yield tick(0, 0)
     for _ in range(2):
         yield tick(600, 800)
-    for _ in range(5):
+    for _ in range(7):
         yield tick(400, 400)
     for _ in range(8):
         yield tick(10, 100)

@@ -11,27 +11,33 @@ static void grew(struct lab *lab, uint32_t zone, enum zone_metric m, uint64_t de
 	lab->w.zones[zone].delta[m] = delta;
 }
 
-/* One second in which redis stalls so long on io while hog reads so much; harm from 100 ms on. */
-static struct plan *second_of_io(struct lab *lab, uint64_t stall_ns, uint64_t hog_bytes)
+/* One second in which redis stalls so long while hog reads, or holds, so much; harm from 100 ms on.
+ */
+static struct plan *second_of(struct lab *lab, enum resource resource, uint64_t stall_ns,
+			      uint64_t hog_bytes)
 {
+	bool io = resource == RESOURCE_IO;
 	struct finding *f = &lab->f.items[0];
 
 	world_tick(&lab->w, SEC);
 	world_ledger(&lab->w, lab->lc, 5000, MSEC / 20);
 	world_use(&lab->w, lab->lc, 250 * MSEC);
 	world_use(&lab->w, lab->hog, 100 * MSEC);
-	grew(lab, lab->lc, ZM_PSI_MEM_SOME_NS, 0);
-	grew(lab, lab->lc, ZM_PSI_IO_SOME_NS, stall_ns);
+	grew(lab, lab->lc, ZM_PSI_MEM_SOME_NS, io ? 0 : stall_ns);
+	grew(lab, lab->lc, ZM_PSI_IO_SOME_NS, io ? stall_ns : 0);
+	grew(lab, lab->hog, ZM_MEM_BYTES, 0);
+	lab->w.zones[lab->hog].value[ZM_MEM_BYTES] = hog_bytes;
 	grew(lab, lab->hog, ZM_IO_READ_BYTES, hog_bytes);
 	grew(lab, lab->hog, ZM_IO_WRITE_BYTES, 0);
 	lab->f.nr = stall_ns >= 100 * MSEC;
 	*f = (struct finding){.seq = 9,
 			      .victim_id = world_id(lab->lc),
-			      .resource = RESOURCE_IO,
+			      .resource = resource,
 			      .cause = CAUSE_NEIGHBOUR,
 			      .open = true,
 			      .since_ns = lab->w.s.now_ns - SEC,
 			      .last_ns = lab->w.s.now_ns,
+			      .usual_stall_ppm = f->usual_stall_ppm,
 			      .nr_culprits = 1,
 			      .why = "stalled"};
 	f->culprits[0] = (struct culprit){
@@ -40,6 +46,11 @@ static struct plan *second_of_io(struct lab *lab, uint64_t stall_ns, uint64_t ho
 	decide_tick(lab->d, &lab->w.s, &lab->f, &lab->plan);
 	do_plan(lab);
 	return &lab->plan;
+}
+
+static struct plan *second_of_io(struct lab *lab, uint64_t stall_ns, uint64_t hog_bytes)
+{
+	return second_of(lab, RESOURCE_IO, stall_ns, hog_bytes);
 }
 
 /* Seconds of the same until the action is in that state. */
@@ -90,11 +101,73 @@ static void test_what_helps_stays(void **state)
 	assert_int_equal(lab->d->nr_actions, 1);
 }
 
+/* What is queued at the disk goes on hurting for seconds: then it is gone, and the step helped. */
+static void test_effect_is_awaited(void **state)
+{
+	struct lab *lab = *state;
+
+	for (int i = 0; i < 4; i++)
+		second_of_io(lab, 900 * MSEC, 800 * MIB);
+	assert_int_equal(action_nr(lab, 1)->state, ACTION_APPLIED);
+	second_of_io(lab, 10 * MSEC, 400 * MIB);
+	assert_int_equal(action_nr(lab, 1)->outcome, OUTCOME_HELPED);
+	assert_int_equal(action_nr(lab, 1)->after_share_ppm, 10000);
+}
+
+static void test_effect_is_not_awaited_for_ever(void **state)
+{
+	struct lab *lab = *state;
+
+	for (int i = 0; i < 5; i++)
+		second_of_io(lab, 900 * MSEC, 800 * MIB);
+	assert_int_equal(action_nr(lab, 1)->outcome, OUTCOME_NO_HELP);
+}
+
+/* Page by page the victim reads back what it had: that takes longer, and is seen to get better. */
+static void test_memory_comes_back_slowly(void **state)
+{
+	struct lab *lab = *state;
+
+	second_of(lab, RESOURCE_MEMORY, 400 * MSEC, 800 * MIB);
+	assert_int_equal(action_nr(lab, 1)->knob, KNOB_MEMORY_HIGH);
+	for (int i = 0; i < 10; i++)
+		second_of(lab, RESOURCE_MEMORY, 200 * MSEC, 800 * MIB);
+	assert_int_equal(action_nr(lab, 1)->state, ACTION_APPLIED);
+	second_of(lab, RESOURCE_MEMORY, 90 * MSEC, 800 * MIB);
+	assert_int_equal(action_nr(lab, 1)->outcome, OUTCOME_HELPED);
+}
+
+/* It stalls a fifth of the time alone: no limit on others takes that away. */
+static void test_usual_stalling_is_no_harm(void **state)
+{
+	struct lab *lab = *state;
+
+	lab->f.items[0].usual_stall_ppm = 200000;
+	second_of_io(lab, 500 * MSEC, 800 * MIB);
+	until(lab, 1, ACTION_KEPT, 230 * MSEC, 400 * MIB);
+	assert_int_equal(action_nr(lab, 1)->outcome, OUTCOME_HELPED);
+}
+
+static void test_much_of_the_harm_left_is_no_help(void **state)
+{
+	struct lab *lab = *state;
+
+	lab->f.items[0].usual_stall_ppm = 200000;
+	second_of_io(lab, 900 * MSEC, 800 * MIB);
+	until(lab, 1, ACTION_REVERTED, 450 * MSEC, 400 * MIB);
+	assert_int_equal(action_nr(lab, 1)->outcome, OUTCOME_NO_HELP);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    LAB(test_what_helped_too_little_makes_way),
 	    LAB(test_what_helps_stays),
+	    LAB(test_effect_is_awaited),
+	    LAB(test_effect_is_not_awaited_for_ever),
+	    LAB(test_memory_comes_back_slowly),
+	    LAB(test_usual_stalling_is_no_harm),
+	    LAB(test_much_of_the_harm_left_is_no_help),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

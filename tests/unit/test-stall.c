@@ -303,6 +303,25 @@ static void test_own_io_is_no_harm(void **state)
 	assert_null(hurt(lab, 0, 500 * MSEC));
 }
 
+/* A slow disk: it stalls as long alone, so the one that reads much more beside it does no harm. */
+static void test_usual_io_stalling_is_no_harm(void **state)
+{
+	struct lab *lab = *state;
+	const struct finding *f;
+
+	did_io(lab, lab->lc, 4 * MIB, 100);
+	did_io(lab, lab->domain, 4 * MIB, 100);
+	for (int i = 0; i < 40; i++)
+		assert_null(second(lab, 0, 200 * MSEC));
+	did_io(lab, lab->hog, 400 * MIB, 3200);
+	did_io(lab, lab->domain, 404 * MIB, 3300);
+	assert_null(hurt(lab, 0, 250 * MSEC));
+	f = hurt(lab, 0, 700 * MSEC);
+	assert_non_null(f);
+	assert_int_equal(f->cause, CAUSE_NEIGHBOUR);
+	assert_in_range(f->usual_stall_ppm, 200000, 205000);
+}
+
 /* What was reclaimed is read from the disk again: the disk is not what is short. */
 static void test_refaults_are_not_io(void **state)
 {
@@ -348,6 +367,7 @@ int main(void)
 	    TEST(test_io_is_split_by_what_each_did),
 	    TEST(test_own_io_limit_is_throttled),
 	    TEST(test_own_io_is_no_harm),
+	    TEST(test_usual_io_stalling_is_no_harm),
 	    TEST(test_refaults_are_not_io),
 	    TEST(test_without_psi_nothing_is_said),
 	};
