@@ -435,8 +435,9 @@ static void not_applied(struct decide *d, size_t i, int err)
 		d->knob_missing |= 1u << a->knob;
 	if (err == -ECANCELED)
 		hands_off_add(d, a->target_id, a->knob);
+	/* in the idle class by somebody else, it has no weight to turn either */
 	if (p)
-		p->rung = t->rung + 1;
+		p->rung = err == -EALREADY && t->rung == RUNG_IDLE ? RUNG_CPUSET : t->rung + 1;
 }
 
 static void undone(struct decide *d, size_t i, int err, uint64_t written_ns)

@@ -306,6 +306,9 @@ static bool rung_fits(const struct decide *d, const struct contest *c, enum rung
 		return false;
 	if ((d->knob_missing & (1u << desc->knob)) || hands_off_has(d, base->id, desc->knob))
 		return false;
+	/* in the idle class a group has no weight to turn */
+	if (desc->knob == KNOB_CPU_WEIGHT && action_holding(d, base->id, KNOB_CPU_IDLE) >= 0)
+		return false;
 	*ret = (struct action){
 	    .victim_id = c->s->zones[c->victim].id,
 	    .culprit_id = c->s->zones[c->zone].id,

@@ -211,9 +211,22 @@ static void test_first_number(void **state)
 	assert_int_equal(action_nr(lab, 41)->state, ACTION_APPLIED);
 }
 
+/* Somebody else has put it into the idle class: there it has no weight. */
+static void test_idle_already_skips_the_weight(void **state)
+{
+	struct lab *lab = *state;
+
+	lab->err[KNOB_CPU_IDLE] = -EALREADY;
+	harm(lab);
+	assert_int_equal(action_nr(lab, 1)->state, ACTION_FAILED);
+	harm(lab);
+	assert_int_equal(action_nr(lab, 2)->knob, KNOB_CPUSET);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    LAB(test_idle_already_skips_the_weight),
 	    LAB(test_budget),
 	    LAB(test_vanished_zone_is_lost),
 	    LAB(test_victim_gone_undoes),

@@ -117,7 +117,8 @@ static void test_half_of_the_cpus_remain(void **state)
 	cpuset_add(&lab->w.s.cpus.online, 2);
 	cpuset_add(&lab->w.s.cpus.online, 3);
 	calm(lab);
-	assert_null(contest_init(&c, lab->d, &lab->w.s, RESOURCE_CPU, world_id(lab->lc), world_id(lab->hog)));
+	assert_null(contest_init(&c, lab->d, &lab->w.s, RESOURCE_CPU, world_id(lab->lc),
+				 world_id(lab->hog)));
 	c.finding = &lab->f.items[0];
 	c.culprit = &c.finding->culprits[0];
 	for (int cpu = 2; cpu < 4; cpu++) {
@@ -173,7 +174,7 @@ static void test_shared_target_waits(void **state)
 		calm(lab);
 	lab->lc = web; /* the idle class is in force already, and web is still hurt */
 	assert_int_equal(harm(lab)->nr, 1);
-	assert_int_equal(action_nr(lab, 2)->knob, KNOB_CPU_WEIGHT);
+	assert_int_equal(action_nr(lab, 2)->knob, KNOB_CPUSET); /* idle, it has no weight */
 }
 
 static void test_stopped_culprit_is_left_alone(void **state)

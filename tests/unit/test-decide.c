@@ -178,8 +178,8 @@ static void test_partial_help_stacks(void **state)
 		second_by(lab, lab->hog, 110 * MSEC); /* less than half of before, still harm */
 	assert_int_equal(action_nr(lab, 1)->outcome, OUTCOME_HELPED);
 	assert_int_equal(action_nr(lab, 1)->state, ACTION_KEPT);
-	second_by(lab, lab->hog, 110 * MSEC); /* the cool-down is over */
-	assert_int_equal(action_nr(lab, 2)->knob, KNOB_CPU_WEIGHT);
+	second_by(lab, lab->hog, 110 * MSEC);			/* the cool-down is over */
+	assert_int_equal(action_nr(lab, 2)->knob, KNOB_CPUSET); /* idle, it has no weight */
 	for (int i = 0; i < 36; i++)
 		calm(lab);
 	assert_int_equal(action_nr(lab, 2)->state, ACTION_REVERTED);
