@@ -4,17 +4,27 @@
  *
  * memory.high on v2 is the kernel's: beyond it a group is throttled and its own pages are taken.
  * Written without blocking where the kernel knows how (6.16), so that the culprit reclaims, not
- * czd. v1 has only a hard limit, at which it would kill: so first its OOM killer is told to let
- * tasks wait instead (oom_control), then comes the limit. The kernel refuses a limit below what it
- * cannot take back at once (EBUSY): anonymous memory without swap stays.
+ * czd; elsewhere, and on v1, by a child that is killed when reclaim takes long, since czd has other
+ * work. By then v2 has the limit; v1 never sets it once a signal is pending. v1 has only a hard
+ * limit, at which it would kill: so first its OOM killer is told to let tasks wait instead
+ * (oom_control), then comes the limit. The kernel refuses a limit below what it cannot take back at
+ * once (EBUSY): anonymous memory without swap stays.
  *
  * io.max limits bytes a second, reads and writes each, on every disk that the group has used. A
  * stricter limit that somebody else set stays as it is.
  */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "actuate/knob-lines.h"
 #include "actuate/knobs.h"
+#include "base/cleanup.h"
 #include "base/io.h"
 #include "base/parse.h"
 #include "base/str.h"
@@ -22,6 +32,8 @@
 #define UNLIMITED_V1 (1ull << 62) /* and above */
 #define DEVICES_MAX  4
 #define STAT_MAX     16384
+#define RECLAIM_MS   1000
+#define KILLED_MS    50
 
 bool limit_valid(const char *to)
 {
@@ -45,6 +57,63 @@ int memory_high_get(const struct knob_target *t, char *buf, size_t size)
 	if (r >= 0 && limit_of(buf) == UINT64_MAX)
 		return str_copy(buf, size, "max") ? 0 : -ENAMETOOLONG;
 	return r;
+}
+
+static int write_here(int dirfd, const char *name, const char *text)
+{
+	_cleanup_close_ int fd = openat(dirfd, name, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return -errno;
+	return write(fd, text, strlen(text)) < 0 ? -errno : 0;
+}
+
+/* What the child exited with, an errno; -ETIMEDOUT: not in time, or killed. */
+static int child_wait(int pidfd, int timeout_ms)
+{
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+	siginfo_t info = {0};
+
+	if (poll(&p, 1, timeout_ms) <= 0)
+		return -ETIMEDOUT;
+	if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED) < 0)
+		return -errno;
+	return info.si_code == CLD_EXITED ? -info.si_status : -ETIMEDOUT;
+}
+
+static int write_in_child(int dirfd, const char *name, bool v2, const char *text)
+{
+	_cleanup_close_ int pidfd = -1;
+	pid_t pid = fork();
+	int r;
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(-write_here(dirfd, name, text));
+	}
+	pidfd = pidfd_open(pid, 0);
+	r = pidfd < 0 ? -ETIMEDOUT : child_wait(pidfd, RECLAIM_MS);
+	if (r != -ETIMEDOUT)
+		return r;
+	kill(pid, SIGKILL);
+	/* Even then it may take its time to end: better a zombie than a czd that stands still. */
+	if (pidfd >= 0)
+		(void)child_wait(pidfd, KILLED_MS);
+	return v2 ? 0 : -EBUSY; /* v2: reading back tells */
+}
+
+int memory_limit_write(int dirfd, const char *name, bool v2, const char *text)
+{
+	char now[KNOB_TEXT_MAX];
+
+	if (read_file_at(dirfd, name, now, sizeof(now)) >= 0) {
+		now[strcspn(now, "\n")] = '\0';
+		if (limit_of(text) >= limit_of(now))
+			return write_here(dirfd, name, text); /* nothing to reclaim */
+	}
+	return write_in_child(dirfd, name, v2, text);
 }
 
 /* On v2 this group may lack what others have: that says nothing about the host. */

@@ -155,13 +155,3 @@ int oom_pause_read(int dirfd, const char *name, char *buf, size_t size)
 		return -EOPNOTSUPP;
 	return str_copy(buf, size, text[17] == '1' ? "1" : "0") ? 0 : -ENAMETOOLONG;
 }
-
-/* Without waiting for the reclaim that it leads to, where the kernel can. */
-int memory_high_write(int dirfd, const char *name, const char *text)
-{
-	_cleanup_close_ int fd = openat(dirfd, name, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-
-	if (fd < 0)
-		return -errno;
-	return write(fd, text, strlen(text)) < 0 ? -errno : 0;
-}

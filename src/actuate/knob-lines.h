@@ -19,5 +19,3 @@ must_check int lines_set(char *text, size_t size, const char *dev, const char *l
 
 /* v1 memory.oom_control as "0" or "1": does its OOM killer let tasks wait? */
 must_check int oom_pause_read(int dirfd, const char *name, char *buf, size_t size);
-/* Does not wait for the reclaim that it leads to, where the kernel knows how. */
-must_check int memory_high_write(int dirfd, const char *name, const char *text);

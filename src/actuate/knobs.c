@@ -122,8 +122,8 @@ int knob_file_write(int dirfd, enum knob_file f, bool v2, const char *text)
 		text = strcmp(text, "1") ? "THAWED" : "FROZEN";
 	if (is_lines(f))
 		return file_errno(dirfd, lines_write(dirfd, name, v2, text));
-	if (f == KF_MEM_HIGH)
-		return file_errno(dirfd, memory_high_write(dirfd, name, text));
+	if (f == KF_MEM_HIGH || f == KF_MEM_LIMIT)
+		return file_errno(dirfd, memory_limit_write(dirfd, name, v2, text));
 	return file_errno(dirfd, write_file_at(dirfd, name, *text ? text : "\n"));
 }
 

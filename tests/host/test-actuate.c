@@ -3,6 +3,7 @@
  * else's value. */
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -202,6 +203,53 @@ static void test_memory_high(void **state)
 	env_write("/a", CG_MEMORY, "memory.limit_in_bytes", "memory.high", "33554432");
 	assert_int_equal(env_apply("/a", KNOB_MEMORY_HIGH, "67108864"), -EALREADY);
 	assert_int_equal(env_apply("/a", KNOB_MEMORY_HIGH, "0"), -EINVAL);
+}
+
+/* A process in the group that holds so much memory, which nobody can take from it. */
+static pid_t holder(const char *path, size_t bytes)
+{
+	_cleanup_close_ int fd = cgroup_open(&env.fs, CG_MEMORY, env_path(path), 0);
+	int ready[2];
+	pid_t pid;
+	char c;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (!pid) {
+		bool in = write_file_at(fd, "cgroup.procs", "0") >= 0 &&
+			  mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED | MAP_POPULATE, -1,
+			       0) != MAP_FAILED;
+
+		if (!in || write(ready[1], "", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	close(ready[0]);
+	return pid;
+}
+
+/* A limit below what can be taken back: v1 has none then, v2 has it; nobody waits for reclaim. */
+static void test_memory_that_stays(void **state)
+{
+	_cleanup_free_ char *before = env_snapshot();
+	_cleanup_free_ char *after = NULL;
+	bool v2 = cgroup_is_v2(&env.fs, CG_MEMORY);
+	pid_t pid = holder("/a", 32 << 20);
+
+	assert_int_equal(env_apply("/a", KNOB_MEMORY_HIGH, "8388608"), v2 ? 0 : -EBUSY);
+	assert_string_equal(env_read("/a", CG_MEMORY, "memory.limit_in_bytes", "memory.high"),
+			    v2 ? "8388608" : "9223372036854771712");
+	if (v2)
+		assert_int_equal(env_undo(1), 0);
+	after = env_snapshot();
+	assert_string_equal(before, after);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* who wrote the limit has ended */
 }
 
 /* A group that never used a disk has none to be limited on. */
@@ -431,6 +479,7 @@ static int run_all(void)
 	    T(test_cpuset_without_effect),
 	    T(test_freeze),
 	    T(test_memory_high),
+	    T(test_memory_that_stays),
 	    T(test_io_max_without_a_disk),
 	    T(test_foreign_is_left_alone),
 	    T(test_foreign_idle),
