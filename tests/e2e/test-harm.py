@@ -22,8 +22,9 @@ TOP_NAME = f"cz-harm{os.getpid()}"
 FAST = "tick: 500ms\nguard: {measure: 500ms, cooldown: 500ms, quiet: 10s, min_memory: 16M, fast_threshold: 1s}\n"
 HIERARCHIES = ("cpu", "cpuacct", "cpuset", "memory", "freezer", "blkio", "io", "unified")
 MIB = 1 << 20
-# an emulated guest takes its time to fill a file's worth of memory
-DOMAIN, WORKING_SET, HOG, BOUNDED = (n * MIB // (3 if "CZ_GUEST" in os.environ else 1) for n in (384, 150, 321, 24))
+# an emulated guest takes its time to fill a file's worth of memory, or of a disk
+DOMAIN, WORKING_SET, HOG, BOUNDED, TABLE, BULK = (n * MIB // (3 if "CZ_GUEST" in os.environ else 1)
+                                                  for n in (384, 150, 321, 24, 256, 512))
 RUNS = int(os.environ.get("HARM_RUNS", "2"))
 RIGHT_OF_TEN = 9
 
@@ -270,21 +271,21 @@ def own_memory_limit_is_self():
 
 def io_decoys(s):
     """One burns CPU, and one reads a little."""
-    path = s.disk.file("table", 256 * MIB)
+    path = s.disk.file("table", TABLE)
     s.start("decoy", ["stress-ng", "--cpu", "1", "--cpu-load", "20", "--quiet", "--timeout", "600"])
-    s.start("bounded", fio(path, 256 * MIB, "--rw=randread", "--direct=1", "--ioengine=psync", "--bs=4k", "--rate_iops=5"))
+    s.start("bounded", fio(path, TABLE, "--rw=randread", "--direct=1", "--ioengine=psync", "--bs=4k", "--rate_iops=5"))
 
 
 def io_victim(s):
     """A few small reads a second from the disk."""
-    path = s.disk.file("table", 256 * MIB)
-    s.start("lc", fio(path, 256 * MIB, "--rw=randread", "--direct=1", "--ioengine=psync", "--bs=4k", "--rate_iops=100"))
+    path = s.disk.file("table", TABLE)
+    s.start("lc", fio(path, TABLE, "--rw=randread", "--direct=1", "--ioengine=psync", "--bs=4k", "--rate_iops=100"))
     time.sleep(12)
 
 
 def io_hog(s):
-    path = s.disk.file("bulk", 512 * MIB)
-    return lambda: s.start("be", fio(path, 512 * MIB, "--rw=read", "--direct=1", "--ioengine=libaio", "--bs=1m", "--iodepth=32",
+    path = s.disk.file("bulk", BULK)
+    return lambda: s.start("be", fio(path, BULK, "--rw=read", "--direct=1", "--ioengine=libaio", "--bs=1m", "--iodepth=32",
                                      "--numjobs=2"))
 
 

@@ -273,7 +273,7 @@ class Czd:
         self.log = log or os.path.join(self.folder, "log")
         self.keeper = None
 
-    def start(self, timeout_s=20):
+    def start(self, timeout_s=60 if "CZ_GUEST" in os.environ else 20):
         with open(self.log, "ab") as log:
             self.keeper = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                            preexec_fn=die_with_parent)
