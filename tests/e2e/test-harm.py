@@ -24,7 +24,7 @@ HIERARCHIES = ("cpu", "cpuacct", "cpuset", "memory", "freezer", "blkio", "io", "
 MIB = 1 << 20
 # an emulated guest takes its time to fill a file's worth of memory, or of a disk
 DOMAIN, WORKING_SET, HOG, BOUNDED, TABLE, BULK = (n * MIB // (3 if "CZ_GUEST" in os.environ else 1)
-                                                  for n in (384, 150, 321, 24, 256, 512))
+                                                  for n in (384, 150, 321, 24, 192, 384))
 RUNS = int(os.environ.get("HARM_RUNS", "2"))
 RIGHT_OF_TEN = 9
 
