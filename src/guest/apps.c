@@ -73,6 +73,7 @@ static void app_free(struct app *a)
 	stats_forget(a);
 	bus_drop_class(&g->bus, a->cgroup_id);
 	close_fd(&a->cgroup_fd);
+	launch_forget(a);
 	g->apps->slots[a->slot] = NULL;
 	app_spec_done(&a->spec);
 	app_spec_done(&a->next);

@@ -331,6 +331,8 @@ static void check_app(struct check *c, size_t i)
 		WRONG_APP(c, i, "command",
 			  a->command ? "an app has either a command or a bundle"
 				     : "'command' or 'bundle' is missing");
+	if (a->bundle && a->user)
+		WRONG_APP(c, i, "user", "is said by the bundle's own config.json");
 	if (memory && a->memory_bytes > memory)
 		WRONG_APP(c, i, "memory", "is more than the zone has");
 	check_app_cpus(c, i);

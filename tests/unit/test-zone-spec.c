@@ -492,12 +492,14 @@ static void test_agreement(void **state)
 static void test_apps_agree(void **state)
 {
 	EXPECT(HEAD "apps:\n- name: a\n- {name: b, command: [x], bundle: /b}\n"
-		    "- {name: c, command: [x], memory: 1Gi, cpuset: 0-1, health: {period: 5s}}\n",
+		    "- {name: c, command: [x], memory: 1Gi, cpuset: 0-1, health: {period: 5s}}\n"
+		    "- {name: d, bundle: /b, user: web, workdir: /w, env: {A: b}}\n",
 	       "5: apps[0].command: 'command' or 'bundle' is missing",
 	       "6: apps[1].command: an app has either a command or a bundle",
 	       "7: apps[2].memory: is more than the zone has",
 	       "7: apps[2].cpuset: the zone has CPUs 0 to 0",
-	       "7: apps[2].health.period: needs health.command");
+	       "7: apps[2].health.period: needs health.command",
+	       "8: apps[3].user: is said by the bundle's own config.json");
 }
 
 static void test_threads(void **state)
