@@ -17,8 +17,8 @@ must_check int zone_cli_wait(struct cli *cli, const char *name, const char *stat
 			     uint64_t timeout_ns);
 /* Says on standard error which apps of a zone that was just started have failed. */
 void zone_cli_note_apps(struct cli *cli, const char *name);
-/* A cgroup zone's processes are the host's: this one joins the zone, or (not NULL) that app's group,
- * and the command takes its place. Returns when that failed, with the exit code; printed. */
+/* A cgroup zone's processes are the host's: this one joins the zone, or (not NULL) that app's
+ * group, and the command takes its place. Returns when that failed, with the exit code; printed. */
 int zone_cli_become(struct cli *cli, const char *name, const char *app, char *const command[]);
 void zone_cli_table(const struct cli *cli, const json_t *applied);
 /* One created zone: what it is to be, what it is, and its apps. */

@@ -118,8 +118,8 @@ struct cgroup_io {
 	uint64_t read_bytes, write_bytes, reads, writes;
 };
 must_check int cgroup_io_stat_parse(const char *text, struct cgroup_io *ret);
-/* The smallest limit of all devices: of the field "rbps=" and kin on v2 (CGF_IO_MAX), or of all of a
- * v1 file with field NULL. UINT64_MAX: none. */
+/* The smallest limit of all devices: of the field "rbps=" and kin on v2 (CGF_IO_MAX), or of all of
+ * a v1 file with field NULL. UINT64_MAX: none. */
 uint64_t cgroup_io_limit_parse(const char *text, const char *field);
 must_check int cgroup_blkio_parse(const char *text, uint64_t *ret_read, uint64_t *ret_write);
 

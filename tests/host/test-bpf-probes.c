@@ -253,7 +253,8 @@ static bool count_syscalls(void)
 	CHECK(probes_switch(probes, "syscalls", false, "for a test") == 0);
 	CHECK(!(probes_row(probes, zones_by_path(zones, "/" TOP)->id)->valid &
 		METRIC_BIT(ZM_SYSCALLS)));
-	return calls == truth && ns <= truth_ns + truth_ns / 100 && ns >= truth_ns - may_lack(truth_ns);
+	return calls == truth && ns <= truth_ns + truth_ns / 100 &&
+	       ns >= truth_ns - may_lack(truth_ns);
 }
 
 /* Where others use the machine, a thread loses its CPU between its clock and its call: again. */
