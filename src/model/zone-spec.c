@@ -92,8 +92,8 @@ static void sched_done(struct zone_sched *s)
 void zone_spec_done(struct zone_spec *s)
 {
 	struct zone_net *net = &s->resource.net;
-	char *texts[] = {s->name,      net->address,	net->gateway, net->dns,	    net->bridge,
-			 s->os.kernel, s->os.initramfs, s->os.rootfs, s->os.cmdline};
+	char *texts[] = {s->name,      net->address,	net->gateway, net->dns,	     net->bridge,
+			 s->os.kernel, s->os.initramfs, s->os.rootfs, s->os.cmdline, s->os.adopt};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		free(texts[i]);

@@ -204,7 +204,7 @@ int chunk_walk(const void *blob, size_t size, uint64_t slot_ms, uint32_t metric,
 	       chunk_visit visit, void *arg)
 {
 	struct walk w = {.metric = metric, .peer = peer, .visit = visit, .arg = arg};
-	struct unpack u = {.at = blob, .end = (const uint8_t *)blob + size};
+	struct unpack u = {.at = blob, .end = size ? (const uint8_t *)blob + size : blob};
 
 	while (u.at < u.end && !u.bad)
 		walk_chunk(&w, slot_ms, &u);

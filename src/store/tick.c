@@ -22,7 +22,9 @@ void tick_pack(struct packed *p, const struct sample *s, size_t n)
 
 void tick_open(struct tick_reader *r, const void *blob, size_t size)
 {
-	*r = (struct tick_reader){.u = {.at = blob, .end = (const uint8_t *)blob + size}};
+	/* SQLite has no address for an empty blob. */
+	*r = (struct tick_reader){
+	    .u = {.at = blob, .end = size ? (const uint8_t *)blob + size : blob}};
 }
 
 bool tick_sample(struct tick_reader *r, struct sample *ret)
