@@ -69,22 +69,35 @@ uint32_t zone_tree_line(const struct node *root, const char *path)
 	return n ? n->line : 0;
 }
 
-/* A zone of runtime cgroup has no machine of its own. */
-static void check_vm_only(struct check *c, const struct node *n, const struct zone_field *fields)
+/* What is wrong with a field that is there; NULL: nothing, *ret_fits: nor with what it holds. */
+typedef const char *(*field_judge)(const char *path, const struct zone_field *f, bool *ret_fits);
+
+static void check_present(struct check *c, const struct node *n, const struct zone_field *fields,
+			  field_judge judge)
 {
 	for (const struct zone_field *f = fields; f->key; f++) {
 		const struct node *e = step(n, f->key, strlen(f->key));
+		const char *wrong;
+		bool fits = false;
 		size_t before;
 
 		if (!e || walk_is_absent(e))
 			continue;
 		before = walk_enter(c->walk, f->key);
-		if (f->flags & FIELD_VM_ONLY)
-			walk_complain(c->walk, e->key_line, "is for zones of runtime vm");
-		else if (f->type == FIELD_SECTION)
-			check_vm_only(c, e, f->sub);
+		wrong = judge(c->walk->path, f, &fits);
+		if (wrong)
+			walk_complain(c->walk, e->key_line, "%s", wrong);
+		else if (!fits && f->type == FIELD_SECTION)
+			check_present(c, e, f->sub, judge);
 		walk_leave(c->walk, before);
 	}
+}
+
+/* A zone of runtime cgroup has no machine of its own. */
+static const char *judge_cgroup(const char *path, const struct zone_field *f, bool *ret_fits)
+{
+	*ret_fits = false;
+	return f->flags & FIELD_VM_ONLY ? "is for zones of runtime vm" : NULL;
 }
 
 /* Of a machine that somebody else made all but this is as it is. */
@@ -110,24 +123,12 @@ static bool fits_adopted(const char *path)
 	return false;
 }
 
-static void check_adopted(struct check *c, const struct node *n, const struct zone_field *fields)
+static const char *judge_adopted(const char *path, const struct zone_field *f, bool *ret_fits)
 {
-	for (const struct zone_field *f = fields; f->key; f++) {
-		const struct node *e = step(n, f->key, strlen(f->key));
-		size_t before;
-
-		if (!e || walk_is_absent(e))
-			continue;
-		before = walk_enter(c->walk, f->key);
-		if (fits_adopted(c->walk->path))
-			; /* and all below it */
-		else if (f->type == FIELD_SECTION)
-			check_adopted(c, e, f->sub);
-		else
-			walk_complain(c->walk, e->key_line,
-				      "is the domain's own, which os.adopt takes as it is");
-		walk_leave(c->walk, before);
-	}
+	*ret_fits = fits_adopted(path);
+	return *ret_fits || f->type == FIELD_SECTION
+		   ? NULL
+		   : "is the domain's own, which os.adopt takes as it is";
 }
 
 static void check_class(struct check *c)
@@ -364,9 +365,9 @@ void zone_tree_check(struct walk *w, const struct node *root, const struct zone_
 	struct check c = {w, root, s};
 
 	if (s->runtime == RUNTIME_CGROUP)
-		check_vm_only(&c, root, zone_fields);
+		check_present(&c, root, zone_fields, judge_cgroup);
 	else if (s->os.adopt)
-		check_adopted(&c, root, zone_fields);
+		check_present(&c, root, zone_fields, judge_adopted);
 	check_class(&c);
 	check_cpu(&c);
 	check_memory(&c);
