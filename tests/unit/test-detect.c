@@ -51,15 +51,6 @@ static const struct finding *second(struct lab *lab, uint64_t p99_ns, uint64_t h
 	return lab->f.nr ? &lab->f.items[0] : NULL;
 }
 
-static uint32_t sum_of(const struct finding *f)
-{
-	uint32_t sum = 0;
-
-	for (int c = 0; c < CAUSE_NR; c++)
-		sum += f->cause_ppm[c];
-	return sum;
-}
-
 static void test_extreme_raises_at_once(void **state)
 {
 	struct lab *lab = *state;
@@ -72,7 +63,7 @@ static void test_extreme_raises_at_once(void **state)
 	assert_int_equal(f->severity, SEVERITY_CRITICAL);
 	assert_int_equal(f->since_ns, 1000 * SEC);
 	assert_int_equal(f->last_ns, 1001 * SEC);
-	assert_int_equal(sum_of(f), PPM);
+	assert_int_equal(finding_sum_ppm(f), PPM);
 	assert_int_equal(f->nr_culprits, 1);
 	assert_int_equal(f->culprits[0].zone_id, world_id(lab->hog));
 	assert_string_equal(f->culprits[0].name, "hog");
@@ -124,7 +115,7 @@ static void test_self_is_not_the_neighbour(void **state)
 	assert_int_equal(f->cause, CAUSE_SELF);
 	assert_int_equal(f->nr_culprits, 0);
 	assert_int_equal(f->severity, SEVERITY_WARNING);
-	assert_int_equal(sum_of(f), PPM);
+	assert_int_equal(finding_sum_ppm(f), PPM);
 }
 
 /* What is usual does not count: the excess decides. */
@@ -154,7 +145,7 @@ static void one_cause(struct lab *lab, enum cause cause)
 	assert_int_equal(lab->f.nr, 1);
 	assert_int_equal(lab->f.items[0].cause, cause);
 	assert_int_equal(lab->f.items[0].nr_culprits, 0);
-	assert_int_equal(sum_of(&lab->f.items[0]), PPM);
+	assert_int_equal(finding_sum_ppm(&lab->f.items[0]), PPM);
 }
 
 static void test_throttled_dominates(void **state)

@@ -90,15 +90,6 @@ static void hog_grows(struct lab *lab)
 	set(lab, lab->domain, ZM_MEM_BYTES, 511 * MIB);
 }
 
-static uint32_t sum_of(const struct finding *f)
-{
-	uint32_t sum = 0;
-
-	for (int c = 0; c < CAUSE_NR; c++)
-		sum += f->cause_ppm[c];
-	return sum;
-}
-
 static void test_the_one_that_grew_is_named(void **state)
 {
 	struct lab *lab = *state;
@@ -113,7 +104,7 @@ static void test_the_one_that_grew_is_named(void **state)
 	assert_int_equal(f->nr_culprits, 1);
 	assert_string_equal(f->culprits[0].name, "batch");
 	assert_int_equal(f->severity, SEVERITY_WARNING);
-	assert_int_equal(sum_of(f), PPM);
+	assert_int_equal(finding_sum_ppm(f), PPM);
 	assert_string_equal(f->why, "stalled 31.0 % of the time for memory, usually 0.0 %");
 	assert_non_null(strstr(f->told, "batch holds 300"));
 	assert_non_null(strstr(f->told, "box, which both are in, is full"));
@@ -270,7 +261,7 @@ static void test_io_is_split_by_what_each_did(void **state)
 	assert_int_equal(f->cause, CAUSE_NEIGHBOUR);
 	assert_int_equal(f->nr_culprits, 1);
 	assert_string_equal(f->culprits[0].name, "batch");
-	assert_int_equal(sum_of(f), PPM);
+	assert_int_equal(finding_sum_ppm(f), PPM);
 	assert_non_null(strstr(f->told, "batch did 400 MiB in 3200 operations a second"));
 }
 

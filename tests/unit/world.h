@@ -19,6 +19,16 @@ struct world {
 	struct config cfg;
 };
 
+/* Of all causes: a whole, whatever the finding. */
+static inline uint32_t finding_sum_ppm(const struct finding *f)
+{
+	uint32_t sum = 0;
+
+	for (int c = 0; c < CAUSE_NR; c++)
+		sum += f->cause_ppm[c];
+	return sum;
+}
+
 static inline uint64_t world_id(uint32_t zone)
 {
 	return 100 + zone;
