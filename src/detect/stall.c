@@ -237,26 +237,27 @@ static uint64_t io_ops(const struct zone_view *z)
 	return delta_of(z, ZM_IO_READS) + delta_of(z, ZM_IO_WRITES);
 }
 
-/* Does it do nearly as much as a limit of its own, or of a group above it, allows? */
+/* Did it do nearly as much as the limit allows in that time? */
 static bool near_limit(const struct zone_view *z, enum zone_metric limit, enum zone_metric done,
-		       uint64_t window_ns)
+		       uint64_t time_ns)
 {
 	uint64_t per_sec = z->value[limit];
 
 	return z->valid & METRIC_BIT(limit) &&
 	       (unsigned __int128)delta_of(z, done) * 1000000000 * PPM >=
-		   (unsigned __int128)per_sec * window_ns * THROTTLED_PPM;
+		   (unsigned __int128)per_sec * time_ns * THROTTLED_PPM;
 }
 
-static bool io_is_throttled(const struct snapshot *s, uint32_t zone)
+/* By a limit of its own, or of a group above it. */
+static bool io_is_near_limit(const struct snapshot *s, uint32_t zone, uint64_t time_ns)
 {
 	for (; zone < s->nr_zones; zone = s->zones[zone].parent) {
 		const struct zone_view *z = &s->zones[zone];
 
-		if (near_limit(z, ZM_IO_READ_LIMIT, ZM_IO_READ_BYTES, s->window_ns) ||
-		    near_limit(z, ZM_IO_WRITE_LIMIT, ZM_IO_WRITE_BYTES, s->window_ns) ||
-		    near_limit(z, ZM_IO_READS_LIMIT, ZM_IO_READS, s->window_ns) ||
-		    near_limit(z, ZM_IO_WRITES_LIMIT, ZM_IO_WRITES, s->window_ns))
+		if (near_limit(z, ZM_IO_READ_LIMIT, ZM_IO_READ_BYTES, time_ns) ||
+		    near_limit(z, ZM_IO_WRITE_LIMIT, ZM_IO_WRITE_BYTES, time_ns) ||
+		    near_limit(z, ZM_IO_READS_LIMIT, ZM_IO_READS, time_ns) ||
+		    near_limit(z, ZM_IO_WRITES_LIMIT, ZM_IO_WRITES, time_ns))
 			return true;
 	}
 	return false;
@@ -280,9 +281,15 @@ static void io_measure(struct stalls *st, const struct snapshot *s, uint32_t vic
 
 	if (!stall_begin(io, stall_ns, s->window_ns))
 		return;
-	if (io_is_throttled(s, victim)) {
+	if (io_is_near_limit(s, victim, s->window_ns)) {
 		all_to(&io->blame, CAUSE_THROTTLED);
 		str_copy(io->told, sizeof(io->told), "its own io limit is used up");
+		return;
+	}
+	/* What it did takes as long as it stalled under that limit: perhaps a burst, held by it. */
+	if (io_is_near_limit(s, victim, stall_ns)) {
+		all_to(&io->blame, CAUSE_UNKNOWN);
+		str_copy(io->told, sizeof(io->told), "its own io limit alone may be why");
 		return;
 	}
 	for (uint32_t i = 0; i < s->nr_zones; i++)

@@ -283,10 +283,10 @@ def io_victim(s):
     time.sleep(12)
 
 
-def io_hog(s):
+def io_hog(s, jobs=2, depth=32):
     path = s.disk.file("bulk", BULK)
-    return lambda: s.start("be", fio(path, BULK, "--rw=read", "--direct=1", "--ioengine=libaio", "--bs=1m", "--iodepth=32",
-                                     "--numjobs=2"))
+    return lambda: s.start("be", fio(path, BULK, "--rw=read", "--direct=1", "--ioengine=libaio", "--bs=1m", f"--iodepth={depth}",
+                                     f"--numjobs={jobs}"))
 
 
 def io_culprit_is_named():
@@ -305,14 +305,15 @@ def io_recovers():
 
 
 def own_io_limit_is_throttled():
-    """A limit of its own, while another reads all it can: nobody is blamed."""
+    """A limit of its own, while another reads all it can: nobody is blamed. The other's queue is short, so that a read
+    waits for the limit (50 ms) and not for the disk: behind 64 MiB, that takes as long."""
     with scene(io_decoys, domain=0) as s:
         io_victim(s)
         device = os.stat(s.disk.folder).st_dev
         number = f"{os.major(device)}:{os.minor(device)}"
         live.write(s.groups["lc"].file("io.max" if v2() else "blkio.throttle.read_iops_device"),
-                   f"{number} riops=30" if v2() else f"{number} 30")
-        io_hog(s)()
+                   f"{number} riops=20" if v2() else f"{number} 20")
+        io_hog(s, jobs=1, depth=2)()
         found = live.wait_for(lambda: s.finding("io"), 60, "a finding about io")
         live.wait_for(lambda: (s.finding("io") or found)["cause"] == "throttled", 20, f"throttled, not {found}")
         check(not s.finding("io")["culprits"], f"{s.finding('io')}")

@@ -284,6 +284,26 @@ static void test_own_io_limit_is_throttled(void **state)
 	assert_int_equal(f->cause, CAUSE_NEIGHBOUR);
 }
 
+/* For half a second it did all that its limit allows, and it stalled no longer than that. */
+static void test_a_burst_at_the_own_io_limit_is_nobodys(void **state)
+{
+	struct lab *lab = *state;
+	const struct finding *f;
+
+	calm(lab, 40);
+	did_io(lab, lab->lc, 2 * MIB, 50);
+	did_io(lab, lab->hog, 400 * MIB, 3200);
+	did_io(lab, lab->domain, 402 * MIB, 3300);
+	set(lab, lab->lc, ZM_IO_READS_LIMIT, 100);
+	f = hurt(lab, 0, 500 * MSEC);
+	assert_int_equal(f->cause, CAUSE_UNKNOWN);
+	assert_int_equal(f->nr_culprits, 0);
+	assert_non_null(strstr(f->told, "its own io limit alone may be why"));
+	for (int i = 0; i < 12; i++) /* longer than that limit explains */
+		f = second(lab, 0, 900 * MSEC);
+	assert_int_equal(f->cause, CAUSE_NEIGHBOUR);
+}
+
 static void test_own_io_is_no_harm(void **state)
 {
 	struct lab *lab = *state;
@@ -357,6 +377,7 @@ int main(void)
 	    TEST(test_churn_without_growth_is_named),
 	    TEST(test_io_is_split_by_what_each_did),
 	    TEST(test_own_io_limit_is_throttled),
+	    TEST(test_a_burst_at_the_own_io_limit_is_nobodys),
 	    TEST(test_own_io_is_no_harm),
 	    TEST(test_usual_io_stalling_is_no_harm),
 	    TEST(test_refaults_are_not_io),
