@@ -823,8 +823,8 @@ def a_read_only_run_directory():
     """No journal, and no socket either: it observes, changes nothing, and makes up for both when it can."""
     config = FAST + f"mode: enforce\nzones: [{{match: /{NAME}-lc, class: lc, slo: {{wait.p99: 500us}}}}, {{match: /{NAME}-be, class: be}}]\n"
     with Group(f"{NAME}-lc") as victim, Group(f"{NAME}-be") as be, in_a_run_dir(READ_ONLY, config) as czd:
-        live.wait_for(lambda: "nobody can talk to czd yet" in live.read(czd.log), 10, f"it goes on: {czd.log_tail()}")
-        check("enforcing is refused" in live.read(czd.log), f"it does not say so: {czd.log_tail()}")
+        for told in ("nobody can talk to czd yet", "enforcing is refused"):
+            live.wait_for(lambda told=told: told in live.read(czd.log), 20, f"czd says that {told}")
         victim.start(work("sine", "--period", "4s", "--min", "40%", "--max", "70%"), cpu=CPU)
         be.start(work("hog", "--threads", "1"), cpu=CPU)
         live.wait_for(lambda: "is hurt by" in live.read(czd.log), 20, f"observing: {czd.log_tail()}")
