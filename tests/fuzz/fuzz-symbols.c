@@ -34,12 +34,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	elf = elf_memory(copy, size);
 	if (!elf)
 		return 0;
+	/* No end of a string in it: what no file's symbol can be named. */
+	memset(lookups, 0xff, sizeof(lookups));
 	for (size_t i = 0; i < LOOKUPS; i++)
-		lookups[i] = (struct lookup){.addr = size * i / LOOKUPS, .name = "stale"};
+		lookups[i].addr = size * i / LOOKUPS;
 	elf_lookup(elf, lookups, LOOKUPS);
 	if (elf_kind(elf) == ELF_K_ELF)
 		for (size_t i = 0; i < LOOKUPS; i++)
-			FUZZ_ASSERT(strcmp(lookups[i].name, "stale") != 0);
+			FUZZ_ASSERT(memchr(lookups[i].name, 0, sizeof(lookups[i].name)));
 	elf_end(elf);
 	return 0;
 }
