@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cz-gate: everything that parses what strangers send. One thread, one event loop, an ordinary
- * client of czd: it holds no state that czd lacks, and its death harms nobody.
+ * cz-gate: everything that parses what strangers send. One event loop, an ordinary client of czd: it
+ * holds no state that czd lacks, and its death harms nobody. One more thread reads history.
  */
 #pragma once
 #include <systemd/sd-event.h>
@@ -38,6 +38,7 @@ struct gate {
 	struct stream *stream;
 	struct watch *watcher;
 	struct history *history; /* NULL: none is kept */
+	struct reader *reader;	 /* of it; NULL as well */
 	uint64_t started_real_ns;
 	uint64_t sending_bytes; /* of answers that clients have not taken yet */
 };

@@ -104,13 +104,21 @@ void history_free(struct history *h)
 	free(h);
 }
 
-struct store *history_store(struct history *h, const char **ret_why)
+int history_may_read(struct history *h, struct store_stats *ret, struct error *reterr)
 {
-	*ret_why = !h		   ? "cz-gate keeps no history (--history none)"
-		   : h->store	   ? NULL
-		   : h->why.msg[0] ? h->why.msg
-				   : "history is not open";
-	return h ? h->store : NULL;
+	if (!h)
+		return error_set(reterr, -EOPNOTSUPP, "cz-gate keeps no history (--history none)");
+	if (!h->store)
+		return error_set(reterr, -EOPNOTSUPP, "%s",
+				 h->why.msg[0] ? h->why.msg : "history is not open");
+	store_stats(h->store, ret);
+	return 0;
+}
+
+void history_suspect(struct history *h, uint64_t inode)
+{
+	if (h && h->store)
+		store_suspect(h->store, inode);
 }
 
 static void keep(struct history *h)

@@ -19,8 +19,11 @@ void history_free(struct history *h); /* all of them accept NULL */
 void history_snapshot(struct history *h); /* gate->view is new, or czd is away */
 void history_event(struct history *h, const json_t *event);
 void history_rows(struct history *h, const json_t *data); /* with `findings` or `actions` */
-/* For reading. NULL: none is kept, or not now; *ret_why is a sentence. */
-struct store *history_store(struct history *h, const char **ret_why);
+/* Is there any that can be read, and how much? -EOPNOTSUPP with a sentence: none is kept, or not
+ * now. */
+must_check int history_may_read(struct history *h, struct store_stats *ret, struct error *reterr);
+/* A reader found the file with that inode damaged. */
+void history_suspect(struct history *h, uint64_t inode);
 
 /* history-api.c: what is asked under /api/v1/history */
 void history_serve(struct request *r);

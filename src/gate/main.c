@@ -12,6 +12,7 @@
 #include "base/options.h"
 #include "gate/gate.h"
 #include "gate/history.h"
+#include "gate/history-reader.h"
 #include "gate/sandbox.h"
 
 #define EXIT_BAD_USAGE 2
@@ -112,6 +113,11 @@ static int start(struct gate *g, struct error *reterr)
 	history_prepare(g->opt->history, g->opt->user);
 	if (r == 0)
 		r = sandbox_become(g->opt->user, reterr);
+	if (r == 0 && strcmp(g->opt->history, "none") != 0) {
+		r = reader_new(g, g->opt->history, &g->reader);
+		if (r < 0)
+			error_errno(reterr, r, "the thread that reads history");
+	}
 	if (r == 0)
 		r = sandbox_lock(reterr);
 	if (r == 0 && history_new(g, &g->history) < 0)
@@ -121,10 +127,11 @@ static int start(struct gate *g, struct error *reterr)
 
 static void stop(struct gate *g)
 {
-	/* In this order: who waits for czd is answered, who listens let go, then HTTP can end. */
+	/* In this order: who waits is answered, who listens let go, then HTTP can end. */
 	czd_free(g->watch);
 	czd_free(g->ask);
 	czd_free(g->change);
+	reader_free(g->reader);
 	watch_free(g->watcher);
 	stream_end(g->stream);
 	metrics_done(&g->metrics);

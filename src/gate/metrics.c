@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/parse.h"
 #include "gate/gate.h"
+#include "gate/history-reader.h"
 #include "gate/metrics-text.h"
 
 #define FRESH_NS 1000000000ull
@@ -341,6 +342,7 @@ static void gate_metrics(struct out *o)
 						    "because of the limits"};
 	const struct gate *g = o->gate;
 	struct http_stats s = http_stats(g->http);
+	struct reader_stats reads = reader_stats(g->reader);
 	struct czd_stats w = czd_stats(g->watch), a = czd_stats(g->ask), c = czd_stats(g->change);
 	uint64_t rss = own_rss_bytes();
 	const uint64_t by_code[] = {s.by_class_total[2], s.by_class_total[4], s.by_class_total[5]};
@@ -364,6 +366,11 @@ static void gate_metrics(struct out *o)
 	     w.calls_total + a.calls_total + c.calls_total},
 	    {"gate_czd_failed_total", "requests to czd that failed", METRIC_COUNTER,
 	     w.failed_total + a.failed_total + c.failed_total},
+	    {"gate_history_reads_total", "questions to history", METRIC_COUNTER, reads.asked_total},
+	    {"gate_history_reads_refused_total", "of them refused: too many waited", METRIC_COUNTER,
+	     reads.refused_total},
+	    {"gate_history_reads_late_total", "of them given up after 5 s", METRIC_COUNTER,
+	     reads.late_total},
 	    {"gate_pairs_dropped_total", "times that a pair grew which found no room",
 	     METRIC_COUNTER, g->metrics.pairs.dropped_total},
 	};

@@ -49,6 +49,7 @@ static const struct {
     {SQLITE_BUSY, -EBUSY, "another process holds it"},
     {SQLITE_LOCKED, -EBUSY, "another process holds it"},
     {SQLITE_NOMEM, -ENOMEM, "out of memory"},
+    {SQLITE_INTERRUPT, -ETIMEDOUT, "the answer takes too long"},
 };
 
 int store_failed(struct store *s, int rc, struct error *reterr)
@@ -212,14 +213,16 @@ static int migrate(struct store *s, struct error *reterr)
 	return 0;
 }
 
-/* Nobody else needs to read it; SQLite gives its other files the same mode. */
+/* Nobody else needs to read it; SQLite gives its other files the same mode. One that is there is
+ * not opened: to close it would end the locks that a reader of this process has on it. */
 static int make_file(const struct store *s, struct error *reterr)
 {
-	int fd = open(s->path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	int fd = open(s->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
 
-	if (fd < 0)
+	if (fd >= 0)
+		close(fd);
+	else if (errno != EEXIST || access(s->path, R_OK | W_OK) < 0)
 		return error_errno(reterr, -errno, "history %s", s->path);
-	close(fd);
 	return 0;
 }
 
@@ -253,6 +256,31 @@ int store_db_open(struct store *s, struct error *reterr)
 		r = configure(s, reterr);
 	if (r == 0)
 		r = migrate(s, reterr);
+	if (r < 0)
+		store_db_close(s);
+	return r;
+}
+
+int store_db_open_reader(struct store *s, struct error *reterr)
+{
+	uint64_t version = 0;
+	int rc = sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READONLY, NULL), r;
+
+	r = rc == SQLITE_OK ? 0 : store_failed(s, rc, reterr);
+	if (r == 0) {
+		sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
+		sqlite3_extended_result_codes(s->db, 1);
+		/* its files are the writer's to end */
+		sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+		r = run_script(s,
+			       "PRAGMA cache_size = -4096; PRAGMA trusted_schema = OFF;"
+			       "PRAGMA cell_size_check = ON; PRAGMA query_only = ON",
+			       reterr);
+	}
+	if (r == 0)
+		r = pragma_number(s, "PRAGMA user_version", &version, reterr);
+	if (r == 0 && version != ARRAY_SIZE(migrations))
+		r = error_set(reterr, -ENOTSUP, "history %s is another Control Zone's", s->path);
 	if (r < 0)
 		store_db_close(s);
 	return r;

@@ -8,6 +8,7 @@
 
 #define STATEMENTS(X)                                                                              \
 	X(BEGIN, "BEGIN IMMEDIATE")                                                                \
+	X(BEGIN_READING, "BEGIN")                                                                  \
 	X(COMMIT, "COMMIT")                                                                        \
 	X(ROLLBACK, "ROLLBACK")                                                                    \
 	X(ZONE_GET, "SELECT id FROM zone WHERE boot = ?1 AND kernel_id = ?2")                      \
@@ -77,7 +78,10 @@ struct store {
 	sqlite3 *db; /* NULL: could not be opened (again); tried at each commit */
 	sqlite3_stmt *statements[SQL_NR];
 	bool in_transaction;
-	bool damaged;	   /* move it aside at the next occasion */
+	bool damaged;	/* move it aside at the next occasion */
+	uint64_t inode; /* of the file, a reader's only */
+	store_patience patience;
+	void *patience_arg;
 	struct hash zones; /* kernel id -> struct store_entry, of the writer's boot */
 	char boot[64];
 
@@ -108,12 +112,17 @@ int store_failed(struct store *s, int rc, struct error *reterr);
 must_check int store_begin(struct store *s, struct error *reterr); /* unless one is open */
 void store_rollback(struct store *s);
 must_check int store_db_open(struct store *s, struct error *reterr);
+/* As it is, for a reader: -ENOTSUP when this program knows another schema. */
+must_check int store_db_open_reader(struct store *s, struct error *reterr);
 void store_db_close(struct store *s);
 
 /* recover.c: opens; a damaged file is moved aside first, which reterr tells with a result of 0. */
 must_check int store_reopen(struct store *s, struct error *reterr);
 /* Has the file been removed or replaced under us? */
 bool store_moved(struct store *s);
+
+/* reader.c: -ETIMEDOUT when whoever asks does not wait any longer. */
+must_check int store_patient(struct store *s, struct error *reterr);
 
 /* compact.c: ticks of slots that are over become chunks. */
 must_check int store_compact(struct store *s, struct error *reterr);

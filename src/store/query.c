@@ -99,10 +99,14 @@ static int read_ticks(struct store *s, struct store_result *res, struct error *r
 	sqlite3_bind_int64(st, 1, (int64_t)q->from_ms);
 	sqlite3_bind_int64(st, 2, (int64_t)q->to_ms);
 	while ((r = store_step(s, st, reterr)) > 0) {
-		if (read_tick(sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1),
-			      (uint64_t)sqlite3_column_int64(st, 0), res) < 0) {
+		r = store_patient(s, reterr);
+		if (r == 0 &&
+		    read_tick(sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1),
+			      (uint64_t)sqlite3_column_int64(st, 0), res) < 0)
+			r = damaged(s, reterr);
+		if (r < 0) {
 			sqlite3_reset(st);
-			return damaged(s, reterr);
+			break;
 		}
 	}
 	return r;
@@ -117,6 +121,9 @@ static int read_chunk(struct store *s, uint64_t slot, uint32_t zone, struct stor
 
 	if (!st)
 		return -EIO;
+	r = store_patient(s, reterr);
+	if (r < 0)
+		return r;
 	sqlite3_bind_int64(st, 1, chunk_id(slot, zone));
 	r = store_step(s, st, reterr);
 	if (r <= 0)

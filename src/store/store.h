@@ -72,7 +72,23 @@ must_check int store_flush(struct store *s, struct error *reterr);
  * retention). On an error all of it is given up and refs and metrics are to be asked for again. */
 must_check int store_commit(struct store *s, uint64_t t_ms, struct error *reterr);
 
-/* Reading. Cannot block for long: limits below. */
+/*
+ * Reading. The writer's store can be read too, between its commits. Another thread has a store of
+ * its own for it, on the same file, which writes nothing: all that is asked between
+ * store_begin_reading() and store_end_reading() is of one instant, and the writer goes on
+ * meanwhile. A file that was moved aside or replaced is opened anew there.
+ */
+
+/* Called now and then during a question; false: it is given up, with -ETIMEDOUT. */
+typedef bool (*store_patience)(void *arg);
+must_check int store_open_reader(const char *path, store_patience patience, void *arg,
+				 struct store **ret, struct error *reterr);
+must_check int store_begin_reading(struct store *s, struct error *reterr);
+void store_end_reading(struct store *s);
+/* The file that this reader has found damaged, by its inode; 0: none. */
+uint64_t store_found_damaged(const struct store *s);
+/* A reader found that file damaged: when it is still this one, the next commit begins anew. */
+void store_suspect(struct store *s, uint64_t inode);
 
 #define STORE_POINTS_MAX 10000
 #define STORE_SERIES_MAX 512

@@ -298,9 +298,11 @@ static int come_back(struct store *s, struct error *reterr)
 	int r = store_reopen(s, reterr);
 
 	s->stats.lost_ticks_total++; /* its refs are void */
-	return r < 0 ? r
-		     : error_set(reterr, -EAGAIN, "%s",
-				 reterr->msg[0] ? reterr->msg : "history is open again");
+	if (r < 0)
+		return r;
+	if (!reterr->msg[0])
+		return error_set(reterr, -EAGAIN, "history is open again");
+	return reterr->code = -EAGAIN;
 }
 
 int store_commit(struct store *s, uint64_t t_ms, struct error *reterr)

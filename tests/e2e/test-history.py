@@ -3,7 +3,9 @@
 # timeout: 300
 """History from a real czd through cz-gate: a zone that is hurt, by whom, what was done; over restarts of
 cz-gate, with a file that is damaged, a disk that is full, and none at all."""
+import concurrent.futures
 import contextlib
+import ctypes
 import json
 import os
 import shutil
@@ -142,6 +144,44 @@ def without():
         check(shown.returncode == 1 and "no history" in shown.stderr, shown)
 
 
+@contextlib.contextmanager
+def hung(thread):
+    """A thread of another process stands still, as if its disk did; the others go on."""
+    libc, seize, interrupt, detach, wall = ctypes.CDLL(None, use_errno=True), 0x4206, 0x4207, 17, 0x40000000
+    for request in (seize, interrupt):
+        if libc.ptrace(request, thread, None, None):
+            raise live.Skip(f"no thread may be traced here: {os.strerror(ctypes.get_errno())}")
+    libc.waitpid(thread, None, wall)
+    try:
+        yield
+    finally:
+        libc.ptrace(detach, thread, None, None)
+
+
+def reader_hangs():
+    """Questions to history wait for a thread of their own, only so many; nobody else waits for them."""
+    with scene() as (czd, victim, be), HistoryGate(czd, file_of(czd)) as gate, concurrent.futures.ThreadPoolExecutor(48) as pool:
+        def asked():
+            return gate.ask("/api/v1/history?zone=host&metric=host_cpu_busy_ns_total")
+        live.wait_for(lambda: asked()[0] == 200, 20, "samples")
+        reader = max(int(thread) for thread in os.listdir(f"/proc/{gate.child.pid}/task"))
+        status = live.read(f"/proc/{gate.child.pid}/task/{reader}/status")
+        check(reader != gate.child.pid and "Seccomp:\t2" in status and "CapEff:\t0000000000000000" in status, "the reader's rights")
+        with hung(reader):
+            answers = [pool.submit(asked) for _ in range(48)]
+            full = live.wait_for(lambda: [a for a in answers if a.done()], 20, "too many ask")
+            status, headers, _ = full[0].result()
+            check(status == 503 and headers["Retry-After"] == "1", f"{status} {headers}")
+            for path in ("/metrics", "/healthz", "/api/v1/zones", "/api/v1/host"):
+                check(gate.ask(path)[0] == 200, f"{path} waits for history")
+            before = czd.request("doctor")["self"]["ticks_total"]
+            live.wait_for(lambda: b"cz_gate_history_reads_refused_total " in gate.ask("/metrics")[2] and
+                          czd.request("doctor")["self"]["ticks_total"] > before + 2, 20, "all else goes on")
+        told = [answer.result()[0] for answer in answers]
+        check(set(told) <= {200, 503, 504} and told.count(503) >= 16, told)
+        check(asked()[0] == 200, "history answers again")
+
+
 def bad_questions():
     with scene() as (czd, victim, be), HistoryGate(czd, file_of(czd)) as gate:
         live.wait_for(lambda: gate.values(zone="host", metric="host_cpu_busy_ns_total", since="1m"), 20, "samples")
@@ -162,6 +202,6 @@ if __name__ == "__main__":
     live.raise_on_signals()
     if not shutil.which("unshare"):
         sys.exit("unshare is missing: util-linux")
-    sys.exit(live.run_cases([is_told, outlives_the_gate, damaged_file, full_disk, without, bad_questions],
+    sys.exit(live.run_cases([is_told, outlives_the_gate, damaged_file, full_disk, without, reader_hangs, bad_questions],
                             (AssertionError, TimeoutError, RuntimeError, OSError, KeyError, ValueError,
                              subprocess.SubprocessError, live.RequestError)))
