@@ -39,14 +39,16 @@ static uint64_t usual_at_first(const struct stalls *st, const struct snapshot *s
 }
 
 /* Pages taken from it by reclaim while it goes on: it allocates as much again. On v1 reclaim is not
- * told by zone; what it reads into a page cache comes closest. */
+ * told by zone; what it reads into a page cache comes closest. Zones are not all read equally
+ * often: no more counts than of CHURN_TAU_NS. */
 static uint64_t churned(const struct zone_view *z)
 {
 	uint64_t read;
 
 	if (known(z, ZM_MEM_RECLAIMED_PAGES))
-		return grown_by(z, ZM_MEM_RECLAIMED_PAGES) * PAGE_BYTES;
-	read = grown_by(z, ZM_IO_READ_BYTES);
+		return part_of_span(grown_by(z, ZM_MEM_RECLAIMED_PAGES) * PAGE_BYTES,
+				    z->memory_span_ns, CHURN_TAU_NS);
+	read = part_of_span(grown_by(z, ZM_IO_READ_BYTES), z->io_span_ns, CHURN_TAU_NS);
 	return known(z, ZM_MEM_FILE_BYTES) && read < z->value[ZM_MEM_FILE_BYTES] ? read
 	       : known(z, ZM_MEM_FILE_BYTES) ? z->value[ZM_MEM_FILE_BYTES]
 					     : 0;

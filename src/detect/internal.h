@@ -158,6 +158,12 @@ static inline uint64_t ratio_ppm(uint64_t measured, uint64_t goal)
 	return q > UINT64_MAX ? UINT64_MAX : (uint64_t)q;
 }
 
+/* Of what grew by `amount` over span_ns, the part of ns; all of it if that is no less. */
+static inline uint64_t part_of_span(uint64_t amount, uint64_t span_ns, uint64_t ns)
+{
+	return span_ns > ns ? (uint64_t)((unsigned __int128)amount * ns / span_ns) : amount;
+}
+
 /* Kept off the CPU by something that is no zone. */
 static inline uint64_t window_robbed_ns(const struct window *w)
 {

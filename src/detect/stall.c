@@ -227,24 +227,30 @@ static void memory_measure(struct stalls *st, const struct snapshot *s, uint32_t
 
 /* io */
 
-static uint64_t io_bytes(const struct zone_view *z)
+/* What a zone did in the window, also where it was not read for longer. */
+static uint64_t io_done(const struct snapshot *s, const struct zone_view *z, enum zone_metric m)
 {
-	return delta_of(z, ZM_IO_READ_BYTES) + delta_of(z, ZM_IO_WRITE_BYTES);
+	return part_of_span(delta_of(z, m), z->io_span_ns, s->window_ns);
 }
 
-static uint64_t io_ops(const struct zone_view *z)
+static uint64_t io_bytes(const struct snapshot *s, const struct zone_view *z)
 {
-	return delta_of(z, ZM_IO_READS) + delta_of(z, ZM_IO_WRITES);
+	return io_done(s, z, ZM_IO_READ_BYTES) + io_done(s, z, ZM_IO_WRITE_BYTES);
+}
+
+static uint64_t io_ops(const struct snapshot *s, const struct zone_view *z)
+{
+	return io_done(s, z, ZM_IO_READS) + io_done(s, z, ZM_IO_WRITES);
 }
 
 /* Did it do nearly as much as the limit allows in that time? */
-static bool near_limit(const struct zone_view *z, enum zone_metric limit, enum zone_metric done,
-		       uint64_t time_ns)
+static bool near_limit(const struct snapshot *s, const struct zone_view *z, enum zone_metric limit,
+		       enum zone_metric done, uint64_t time_ns)
 {
 	uint64_t per_sec = z->value[limit];
 
 	return z->valid & METRIC_BIT(limit) &&
-	       (unsigned __int128)delta_of(z, done) * 1000000000 * PPM >=
+	       (unsigned __int128)io_done(s, z, done) * 1000000000 * PPM >=
 		   (unsigned __int128)per_sec * time_ns * THROTTLED_PPM;
 }
 
@@ -254,10 +260,10 @@ static bool io_is_near_limit(const struct snapshot *s, uint32_t zone, uint64_t t
 	for (; zone < s->nr_zones; zone = s->zones[zone].parent) {
 		const struct zone_view *z = &s->zones[zone];
 
-		if (near_limit(z, ZM_IO_READ_LIMIT, ZM_IO_READ_BYTES, time_ns) ||
-		    near_limit(z, ZM_IO_WRITE_LIMIT, ZM_IO_WRITE_BYTES, time_ns) ||
-		    near_limit(z, ZM_IO_READS_LIMIT, ZM_IO_READS, time_ns) ||
-		    near_limit(z, ZM_IO_WRITES_LIMIT, ZM_IO_WRITES, time_ns))
+		if (near_limit(s, z, ZM_IO_READ_LIMIT, ZM_IO_READ_BYTES, time_ns) ||
+		    near_limit(s, z, ZM_IO_WRITE_LIMIT, ZM_IO_WRITE_BYTES, time_ns) ||
+		    near_limit(s, z, ZM_IO_READS_LIMIT, ZM_IO_READS, time_ns) ||
+		    near_limit(s, z, ZM_IO_WRITES_LIMIT, ZM_IO_WRITES, time_ns))
 			return true;
 	}
 	return false;
@@ -269,8 +275,8 @@ static void tell_io(const struct snapshot *s, const struct zone_view *z, struct 
 	char a[32];
 
 	snprintf(io->told, sizeof(io->told), "%.64s did %s in %llu operations a second", z->name,
-		 format_bytes(ms ? io_bytes(z) * 1000 / ms : 0, a, sizeof(a)),
-		 (unsigned long long)(ms ? io_ops(z) * 1000 / ms : 0));
+		 format_bytes(ms ? io_bytes(s, z) * 1000 / ms : 0, a, sizeof(a)),
+		 (unsigned long long)(ms ? io_ops(s, z) * 1000 / ms : 0));
 }
 
 static void io_measure(struct stalls *st, const struct snapshot *s, uint32_t victim,
@@ -293,7 +299,7 @@ static void io_measure(struct stalls *st, const struct snapshot *s, uint32_t vic
 		return;
 	}
 	for (uint32_t i = 0; i < s->nr_zones; i++)
-		st->totals[i] = io_bytes(&s->zones[i]) + io_ops(&s->zones[i]) * IO_OP_BYTES;
+		st->totals[i] = io_bytes(s, &s->zones[i]) + io_ops(s, &s->zones[i]) * IO_OP_BYTES;
 	split_claims(st, s, victim, 0, &sp);
 	if (sp.others < IO_MIN_BYTES * (s->window_ns / 1000000) / 1000)
 		sp.others = sp.nr = 0;

@@ -36,6 +36,9 @@ struct zone_view {
 	uint64_t delta_valid; /* bit m: delta[m] is known */
 	uint64_t value[ZM_NR];
 	uint64_t delta[ZM_NR];
+	/* The latest growth of the counters of io, and of memory.stat, took so long; 0: a window.
+	 */
+	uint64_t io_span_ns, memory_span_ns;
 };
 
 /* One cell of the ledger: this much of the victim's wait, that zone (or cause) ran. */

@@ -6,7 +6,7 @@
 #include "kernel/procfs.h"
 #include "probes/internal.h"
 
-#define SQUEEZED_PART 200 /* stalled on memory for 1/200 of the time */
+#define SQUEEZED_PART 200 /* stalled for 1/200 of the time */
 
 static void host_cpu_begin(void *state, struct probes *p)
 {
@@ -54,15 +54,15 @@ static int host_psi_open(struct probes *p, void **ret_state, char *why, size_t s
 	return -EOPNOTSUPP;
 }
 
-/* Is the host short of memory? Then what memory did to zones is looked at more often. */
-static void note_squeeze(struct probes *p, uint64_t stalled_ns)
+/* Is the host short of memory, or at its disks? Then what that did to zones is looked at more
+ * often. */
+static void note_squeeze(struct probes *p, enum host_metric m, uint64_t stalled_ns, uint32_t *tick)
 {
 	const struct host_row *before = &p->host;
 
-	if (before->valid & METRIC_BIT(HM_PSI_MEM_SOME_NS) &&
-	    stalled_ns - before->value[HM_PSI_MEM_SOME_NS] >
-		(p->now_ns - p->previous_ns) / SQUEEZED_PART)
-		p->squeezed_tick = p->tick;
+	if (before->valid & METRIC_BIT(m) &&
+	    stalled_ns - before->value[m] > (p->now_ns - p->previous_ns) / SQUEEZED_PART)
+		*tick = p->tick;
 }
 
 static void host_psi_begin(void *state, struct probes *p)
@@ -77,7 +77,9 @@ static void host_psi_begin(void *state, struct probes *p)
 			continue;
 		}
 		if (psi_files[i].metric == HM_PSI_MEM_SOME_NS)
-			note_squeeze(p, psi.some_ns);
+			note_squeeze(p, HM_PSI_MEM_SOME_NS, psi.some_ns, &p->squeezed_tick);
+		if (psi_files[i].metric == HM_PSI_IO_SOME_NS)
+			note_squeeze(p, HM_PSI_IO_SOME_NS, psi.some_ns, &p->io_tick);
 		host_set(&p->host, psi_files[i].metric, psi.some_ns);
 	}
 }

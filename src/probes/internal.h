@@ -21,6 +21,7 @@ struct probe_zone {
 	uint32_t waiting_tick;	  /* in which it was left for the second round */
 	uint64_t grown_ns;	  /* its CPU time's growth since the reading before, */
 	uint64_t children_ns;	  /* and what its children read in this tick account for */
+	uint64_t io_ns, stat_ns;  /* its io, and memory.stat, were read last */
 	uint32_t refs;		  /* children: they point here */
 	uint32_t absent;	  /* bit f: it has no such file (enum cgroup_file) */
 	uint32_t slot[CGF_NR];	  /* kept-open file, or NO_SLOT */
@@ -101,7 +102,7 @@ struct probes {
 
 	uint64_t now_ns, previous_ns;
 	uint32_t tick;
-	uint32_t squeezed_tick; /* in which tasks of the host last stalled on memory */
+	uint32_t squeezed_tick, io_tick; /* in which tasks of the host last stalled on memory, io */
 	bool running;
 	struct probe_zone *at; /* next zone to visit */
 	size_t at_probe;
@@ -128,6 +129,19 @@ static inline void row_set_known(struct zone_row *row, enum zone_metric m, uint6
 static inline void row_add(struct zone_row *row, enum zone_metric m, uint64_t more)
 {
 	row_set(row, m, (row->valid & METRIC_BIT(m) ? row->value[m] : 0) + more);
+}
+/* How long what is read now has grown; *last_ns: when it was read before, and is from now on. */
+static inline uint64_t probe_span(const struct probes *p, uint64_t *last_ns)
+{
+	uint64_t span_ns = *last_ns ? p->now_ns - *last_ns : 0;
+
+	*last_ns = p->now_ns;
+	return span_ns;
+}
+/* Did tasks of the host stall on it in one of the last ticks? */
+static inline bool probe_stalled(const struct probes *p, uint32_t in_tick)
+{
+	return p->tick - in_tick < 10;
 }
 /* Is it a zone's turn in readings made every so many ticks? */
 static inline bool probe_turn(const struct probes *p, const struct probe_zone *z, uint32_t every)

@@ -25,6 +25,9 @@ struct zone_row {
 	bool own_quota; /* a finite CPU quota on this very cgroup */
 	/* Used CPU since the previous tick; less than 0.2 % of a CPU may show some ticks late. */
 	bool active;
+	/* What the counters of io, and of memory.stat, grew by in the latest reading took so long:
+	 * more than a tick where they are not read in each. 0: first reading. */
+	uint64_t io_span_ns, memory_span_ns;
 	uint64_t value[ZM_NR];
 };
 struct host_row {

@@ -41,7 +41,7 @@ int probes_new(const struct kernel *k, const struct cgroup_fs *fs, const struct 
 	p->k = k;
 	p->fs = fs;
 	p->slow_every = o->slow_every ? o->slow_every : SLOW_EVERY;
-	p->squeezed_tick = UINT32_MAX / 2; /* long ago */
+	p->squeezed_tick = p->io_tick = UINT32_MAX / 2; /* long ago */
 	kept_init(&p->kept, o->fd_budget);
 	for (size_t i = 0; i < probe_list_nr; i++) {
 		if (probe_list[i]->optional) {

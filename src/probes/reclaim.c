@@ -3,8 +3,9 @@
  * What the kernel did to a zone's memory: reclaim, refaults, faults, OOM kills, swap, and its
  * limits. memory.stat is dear (some 7 us), so it is read every tick for protected zones only, every
  * slow_every ticks for best-effort ones (every tick while the host is short of memory) and those
- * above protected ones, and now and then for others. Limits of protected zones are read every tick:
- * a stall must not be laid at others' door because its own limit has not been seen yet.
+ * above protected ones, and now and then for others (every slow_every ticks while it is short).
+ * Limits of protected zones are read every tick: a stall must not be laid at others' door because
+ * its own limit has not been seen yet.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +13,7 @@
 #include "kernel/text.h"
 #include "probes/internal.h"
 
-#define NORMAL_ROUNDS  6  /* slow rounds between two looks at other zones, and at limits */
-#define SQUEEZED_TICKS 10 /* the host counts as short of memory for so long */
+#define NORMAL_ROUNDS 6 /* slow rounds between two looks at other zones, and at limits */
 
 struct reclaim {
 	unsigned int next; /* of parts, in the zone being read */
@@ -30,6 +30,7 @@ static int read_stat(struct probes *p, struct probe_zone *z)
 
 	if (r < 0)
 		return r;
+	z->row.memory_span_ns = probe_span(p, &z->stat_ns);
 	row_set_known(&z->row, ZM_MEM_ANON_BYTES, s.anon_bytes);
 	row_set_known(&z->row, ZM_MEM_FILE_BYTES, s.file_bytes);
 	row_set_known(&z->row, ZM_MEM_SWAP_BYTES, s.swap_bytes);
@@ -127,11 +128,13 @@ static int reclaim_open(struct probes *p, void **ret_state, char *why, size_t si
 
 static uint32_t counts_every(const struct probes *p, const struct probe_zone *z)
 {
+	bool squeezed = probe_stalled(p, p->squeezed_tick);
+
 	if (z->interest == PROBE_PROTECTED)
 		return 1;
 	if (z->interest == PROBE_NORMAL && !z->protected_below)
-		return p->slow_every * NORMAL_ROUNDS;
-	return p->tick - p->squeezed_tick < SQUEEZED_TICKS ? 1 : p->slow_every;
+		return p->slow_every * (squeezed ? 1 : NORMAL_ROUNDS);
+	return squeezed ? 1 : p->slow_every;
 }
 
 static int reclaim_read(void *state, struct probes *p, struct probe_zone *z)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Bytes and operations of a zone at block devices, its children's included. Every tick for
- * best-effort and protected zones, for others that run in the slow round. Writes count when they
- * reach the disk, which on v1 is often in the name of the root: nobody's.
+ * best-effort and protected zones, for others that run in the slow round, or while tasks of a host
+ * with protected zones stall on io: who does how much is to be compared then. Writes count when
+ * they reach the disk, which on v1 is often in the name of the root: nobody's.
  */
 #include <stdio.h>
 
@@ -33,14 +34,20 @@ static int read_v2(struct probes *p, struct probe_zone *z, struct cgroup_io *ret
 	return n < 0 ? (int)n : cgroup_io_stat_parse(buf, ret);
 }
 
+static bool io_due(const struct probes *p, const struct probe_zone *z)
+{
+	if (!(z->row.valid & METRIC_BIT(ZM_IO_READS)) || z->interest != PROBE_NORMAL)
+		return true;
+	return (p->nr_protected && probe_stalled(p, p->io_tick)) || probe_turn(p, z, p->slow_every);
+}
+
 static int io_read(void *state, struct probes *p, struct probe_zone *z)
 {
 	struct cgroup_io io;
 	int r;
 
 	/* the root's is the host's, which is read elsewhere; v1 has none */
-	if (!z->parent || (z->row.valid & METRIC_BIT(ZM_IO_READS) && z->interest == PROBE_NORMAL &&
-			   !probe_turn(p, z, p->slow_every)))
+	if (!z->parent || !io_due(p, z))
 		return 0;
 	if (cgroup_file_v2(p->fs, CGF_IO_BYTES)) {
 		r = read_v2(p, z, &io);
@@ -51,6 +58,7 @@ static int io_read(void *state, struct probes *p, struct probe_zone *z)
 	}
 	if (r < 0)
 		return r;
+	z->row.io_span_ns = probe_span(p, &z->io_ns);
 	row_set(&z->row, ZM_IO_READ_BYTES, io.read_bytes);
 	row_set(&z->row, ZM_IO_WRITE_BYTES, io.write_bytes);
 	row_set(&z->row, ZM_IO_READS, io.reads);

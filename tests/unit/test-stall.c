@@ -362,6 +362,23 @@ static void test_without_psi_nothing_is_said(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, lab_setup, lab_teardown)
 
+/* A normal zone's io of five seconds comes at once: a fifth of it is of this one. */
+static void test_io_that_was_not_read_for_long_is_a_rate(void **state)
+{
+	struct lab *lab = *state;
+	const struct finding *f;
+
+	calm(lab, 40);
+	grew(lab, lab->hog, ZM_IO_READ_BYTES, 60 * MIB);
+	grew(lab, lab->decoy, ZM_IO_READ_BYTES, 50 * MIB);
+	lab->w.zones[lab->decoy].io_span_ns = 5 * SEC;
+	f = hurt(lab, 0, 500 * MSEC);
+	assert_non_null(f);
+	assert_string_equal(f->culprits[0].name, "batch");
+	assert_in_range(f->culprits[0].share_ppm, 850000, 860000);
+	assert_in_range(f->culprits[1].share_ppm, 140000, 150000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -382,6 +399,7 @@ int main(void)
 	    TEST(test_usual_io_stalling_is_no_harm),
 	    TEST(test_refaults_are_not_io),
 	    TEST(test_without_psi_nothing_is_said),
+	    TEST(test_io_that_was_not_read_for_long_is_a_rate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
