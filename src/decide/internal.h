@@ -31,6 +31,7 @@ enum rung {
 	RUNG_MEM_HOLD,
 	RUNG_MEM_HALF,
 	RUNG_MEM_QUARTER,
+	RUNG_MEM_CAP,
 	RUNG_MEM_FREEZE,
 	RUNG_IO_HALF,
 	RUNG_IO_EIGHTH,
@@ -45,7 +46,9 @@ enum phase { PHASE_RESTING, PHASE_APPLYING, PHASE_UNDOING };
 struct measure {
 	uint64_t window_ns, wait_ns, foreign_ns, part_ns; /* part: caused below the target */
 	uint64_t victim_use_ns, target_use_ns, waits, wait_p99_ns, feed_p99_ns;
+	uint64_t victim_bytes, target_io_bytes;
 	bool usage_known, blind; /* blind: the ledger was estimated meanwhile */
+	bool target_ended;	 /* it had no tasks any more */
 };
 
 struct trial {
@@ -58,6 +61,8 @@ struct trial {
 	bool release; /* the undo is a probe: harm may return at once */
 	uint64_t measure_from_ns, busy_ns, refreshed_ns, retry_ns;
 	uint32_t retries, usual_stall_ppm; /* of the victim, when nothing is wrong */
+	uint64_t victim_bytes;		   /* most memory that the victim had since the write */
+	uint64_t target_io_per_sec;	   /* in bytes, before */
 	struct measure before, after;
 };
 

@@ -144,15 +144,30 @@ static bool value_bytes(uint64_t bytes, struct action *ret)
 			  (unsigned long long)((bytes + MIB - 1) / MIB * MIB)) >= 0;
 }
 
+/* v1 takes no limit below what can't be taken back at once: most of the page cache can. */
+static uint64_t memory_least(const struct zone_view *z)
+{
+	bool v1 = !(z->valid & METRIC_BIT(ZM_MEM_HIGH_EVENTS));
+	uint64_t file = z->value[ZM_MEM_FILE_BYTES], all = z->value[ZM_MEM_BYTES];
+
+	if (!v1 || !(z->valid & METRIC_BIT(ZM_MEM_FILE_BYTES)))
+		return 0;
+	return file < all ? all - file + file / 8 : all / 8;
+}
+
+/* Where that leaves little to take back, the first step down is tried all the same: a program that
+ * allocates and frees is below the limit now and then. */
 static bool memory_at(const struct decide *d, const struct contest *c, unsigned int part,
 		      struct action *ret)
 {
 	const struct zone_view *z = &c->s->zones[c->base];
+	uint64_t all = z->value[ZM_MEM_BYTES], bytes = all / part, least = memory_least(z);
 
-	if (!(z->valid & METRIC_BIT(ZM_MEM_BYTES)) ||
-	    z->value[ZM_MEM_BYTES] / part < d->cfg.min_memory_bytes)
+	if (!(z->valid & METRIC_BIT(ZM_MEM_BYTES)) || bytes < d->cfg.min_memory_bytes)
 		return false;
-	return value_bytes(z->value[ZM_MEM_BYTES] / part, ret);
+	if (bytes < least && least < all - all / 8)
+		return part <= 2 && value_bytes(least, ret);
+	return value_bytes(bytes, ret);
 }
 
 static bool value_memory_hold(const struct decide *d, const struct contest *c, struct action *ret)
@@ -218,6 +233,8 @@ static const struct rung_desc rungs[RUNG_NR] = {
 		       "half of its memory is free for others; it slows down"},
     [RUNG_MEM_QUARTER] = {KNOB_MEMORY_HIGH, false, memory_allowed, value_memory_quarter,
 			  "most of its memory is free for others; it crawls"},
+    [RUNG_MEM_CAP] = {KNOB_CPU_MAX, false, cap_allowed, value_cap_floor,
+		      "it takes memory more slowly than the victim gets it back"},
     [RUNG_MEM_FREEZE] = {KNOB_FREEZE, false, freeze_allowed, value_one,
 			 "no further growth; it stands still"},
     [RUNG_IO_HALF] = {KNOB_IO_MAX, false, io_allowed, value_io_half,

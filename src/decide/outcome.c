@@ -5,6 +5,7 @@
  * for its own. On the fast path there is no window before (the harm is younger than a millisecond),
  * so the event stands for it and the bar is absolute.
  */
+#include "base/parse.h"
 #include "base/str.h"
 #include "decide/internal.h"
 
@@ -18,13 +19,13 @@
  * A limit does not take effect at once: what is queued at the disk has to be served, what was
  * pushed out of memory to be read back, page by page. So measuring begins later, and a window in
  * which it has not helped yet is followed by another one until `until_ns`; while the stall is less
- * than before, until `better_ns`.
+ * than before, or the victim's memory grows back, until `better_ns`.
  */
 #define MSEC 1000000ull
 static const struct {
 	uint64_t settle_ns, until_ns, better_ns;
 } effect[RESOURCE_UNKNOWN + 1] = {
-    [RESOURCE_MEMORY] = {2000 * MSEC, 5000 * MSEC, 15000 * MSEC},
+    [RESOURCE_MEMORY] = {2000 * MSEC, 5000 * MSEC, 30000 * MSEC},
     [RESOURCE_IO] = {1000 * MSEC, 3000 * MSEC, 3000 * MSEC},
 };
 
@@ -49,6 +50,13 @@ static void stall_add(struct measure *m, const struct zone_view *z, enum resourc
 	m->part_ns += ns;
 }
 
+static void target_add(struct measure *m, const struct zone_view *z)
+{
+	m->target_ended = z->valid & METRIC_BIT(ZM_TASKS) && !z->value[ZM_TASKS];
+	if (z->delta_valid & METRIC_BIT(ZM_IO_READ_BYTES))
+		m->target_io_bytes += z->delta[ZM_IO_READ_BYTES] + z->delta[ZM_IO_WRITE_BYTES];
+}
+
 void measure_add(struct measure *m, const struct snapshot *s, const struct ledger_view *l,
 		 enum resource resource, uint32_t target)
 {
@@ -60,6 +68,8 @@ void measure_add(struct measure *m, const struct snapshot *s, const struct ledge
 	m->feed_p99_ns = max_u64(m->feed_p99_ns, l->feed_p99_ns);
 	m->victim_use_ns += use_of(&s->zones[l->zone], &m->usage_known);
 	m->target_use_ns += use_of(&s->zones[target], &m->usage_known);
+	target_add(m, &s->zones[target]);
+	m->victim_bytes = s->zones[l->zone].value[ZM_MEM_BYTES];
 	if (resource != RESOURCE_CPU) {
 		stall_add(m, &s->zones[l->zone], resource);
 		return;
@@ -73,6 +83,18 @@ void measure_add(struct measure *m, const struct snapshot *s, const struct ledge
 			m->part_ns += l->parts[i].ns;
 }
 
+static uint64_t per_sec(uint64_t bytes, uint64_t window_ns)
+{
+	return window_ns ? (uint64_t)((unsigned __int128)bytes * 1000000000 / window_ns) : 0;
+}
+
+/* Stalls come in bursts: one window says little, those of the finding together say more. */
+static void stall_of_finding(struct measure *m, const struct finding *f)
+{
+	m->window_ns = f->window_ns;
+	m->wait_ns = m->foreign_ns = m->part_ns = f->wait_ns;
+}
+
 void outcome_before(struct action *a, struct trial *t, const struct contest *c, uint32_t target)
 {
 	const struct ledger_view *l = snapshot_ledger(c->s, c->victim);
@@ -80,6 +102,9 @@ void outcome_before(struct action *a, struct trial *t, const struct contest *c, 
 	t->before = (struct measure){0};
 	if (l)
 		measure_add(&t->before, c->s, l, c->resource, target);
+	t->target_io_per_sec = per_sec(t->before.target_io_bytes, t->before.window_ns);
+	if (c->resource != RESOURCE_CPU && c->finding->window_ns)
+		stall_of_finding(&t->before, c->finding);
 	a->before_wait_p99_ns = t->before.wait_p99_ns;
 	a->before_share_ppm = share_ppm(t->before.foreign_ns, t->before.window_ns);
 	a->before_behind_ppm = share_ppm(t->before.part_ns, t->before.window_ns);
@@ -104,9 +129,23 @@ static bool victim_worked(const struct measure *before, const struct measure *af
 	       use >= share_ppm(before->victim_use_ns, before->window_ns) / 10;
 }
 
-/* The target stopped by itself: idle though the victim left it CPU. That proves nothing. */
-static bool target_stopped(const struct action *a, const struct measure *after)
+/* Far from what it did before, and from what the limit leaves it. */
+static bool io_stopped(const struct action *a, const struct trial *t)
 {
+	uint64_t now = per_sec(t->after.target_io_bytes, t->after.window_ns), limit;
+
+	return a->knob == KNOB_IO_MAX && parse_u64(a->to, &limit) >= 0 &&
+	       now < t->target_io_per_sec / 8 && now < limit / 4;
+}
+
+/* The target stopped by itself: it is gone, or idle though the victim left it CPU, or did no io
+ * though it might. That proves nothing. */
+static bool target_stopped(const struct action *a, const struct trial *t)
+{
+	const struct measure *after = &t->after;
+
+	if (after->target_ended || io_stopped(a, t))
+		return true;
 	if (!after->usage_known || a->knob == KNOB_FREEZE || a->resource != RESOURCE_CPU)
 		return false;
 	return share_ppm(after->target_use_ns, after->window_ns) < 1000 &&
@@ -141,7 +180,7 @@ static enum outcome judge(const struct action *a, const struct trial *t, const s
 	uint32_t before = share_ppm(t->before.part_ns, t->before.window_ns);
 	uint32_t after = share_ppm(t->after.part_ns, t->after.window_ns);
 
-	if (t->after.blind || !victim_worked(&t->before, &t->after) || target_stopped(a, &t->after))
+	if (t->after.blind || !victim_worked(&t->before, &t->after) || target_stopped(a, t))
 		return OUTCOME_UNMEASURED;
 	if (a->resource != RESOURCE_CPU)
 		return judge_stall(before, after, t->usual_stall_ppm);
@@ -169,12 +208,21 @@ static void conclude(struct decide *d, size_t i, enum outcome outcome)
 	a->settled_ns = d->now_ns;
 }
 
+/* It gets back what was taken, which it has to read: until then it stalls on. */
+static bool memory_comes_back(struct trial *t, const struct action *a)
+{
+	bool more = t->after.victim_bytes > t->victim_bytes + t->victim_bytes / 64;
+
+	t->victim_bytes = max_u64(t->victim_bytes, t->after.victim_bytes);
+	return more && a->resource == RESOURCE_MEMORY;
+}
+
 /* Not yet, but it may still. */
-static bool look_again(const struct trial *t, const struct action *a, enum outcome o,
-		       uint64_t now_ns)
+static bool look_again(struct trial *t, const struct action *a, enum outcome o, uint64_t now_ns)
 {
 	uint64_t before = share_ppm(t->before.part_ns, t->before.window_ns);
-	bool better = share_ppm(t->after.part_ns, t->after.window_ns) < before * 3 / 4;
+	bool better = memory_comes_back(t, a) ||
+		      share_ppm(t->after.part_ns, t->after.window_ns) < before * 3 / 4;
 
 	return o == OUTCOME_NO_HELP &&
 	       since_ns(now_ns, t->measure_from_ns) <

@@ -158,6 +158,59 @@ static void test_much_of_the_harm_left_is_no_help(void **state)
 	assert_int_equal(action_nr(lab, 1)->outcome, OUTCOME_NO_HELP);
 }
 
+/* The hog ended, or stopped reading, by itself: no credit for the step. */
+static void test_a_target_that_stopped_by_itself_proves_nothing(void **state)
+{
+	struct lab *lab = *state;
+
+	second_of_io(lab, 900 * MSEC, 800 * MIB);
+	until(lab, 1, ACTION_KEPT, 10 * MSEC, MIB);
+	assert_int_equal(action_nr(lab, 1)->outcome, OUTCOME_UNMEASURED);
+}
+
+static void test_a_target_without_tasks_proves_nothing(void **state)
+{
+	struct lab *lab = *state;
+
+	second_of(lab, RESOURCE_MEMORY, 400 * MSEC, 800 * MIB);
+	lab->w.zones[lab->hog].valid |= METRIC_BIT(ZM_TASKS);
+	for (int i = 0; i < 4; i++)
+		second_of(lab, RESOURCE_MEMORY, 0, 800 * MIB);
+	assert_int_equal(action_nr(lab, 1)->state, ACTION_KEPT);
+	assert_int_equal(action_nr(lab, 1)->outcome, OUTCOME_UNMEASURED);
+}
+
+/* It gets back what was taken, and stalls as much until it has it. */
+static void test_memory_that_comes_back_is_awaited(void **state)
+{
+	struct lab *lab = *state;
+
+	second_of(lab, RESOURCE_MEMORY, 400 * MSEC, 800 * MIB);
+	for (uint64_t i = 1; i < 20; i++) {
+		grew(lab, lab->lc, ZM_MEM_BYTES, 0);
+		lab->w.zones[lab->lc].value[ZM_MEM_BYTES] = (100 + 10 * i) * MIB;
+		second_of(lab, RESOURCE_MEMORY, 400 * MSEC, 800 * MIB);
+	}
+	assert_int_equal(action_nr(lab, 1)->state, ACTION_APPLIED);
+	second_of(lab, RESOURCE_MEMORY, 10 * MSEC, 800 * MIB);
+	assert_int_equal(action_nr(lab, 1)->outcome, OUTCOME_HELPED);
+}
+
+/* v1: no limit below what is not page cache, for it would not be taken; nor twice the same. */
+static void test_v1_limit_goes_as_low_as_the_page_cache_allows(void **state)
+{
+	struct lab *lab = *state;
+
+	lab->w.zones[lab->hog].valid |= METRIC_BIT(ZM_MEM_FILE_BYTES);
+	lab->w.zones[lab->hog].value[ZM_MEM_FILE_BYTES] = 200 * MIB;
+	second_of(lab, RESOURCE_MEMORY, 400 * MSEC, 800 * MIB);
+	assert_string_equal(action_nr(lab, 1)->to, "838860800");
+	for (int i = 0; i < 200 && lab->d->nr_actions < 3; i++)
+		second_of(lab, RESOURCE_MEMORY, 400 * MSEC, 800 * MIB);
+	assert_string_equal(action_nr(lab, 2)->to, "655360000"); /* 600 MiB and an eighth of 200 */
+	assert_string_equal(action_nr(lab, 3)->to, "838860800"); /* from the start, later */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +221,10 @@ int main(void)
 	    LAB(test_memory_comes_back_slowly),
 	    LAB(test_usual_stalling_is_no_harm),
 	    LAB(test_much_of_the_harm_left_is_no_help),
+	    LAB(test_a_target_that_stopped_by_itself_proves_nothing),
+	    LAB(test_a_target_without_tasks_proves_nothing),
+	    LAB(test_memory_that_comes_back_is_awaited),
+	    LAB(test_v1_limit_goes_as_low_as_the_page_cache_allows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
