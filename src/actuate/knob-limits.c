@@ -7,8 +7,11 @@
  * czd; elsewhere, and on v1, by a child that is killed when reclaim takes long, since czd has other
  * work. By then v2 has the limit; v1 never sets it once a signal is pending. v1 has only a hard
  * limit, at which it would kill: so first its OOM killer is told to let tasks wait instead
- * (oom_control), then comes the limit. The kernel refuses a limit below what it cannot take back at
- * once (EBUSY): anonymous memory without swap stays.
+ * (oom_control), then comes the limit: first at what the group holds, then lower in steps, so that
+ * the group helps to take back its own pages instead of filling up again what is taken. The kernel
+ * refuses a limit below what it cannot take back at once (EBUSY): anonymous memory without swap
+ * stays, until it is freed. So that is tried for a while: programs that allocate and free are
+ * below it now and then.
  *
  * io.max limits bytes a second, reads and writes each, on every disk that the group has used. A
  * stricter limit that somebody else set stays as it is.
@@ -21,6 +24,7 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include "actuate/knob-lines.h"
 #include "actuate/knobs.h"
@@ -32,7 +36,11 @@
 #define UNLIMITED_V1 (1ull << 62) /* and above */
 #define DEVICES_MAX  4
 #define STAT_MAX     16384
-#define RECLAIM_MS   1000
+#define RECLAIM_MS   1000 /* v2 */
+#define STEP_MS	     350  /* v1, each */
+#define RETRY_NS     2000000
+#define STEPS_V1     4
+#define MIB	     (1ull << 20)
 #define KILLED_MS    50
 
 bool limit_valid(const char *to)
@@ -81,6 +89,17 @@ static int child_wait(int pidfd, int timeout_ms)
 	return info.si_code == CLD_EXITED ? -info.si_status : -ETIMEDOUT;
 }
 
+/* Until it is killed. */
+static int write_again_and_again(int dirfd, const char *name, const char *text)
+{
+	struct timespec pause = {.tv_nsec = RETRY_NS};
+	int r;
+
+	while ((r = write_here(dirfd, name, text)) == -EBUSY)
+		nanosleep(&pause, NULL);
+	return r;
+}
+
 static int write_in_child(int dirfd, const char *name, bool v2, const char *text)
 {
 	_cleanup_close_ int pidfd = -1;
@@ -91,10 +110,11 @@ static int write_in_child(int dirfd, const char *name, bool v2, const char *text
 		return -errno;
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		_exit(-write_here(dirfd, name, text));
+		_exit(-(v2 ? write_here(dirfd, name, text)
+			   : write_again_and_again(dirfd, name, text)));
 	}
 	pidfd = pidfd_open(pid, 0);
-	r = pidfd < 0 ? -ETIMEDOUT : child_wait(pidfd, RECLAIM_MS);
+	r = pidfd < 0 ? -ETIMEDOUT : child_wait(pidfd, v2 ? RECLAIM_MS : STEP_MS);
 	if (r != -ETIMEDOUT)
 		return r;
 	kill(pid, SIGKILL);
@@ -132,6 +152,29 @@ static int read_here(const struct knob_target *t, enum knob_file f, char *buf, s
 	return r == -EOPNOTSUPP ? missing(t, f, reterr) : r;
 }
 
+/* v1: from old to `to` by way of what it holds now. */
+static int add_steps(const struct knob_target *t, const char *old, const char *to, struct entry *e)
+{
+	char from[KNOB_TEXT_MAX], text[KNOB_TEXT_MAX];
+	uint64_t holds, goal = limit_of(to), at;
+	int r = str_copy(from, sizeof(from), old) ? 0 : -ENAMETOOLONG;
+
+	if (r < 0 || read_file_at(t->dirfd, "memory.usage_in_bytes", text, sizeof(text)) < 0)
+		return r;
+	text[strcspn(text, "\n")] = '\0';
+	holds = limit_of(text);
+	for (unsigned int i = 0; r >= 0 && i < STEPS_V1 && holds > goal; i++) {
+		at = (goal + (holds - goal) / STEPS_V1 * (STEPS_V1 - i) + MIB) / MIB * MIB;
+		if (at >= limit_of(from))
+			continue;
+		r = str_printf(text, sizeof(text), "%llu", (unsigned long long)at);
+		if (r >= 0)
+			r = entry_add(e, KF_MEM_LIMIT, t->id, t->path, from, text);
+		memcpy(from, text, sizeof(from));
+	}
+	return r < 0 ? r : entry_add(e, KF_MEM_LIMIT, t->id, t->path, from, to);
+}
+
 int memory_high_plan(const struct knob_target *t, const char *to, struct entry *e,
 		     struct error *reterr)
 {
@@ -148,7 +191,9 @@ int memory_high_plan(const struct knob_target *t, const char *to, struct entry *
 		if (r >= 0)
 			r = entry_add(e, KF_OOM_PAUSE, t->id, t->path, pause, "1");
 	}
-	return r < 0 ? r : entry_add(e, f, t->id, t->path, old, to);
+	if (r < 0)
+		return r;
+	return t->v2 ? entry_add(e, f, t->id, t->path, old, to) : add_steps(t, old, to, e);
 }
 
 /* "254:0 rbytes=1 wbytes=0 ..." or "254:0 Total 1": the device, if it was used. */

@@ -60,7 +60,7 @@ int memory_high_get(const struct knob_target *t, char *buf, size_t size);
 int memory_high_plan(const struct knob_target *t, const char *to, struct entry *e,
 		     struct error *reterr);
 /* A lower limit makes the kernel reclaim: waits for that a second at most. -EBUSY (v1): it could
- * not be set in that time, or not at all. */
+ * not be set in a third of that. */
 must_check int memory_limit_write(int dirfd, const char *name, bool v2, const char *text);
 int io_max_get(const struct knob_target *t, char *buf, size_t size);
 int io_max_plan(const struct knob_target *t, const char *to, struct entry *e, struct error *reterr);

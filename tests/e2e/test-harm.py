@@ -26,6 +26,7 @@ MIB = 1 << 20
 DOMAIN, WORKING_SET, HOG, BOUNDED, TABLE, BULK = (n * MIB // (3 if "CZ_GUEST" in os.environ else 1)
                                                   for n in (384, 150, 321, 24, 192, 384))
 RUNS = int(os.environ.get("HARM_RUNS", "2"))
+RECOVERIES = int(os.environ.get("HARM_RECOVERIES", RUNS if RUNS >= 10 else 1))
 RIGHT_OF_TEN = 9
 
 
@@ -191,22 +192,34 @@ def repeated(s, resource, start_hog, well_again):
     check(right * 10 >= RUNS * RIGHT_OF_TEN, f"wrong: {told}")
 
 
-def recovers(s, resource, knob, start_hog):
+def recovers(s, resource, knob, start_hog, well_again):
     """Enforced: some step of the ladder helps; afterwards nothing is left of it."""
-    before = {name: g.knobs() for name, g in s.groups.items()}
-    s.czd.request("mode", mode="enforce")
-    start_hog()
+    before, told = {name: g.knobs() for name, g in s.groups.items()}, []
+    for _ in range(RECOVERIES):
+        seen = max([a["seq"] for a in s.actions()], default=0)
+        s.czd.request("mode", mode="enforce")
+        hog = start_hog()
 
-    def helped():
-        return next((a for a in s.actions() if a["resource"] == resource and a["outcome"] == "helped"), None)
-    try:
-        action = live.wait_for(helped, 90, f"a step that helps against {resource} harm")
-    finally:
+        def steps():
+            return [a for a in s.actions() if a["resource"] == resource and a["seq"] > seen]  # pylint: disable=cell-var-from-loop
+
+        def helped():
+            return next((a for a in steps() if a["outcome"] == "helped"), None)
+        try:
+            action = live.wait_for(helped, 120, f"a step that helps against {resource} harm")
+            check(action["knob"] == knob, f"{action}")
+            live.wait_for(lambda: not s.blamed(resource) or s.czd.request("why", zone=s.path("lc"))["verdict"] == "relieved", 30, "relief")
+        except (AssertionError, TimeoutError) as error:
+            told.append(str(error))
         show(s)
-    check(action["knob"] == knob and action["target"] == s.named("be"), f"{action}")
-    check(all(a["target"] == s.named("be") for a in s.actions() if a["resource"] == resource), f"{s.actions()}")
-    live.wait_for(lambda: not s.blamed(resource) or s.czd.request("why", zone=s.path("lc"))["verdict"] == "relieved", 30, "relief")
-    s.unchanged(before)
+        check(all(a["target"] == s.named("be") for a in steps()), f"{steps()}")
+        s.unchanged(before)
+        hog.terminate()
+        hog.wait()
+        if RECOVERIES > 1:
+            well_again()
+    print(f"{resource}: recovered in {RECOVERIES - len(told)} of {RECOVERIES} runs")
+    check(len(told) * 10 <= RECOVERIES, f"not recovered: {told}")
 
 
 def closed(s, resource):
@@ -255,7 +268,14 @@ def memory_recovers():
         def start_hog():
             return s.start("be", vm(HOG) if v2() else fio(cache, size, "--rw=randread", "--ioengine=psync", "--bs=16k",
                                                            "--invalidate=0", "--numjobs=2"))
-        recovers(s, "memory", "memory.high", start_hog)
+        recovers(s, "memory", "memory.high", start_hog, closed(s, "memory"))
+
+
+def freed_memory_recovers():
+    """v1 without swap: a limit can take hold only while stress-ng has given its memory back, as it does now and then."""
+    with scene(memory_decoys) as s:
+        memory_victim(s)
+        recovers(s, "memory", "memory.high", lambda: s.start("be", vm(HOG)), closed(s, "memory"))
 
 
 def own_memory_limit_is_self():
@@ -301,7 +321,7 @@ def io_recovers():
     with scene(io_decoys, domain=0) as s:
         hog = io_hog(s)
         io_victim(s)
-        recovers(s, "io", "io.max", hog)
+        recovers(s, "io", "io.max", hog, closed(s, "io"))
 
 
 def own_io_limit_is_throttled():
@@ -327,7 +347,8 @@ def main():
             live.skip(f"{tool} is not installed")
     cases = [memory_culprit_is_named, own_memory_limit_is_self, io_culprit_is_named, io_recovers, own_io_limit_is_throttled]
     if RUNS >= 10 or len(sys.argv) > 1:
-        cases.append(memory_recovers)  # minutes, where the victim's memory comes back from the disk
+        # minutes, where the victim's memory comes back from the disk
+        cases += [memory_recovers] if v2() else [memory_recovers, freed_memory_recovers]
     return live.run_cases(cases,
                           (AssertionError, TimeoutError, live.RequestError, OSError, RuntimeError))
 

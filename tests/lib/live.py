@@ -25,7 +25,7 @@ KNOBS = ("cpu.idle", "cpu.shares", "cpu.weight", "cpu.weight.nice", "cpu.cfs_quo
          "cpu.cfs_burst_us", "cpu.max", "cpu.max.burst", "cpu.uclamp.min", "cpu.uclamp.max",
          "cpuset.cpus", "cpuset.mems", "cpuset.cpus.partition", "freezer.state", "cgroup.freeze",
          "memory.limit_in_bytes", "memory.high", "memory.max", "memory.low", "memory.min", "pids.max",
-         "blkio.bfq.weight", "io.weight", "io.max")
+         "blkio.bfq.weight", "io.weight", "io.max", "blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device")
 
 
 def skip(reason):
