@@ -37,29 +37,6 @@ static const char style[] =
     "background:var(--rest)}.hurt{fill:var(--bad);background:var(--bad)}"
     ".act{fill:var(--good);background:var(--good)}";
 
-void report_escape(struct strbuf *b, const char *text)
-{
-	static const struct {
-		char c;
-		const char *entity;
-	} entities[] = {
-	    {'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
-
-	for (; *text; text++) {
-		const char *entity =
-		    (unsigned char)*text < 0x20 || *text == 0x7f ? "&#xfffd;" : NULL;
-
-		for (size_t i = 0; i < sizeof(entities) / sizeof(entities[0]); i++) {
-			if (entities[i].c == *text)
-				entity = entities[i].entity;
-		}
-		if (entity)
-			strbuf_puts(b, entity);
-		else
-			strbuf_add(b, text, 1);
-	}
-}
-
 void report_clock(const struct report *r, uint64_t ms, char *buf, size_t size)
 {
 	time_t t = (time_t)(ms / 1000);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <jansson.h>
 #include "base/str.h"
+#include "cli/report-escape.h"
 
 #define REPORT_POINTS  120
 #define REPORT_LAYERS  10 /* of one chart */
@@ -24,7 +25,6 @@ struct report {
 
 /* report-page.c */
 void report_page(struct strbuf *b, const struct report *r);
-void report_escape(struct strbuf *b, const char *text);
 void report_clock(const struct report *r, uint64_t ms, char *buf, size_t size);
 
 /* report-chart.c: the waiting of one victim, stacked by whom it waited for; what was found and done

@@ -3,13 +3,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/perf_event.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include "base/cleanup.h"
@@ -18,6 +16,8 @@
 #include "base/io.h"
 #include "base/parse.h"
 #include "base/str.h"
+#include "cli/perf-ring.h"
+#include "cli/symbol-table.h"
 
 #define PERIOD_NS	 1003000 /* about 1 kHz, in step with no timer */
 #define DRAIN_MS	 20
@@ -34,30 +34,20 @@ struct chain {
 	uint64_t addrs[DEPTH_MAX];
 };
 
-struct ring {
-	int fd;
-	struct perf_event_mmap_page *page; /* data follows after one page */
-};
-
 struct sampling {
 	int procfd;
-	size_t page_size;
 	bool user_only;
-	struct ring rings[THREADS_MAX];
+	struct perf_ring rings[THREADS_MAX];
 	size_t nr_rings;
 	struct chain *chains;
 	size_t nr_chains;
-	struct address *addresses; /* sorted, without repeats */
-	struct symbol *symbols;
-	size_t nr_addresses;
+	struct symbol_table names;
 };
 
 static void rings_close(struct sampling *s)
 {
-	for (size_t i = 0; i < s->nr_rings; i++) {
-		munmap(s->rings[i].page, (1 + RING_PAGES) * s->page_size);
-		close(s->rings[i].fd);
-	}
+	for (size_t i = 0; i < s->nr_rings; i++)
+		perf_ring_close(&s->rings[i]);
 	s->nr_rings = 0;
 }
 
@@ -68,8 +58,7 @@ static void sampling_free(struct sampling *s)
 	rings_close(s);
 	close_fd(&s->procfd);
 	free(s->chains);
-	free(s->addresses);
-	free(s->symbols);
+	symbol_table_done(&s->names);
 	free(s);
 }
 DEFINE_CLEANUP(struct sampling *, sampling_free)
@@ -143,7 +132,7 @@ static int event_open(pid_t tid, bool user_only)
 static int ring_open(struct sampling *s, pid_t tid)
 {
 	_cleanup_close_ int fd = event_open(tid, s->user_only);
-	void *page;
+	int r;
 
 	if (fd < 0 && (errno == EACCES || errno == EPERM) && !s->user_only) {
 		fd = event_open(tid, true);
@@ -151,65 +140,20 @@ static int ring_open(struct sampling *s, pid_t tid)
 	}
 	if (fd < 0)
 		return -errno;
-	page =
-	    mmap(NULL, (1 + RING_PAGES) * s->page_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (page == MAP_FAILED)
-		return -errno;
-	s->rings[s->nr_rings++] = (struct ring){.fd = TAKE_FD(fd), .page = page};
-	return 0;
+	r = perf_ring_open(&s->rings[s->nr_rings], TAKE_FD(fd), RING_PAGES);
+	s->nr_rings += r == 0;
+	return r;
 }
 
-static void ring_copy(const struct sampling *s, const struct ring *r, uint64_t at, void *dst,
-		      size_t n)
+static void take_sample(void *arg, uint32_t type, const uint64_t *words, size_t nr_words)
 {
-	const char *data = (const char *)r->page + s->page_size;
-	size_t size = RING_PAGES * s->page_size, start = at & (size - 1);
-	size_t first = n < size - start ? n : size - start;
-
-	memcpy(dst, data + start, first);
-	memcpy((char *)dst + first, data, n - first);
-}
-
-static void take_sample(struct sampling *s, const uint64_t *words, size_t nr_words)
-{
+	struct sampling *s = arg;
 	struct chain *c = &s->chains[s->nr_chains];
-	uint64_t nr = nr_words ? words[0] : 0;
-	bool kernel = false;
 
-	if (s->nr_chains == SAMPLES_MAX)
+	if (type != PERF_RECORD_SAMPLE || s->nr_chains == SAMPLES_MAX)
 		return;
-	c->nr = c->nr_kernel = 0;
-	for (size_t i = 1; i <= nr && i < nr_words && c->nr < DEPTH_MAX; i++) {
-		if (words[i] >= (uint64_t)PERF_CONTEXT_MAX) {
-			kernel = words[i] == (uint64_t)PERF_CONTEXT_KERNEL;
-			continue;
-		}
-		c->addrs[c->nr] = words[i] - (c->nr > 0); /* callers: in the call, not behind it */
-		c->nr++;
-		c->nr_kernel += kernel;
-	}
+	c->nr = perf_callchain(words, nr_words, c->addrs, DEPTH_MAX, &c->nr_kernel);
 	s->nr_chains++;
-}
-
-static void ring_drain(struct sampling *s, const struct ring *r)
-{
-	uint64_t head = __atomic_load_n(&r->page->data_head, __ATOMIC_ACQUIRE);
-	uint64_t at = r->page->data_tail, words[DEPTH_MAX + 8];
-	struct perf_event_header h;
-	size_t n;
-
-	for (; head - at >= sizeof(h); at += h.size) {
-		ring_copy(s, r, at, &h, sizeof(h));
-		if (h.size < sizeof(h))
-			break;
-		n = h.size - sizeof(h);
-		if (n > sizeof(words))
-			n = sizeof(words);
-		ring_copy(s, r, at + sizeof(h), words, n);
-		if (h.type == PERF_RECORD_SAMPLE)
-			take_sample(s, words, n / sizeof(*words));
-	}
-	__atomic_store_n(&r->page->data_tail, head, __ATOMIC_RELEASE);
 }
 
 static void sample_for(struct sampling *s, uint64_t for_ns)
@@ -222,20 +166,11 @@ static void sample_for(struct sampling *s, uint64_t for_ns)
 	do {
 		poll(NULL, 0, DRAIN_MS);
 		for (i = 0; i < s->nr_rings; i++)
-			ring_drain(s, &s->rings[i]);
+			perf_ring_drain(&s->rings[i], take_sample, s);
 	} while (clock_mono_ns() < end_ns);
 }
 
 /* --- from addresses to names */
-
-static int by_address(const void *a, const void *b)
-{
-	const struct address *x = a, *y = b;
-
-	if (x->kernel != y->kernel)
-		return x->kernel ? 1 : -1;
-	return x->addr < y->addr ? -1 : x->addr > y->addr;
-}
 
 static struct address chain_address(const struct chain *c, size_t i)
 {
@@ -244,40 +179,14 @@ static struct address chain_address(const struct chain *c, size_t i)
 
 static int name_addresses(struct sampling *s)
 {
-	size_t total = 0, n = 0, i, k;
+	for (size_t i = 0; i < s->nr_chains; i++) {
+		for (size_t k = 0; k < s->chains[i].nr; k++) {
+			struct address a = chain_address(&s->chains[i], k);
 
-	for (i = 0; i < s->nr_chains; i++)
-		total += s->chains[i].nr;
-	s->addresses = calloc(total + 1, sizeof(*s->addresses));
-	s->symbols = calloc(SYMBOL_NR_MAX, sizeof(*s->symbols));
-	if (!s->addresses || !s->symbols)
-		return -ENOMEM;
-	for (i = 0; i < s->nr_chains; i++)
-		for (k = 0; k < s->chains[i].nr; k++)
-			s->addresses[n++] = chain_address(&s->chains[i], k);
-	qsort(s->addresses, n, sizeof(*s->addresses), by_address);
-	for (i = 0; i < n; i++)
-		if (!s->nr_addresses ||
-		    by_address(&s->addresses[s->nr_addresses - 1], &s->addresses[i]))
-			s->addresses[s->nr_addresses++] = s->addresses[i];
-	if (s->nr_addresses > SYMBOL_NR_MAX)
-		s->nr_addresses = SYMBOL_NR_MAX; /* the rest stays numbers */
-	/* Without symbols the stacks are still worth something. */
-	(void)!symbols_resolve(s->procfd, s->addresses, s->nr_addresses, s->symbols);
-	return 0;
-}
-
-static void chain_symbol(const struct sampling *s, const struct chain *c, size_t i,
-			 struct symbol *ret)
-{
-	struct address a = chain_address(c, i);
-	const struct address *found =
-	    bsearch(&a, s->addresses, s->nr_addresses, sizeof(a), by_address);
-
-	if (found)
-		*ret = s->symbols[found - s->addresses];
-	else
-		symbol_unknown(&a, ret);
+			symbol_table_add(&s->names, &a);
+		}
+	}
+	return symbol_table_name(&s->names, s->procfd);
 }
 
 /*
@@ -291,7 +200,9 @@ static uint64_t chain_frames(const struct sampling *s, const struct chain *c, st
 	struct symbol symbol;
 
 	for (size_t i = 0; i < c->nr; i++) {
-		chain_symbol(s, c, i, &symbol);
+		struct address a = chain_address(c, i);
+
+		symbol_table_find(&s->names, &a, &symbol);
 		if (!symbol.key || symbol.key == last)
 			continue;
 		last = symbol.key;
@@ -417,7 +328,7 @@ int stacks_sample(pid_t pid, const char *comm, uint64_t for_ns, struct stacks *r
 	int r;
 
 	if (s)
-		*s = (struct sampling){.procfd = -1, .page_size = (size_t)sysconf(_SC_PAGESIZE)};
+		*s = (struct sampling){.procfd = -1};
 	if (!s || !(s->chains = calloc(SAMPLES_MAX, sizeof(*s->chains))))
 		return error_errno(reterr, -ENOMEM, "sample");
 	snprintf(path, sizeof(path), "/proc/%d", pid);

@@ -163,6 +163,11 @@ int global_option(struct cli *cli, int argc, char **argv, int *i)
 	return 0;
 }
 
+const char *verb_output(struct cli *cli, const char *value)
+{
+	return value && set_output(cli, value) == 0 ? NULL : value;
+}
+
 static int unknown_option(const struct verb *verb, const char *word)
 {
 	const char *best = NULL;

@@ -13,6 +13,7 @@
 	X(events)                                                                                  \
 	X(history)                                                                                 \
 	X(report)                                                                                  \
+	X(flame)                                                                                   \
 	X(protect)                                                                                 \
 	X(unprotect)                                                                               \
 	X(create)                                                                                  \
@@ -59,3 +60,6 @@ must_check int verb_parse(struct cli *cli, const struct verb *verb, int argc, ch
 			  struct args *ret, bool *ret_help);
 /* A global option at argv[*i] (moves *i past its value): 1 taken, 0 not one, -EINVAL printed. */
 must_check int global_option(struct cli *cli, int argc, char **argv, int *i);
+/* Of a verb whose own --output is a file: that file, or NULL when a format was meant all the same.
+ */
+const char *verb_output(struct cli *cli, const char *value);
