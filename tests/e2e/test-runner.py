@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 60
-"""tests/run itself, on small tests in a folder of their own: what has a second run, what has none, and what is said of it."""
+"""tests/run itself, on small tests in a folder of their own: what has a second run, what has none, what is
+said of it, and what runs beside another."""
 import json
 import os
 import shutil
@@ -69,6 +70,16 @@ def faults_have_no_second_run():
     expect(run(a=ONCE.format("echo ==1==ERROR: AddressSanitizer: heap-use-after-free; exit 99")), 1, "0 passed, 1 failed, 0 skipped")
 
 
+def two_beside_each_other():
+    """Each waits for the other; what one of them leaves behind is found in the end."""
+    meet = '# beside: yes\ntouch "$0.here"; n=0; until [ -e "$(dirname "$0")/test-{}.here" ]; do sleep 0.05; n=$((n + 1)); [ $n -lt 400 ] || exit 1; done\n'
+    got = run(a=meet.format("b"), b=meet.format("a"), c="exit 0\n")
+    expect(got, 0, "3 passed, 0 failed, 0 skipped")
+    got = run(a=meet.format("b") + "setsid sleep 321 &\n", b=meet.format("a"))
+    expect(got, 1, "2 passed, 1 failed, 0 skipped")
+    check(any(line.startswith("FAIL e2e/a and e2e/b:leftovers") and "sleep 321" in line for line in got[1]), f"{got}")
+
+
 if __name__ == "__main__":
-    sys.exit(live.run_cases([a_case_that_was_late, a_test_that_died, two_failures, faults_have_no_second_run],
+    sys.exit(live.run_cases([a_case_that_was_late, a_test_that_died, two_failures, faults_have_no_second_run, two_beside_each_other],
                             (AssertionError, OSError, subprocess.SubprocessError)))

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 300
+# beside: yes
 """cz-vm with backend libvirt, whose driver works within cz-libvirt (no daemon): a domain's life from launch.json to
 its end, and what is left of it when one of the processes is killed (nothing)."""
 import json

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 300
+# beside: yes
 """cz-vm with a real QEMU and the least of guests: a zone's life from launch.json to its end, and what is
 left of it after kill -9 (nothing)."""
 import contextlib
