@@ -17,7 +17,7 @@ import live  # noqa: E402
 NAME = f"cz-naming{os.getpid()}"
 CONFIG = "tick: 500ms\n"
 CPU = 1
-SECONDS_QUIET = float(os.environ.get("CZ_QUIET_SECONDS", "60"))
+SECONDS_QUIET = float(os.environ.get("CZ_QUIET_SECONDS", "30"))
 
 
 def work(*arguments):
