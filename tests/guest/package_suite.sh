@@ -81,8 +81,9 @@ ask_doctor()
 
 start_work()
 {
-	systemd-run -q --slice=batch.slice --unit=hog sh -c 'while :; do :; done & while :; do :; done'
-	systemd-run -q --unit=web sh -c 'while :; do sleep 0.05; done'
+	# on one CPU: the other is left to what is tested
+	systemd-run -q --slice=batch.slice --unit=hog -p CPUAffinity=1 sh -c 'while :; do :; done'
+	systemd-run -q --unit=web -p CPUAffinity=1 sh -c 'while :; do sleep 0.05; done'
 }
 
 # on: the hog is put in the idle class
