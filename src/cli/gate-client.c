@@ -157,26 +157,30 @@ static int take_answer(struct cli *cli, const struct strbuf *answer, json_t **re
 	return 0;
 }
 
-int gate_get(struct cli *cli, const char *address, const char *token_file,
-	     const struct gate_query *q, json_t **ret)
+int gate_ask(struct cli *cli, const char *address, const char *token_file,
+	     const struct gate_query *q, json_t **ret, struct error *reterr)
 {
-	struct strbuf request = {0}, answer = {0};
+	_cleanup_(strbuf_done) struct strbuf request = {0}, answer = {0};
 	_cleanup_close_ int fd = -1;
 	char token[TOKEN_SIZE];
-	struct error e = {0};
-	int r = read_token(token_file, token, &e);
+	int r = read_token(token_file, token, reterr);
 
 	address = address ? address : GATE_DEFAULT;
 	if (r == 0)
-		r = connect_to(cli, address, &fd, &e);
-	if (r == 0) {
-		add_request(&request, address, token, q);
-		r = request.failed ? -ENOMEM : exchange(fd, &request, &answer);
-		r = r < 0 ? away(cli, address, r, &e) : take_answer(cli, &answer, ret, &e);
-	}
-	strbuf_done(&request);
-	strbuf_done(&answer);
-	return r < 0 ? cli_fail(cli, &e) : EXIT_OK;
+		r = connect_to(cli, address, &fd, reterr);
+	if (r < 0)
+		return r;
+	add_request(&request, address, token, q);
+	r = request.failed ? -ENOMEM : exchange(fd, &request, &answer);
+	return r < 0 ? away(cli, address, r, reterr) : take_answer(cli, &answer, ret, reterr);
+}
+
+int gate_get(struct cli *cli, const char *address, const char *token_file,
+	     const struct gate_query *q, json_t **ret)
+{
+	struct error e = {0};
+
+	return gate_ask(cli, address, token_file, q, ret, &e) < 0 ? cli_fail(cli, &e) : EXIT_OK;
 }
 
 /* "12:30", "2027-03-01 12:30", "2027-03-01", seconds since 1970, or "20m" (ago). */

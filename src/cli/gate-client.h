@@ -13,8 +13,11 @@ struct gate_query {
 };
 /*
  * GET, from address "HOST:PORT" (NULL: GATE_DEFAULT), with the token of that file where it can be
- * read (NULL: GATE_TOKEN). EXIT_OK and *ret, or the printed failure's exit code.
+ * read (NULL: GATE_TOKEN). 0 and *ret, or -Exxx and a sentence.
  */
+must_check int gate_ask(struct cli *cli, const char *address, const char *token_file,
+			const struct gate_query *q, json_t **ret, struct error *reterr);
+/* The same; EXIT_OK, or the printed failure's exit code. */
 must_check int gate_get(struct cli *cli, const char *address, const char *token_file,
 			const struct gate_query *q, json_t **ret);
 

@@ -155,7 +155,7 @@ static int run_verb(struct cli *cli, const char *name, int argc, char **argv)
 	if (!strcmp(name, "help"))
 		return run_help(cli, argc, argv);
 	if (!verb) {
-		best = verb_suggest(name);
+		best = verb_closest(name);
 		if (best)
 			return cli_usage(NULL, "there is no verb '%s'. Did you mean '%s'?", name,
 					 best);

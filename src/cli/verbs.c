@@ -18,7 +18,7 @@ const struct verb *verb_find(const char *name)
 	return NULL;
 }
 
-const char *verb_suggest(const char *name)
+const char *verb_closest(const char *name)
 {
 	const char *best = NULL;
 	unsigned int least = 3, distance;

@@ -14,6 +14,7 @@
 	X(history)                                                                                 \
 	X(report)                                                                                  \
 	X(flame)                                                                                   \
+	X(suggest)                                                                                 \
 	X(protect)                                                                                 \
 	X(unprotect)                                                                               \
 	X(create)                                                                                  \
@@ -51,7 +52,7 @@ VERBS(X)
 extern const struct verb *const verbs[]; /* ends with NULL */
 const struct verb *verb_find(const char *name);
 /* The closest verb's name to a misspelt one, or NULL. */
-const char *verb_suggest(const char *name);
+const char *verb_closest(const char *name);
 void verbs_print_help(const struct out *o);
 void verbs_print_names(void); /* one a line, for completion */
 void verb_print_help(const struct out *o, const struct verb *verb);

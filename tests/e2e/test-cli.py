@@ -865,6 +865,8 @@ def test_completion():
     same(completed("czctl", "unp"), ["unprotect"], "unp")
     same(completed("czctl", "mode", ""), ["observe", "enforce"], "mode")
     same(completed("czctl", "why", "--st"), ["--stack"], "options come from the help")
+    same(completed("czctl", "suggest", "-o", ""), ["table", "json", "yaml"], "formats of suggest")
+    same(completed("czctl", "flame", "x", "-o", live.TOP + "/CHANGE"), [live.TOP + "/CHANGELOG.md"], "files of flame")
     with czd():
         same(completed("czctl", "why", "red"), ["redis.service"], "zones come from czd")
 
