@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 // What is drawn: each view makes its elements from the state, and knows nothing of the network.
 import {stacked} from "./chart.js";
-import {bytes, clock, duration, el, percent, table, zoneLink} from "./util.js";
+import {bytes, clock, day, duration, el, longTable, partName, percent, table, zoneLink} from "./util.js";
 
 const RECENT = 10; // snapshots over which the matrix is told
 const CAUSES = ["self", "kernel", "host", "throttled", "idle", "unknown"];
-
-const partName = (part) => (part.cause === "neighbour" ? part.zone || "(gone)" : part.cause);
 
 // Of one ledger window: who took how much of the victim's time, in ppm of wall time.
 export function shares(ledger) {
@@ -57,12 +55,12 @@ function zoneRows(state, zones) {
 	const states = new Map(state.now.ledgers.map((ledger) => [ledger.zone, ledger]));
 	const heads = [{text: "zone"}, {text: "class"}, {text: "CPU", class: "n"}, {text: "memory", class: "n"},
 		{text: "waits", class: "n"}, {text: "wait p99", class: "n"}, {text: "state"}];
-	return table(heads, zones.map((zone) => {
-		const ledger = states.get(zone.name);
+	return longTable(heads, zones.length, (i) => {
+		const zone = zones[i], ledger = states.get(zone.name);
 		return [zoneLink(zone.name), zone.class_own ? zone.class : el("span", {class: "dim"}, zone.class), percent(zone.cpu_ppm), bytes(zone.memory_bytes),
 			ledger ? percent(ledger.wait_ns / ledger.window_ns * 1e6) : "-", ledger ? duration(ledger.wait_p99_ns) : "-",
 			ledger ? el("span", {class: ledger.state === "hurt" ? "bad" : null}, ledger.state) : "-"];
-	}), {id: "zones", "aria-label": "Zones"});
+	}, {id: "zones", "aria-label": "Zones"});
 }
 
 function findings(rows) {
@@ -120,6 +118,50 @@ export function zone(state, name) {
 	else
 		parts.push(el("p", {class: "dim"}, "It is not protected, so who runs while it waits is not kept. ", el("code", {}, `czctl protect ${name}`)));
 	return [...parts, el("h2", {}, "Findings"), findings([...found].reverse()), el("h2", {}, "Actions"), actions([...done].reverse())];
+}
+
+function pastMarks(past, keys) {
+	const mine = (list) => list.filter((item) => keys.some((key) => item[key] === past.name));
+	const found = mine(past.findings), done = mine(past.actions);
+	return {found, done, marks: [...found.map((f) => ({at_ns: f.since_real_ns, text: `finding ${f.seq}: ${f.why}`})),
+		...done.filter((a) => a.written_real_ns).map((a) => ({at_ns: a.written_real_ns, text: `action ${a.seq}: ${a.target} ${a.knob} ${a.to}`}))]};
+}
+
+function pastChart(past, points, marks, caption) {
+	return el("figure", {}, el("figcaption", {}, caption), stacked(points, marks, caption, past.from_ms * 1e6, past.to_ms * 1e6));
+}
+
+function pastTime(past) {
+	const away = past.away >= past.step_ms ? `; nobody watched for ${Math.round(past.away / 60000)} min of it` : "";
+	return el("p", {class: "dim", id: "past"}, `${day(past.from_ms * 1e6)} to ${day(past.to_ms * 1e6)}, steps of ${duration(past.step_ms * 1e6)}${away}.`);
+}
+
+// One zone over a time that was; it may be gone by now, and czd away.
+export function pastZone(past) {
+	const {found, done, marks} = pastMarks(past, ["victim", "target"]);
+	const parts = [el("h2", {id: "zone-name"}, past.name), pastTime(past)];
+
+	if (past.waiting)
+		parts.push(pastChart(past, past.waiting, marks, `Time that ${past.name} waited for a CPU, by who ran meanwhile; dashed: findings and actions`));
+	else
+		parts.push(el("p", {class: "dim"}, "It was not protected then, so who ran while it waited was not kept."));
+	if (past.cpu)
+		parts.push(pastChart(past, past.cpu, marks, "CPU time that it used"));
+	else
+		parts.push(el("p", {class: "dim"}, "It did not run then."));
+	return [...parts, el("h2", {}, "Findings"), findings(found.reverse()), el("h2", {}, "Actions"), actions(done.reverse())];
+}
+
+// The host over a time that was, and the zones that there were.
+export function pastHost(past, link) {
+	const heads = [{text: "zone"}, {text: "class"}, {text: "kind"}, {text: "first seen"}, {text: "last seen"}];
+	const order = ["lc", "be", "normal"];
+	const zones = [...past.zones].sort((a, b) => order.indexOf(a.class) - order.indexOf(b.class) || b.last_ms - a.last_ms);
+	const marks = past.findings.map((f) => ({at_ns: f.since_real_ns, text: `${f.victim}: ${f.why}`}));
+	return [el("h2", {}, "History"), pastTime(past), pastChart(past, past.cpu, marks, "CPU time of the host; dashed: findings"),
+		el("h2", {}, "Zones"), longTable(heads, zones.length, (i) => [link(zones[i]), zones[i].class, zones[i].kind, day(zones[i].first_ms * 1e6),
+			day(zones[i].last_ms * 1e6)], {id: "past-zones", "aria-label": "Zones that there were"}),
+		el("h2", {}, "Findings"), findings([...past.findings].reverse())];
 }
 
 export const events = (state) => [el("h2", {}, "Events"), state.events.length

@@ -8,11 +8,13 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import live  # noqa: E402
 from browser import Browser  # noqa: E402
 from gate import Gate  # noqa: E402
+from history import HistoryGate, file_of  # noqa: E402
 
 NAME = f"cz-page{os.getpid()}"
 LC, BE = f"{NAME[3:]}-lc", f"{NAME[3:]}-be"
@@ -61,6 +63,39 @@ def detail(browser, gate):
     browser.wait(f"document.querySelector('.verdict')?.textContent.includes(' hurt by ')", 30, "why")
 
 
+def runs_of(browser, figure):
+    """So many pieces has each area of that chart: where nobody watched, there is none."""
+    return browser.run(f"document.querySelectorAll('figure')[{figure}]?.querySelectorAll('polygon.f0').length || 0")
+
+
+def past(browser, gate, czd):
+    """From history: who hurt whom, a gap while czd was down, and all of it while czd is away."""
+    start_ms = int(time.time() * 1000) - 30000
+    czd.stop()
+    browser.wait("document.getElementById('status').textContent === 'czd is away'", 20, "it says so")
+    live.wait_for(lambda: time.time() * 1000 > start_ms + 35000, 20, "a while goes by")
+    browser.run("location.hash = '#history'")
+    browser.wait(f"[...document.querySelectorAll('#past-zones a')].some((a) => a.textContent === '{LC}')", 20, "the zones that there were")
+    browser.run(f"[...document.querySelectorAll('#past-zones a')].find((a) => a.textContent === '{LC}').click()")
+    browser.wait("document.querySelectorAll('figure polygon').length > 0", 20, "its history, without czd")
+    czd.start()
+    os.chmod(czd.socket_path, 0o666)
+    browser.wait("document.getElementById('status').textContent.startsWith('as of')", 30, "czd is there again")
+    live.wait_for(lambda: gate.tell("history", zone=f"/{NAME}-lc", metric="wait_ns_total", since="4s", points=1)[1].get("count", [0])[0], 30, "ticks")
+    browser.run(f"location.hash = '#zone={LC}&from={start_ms}&to={int(time.time() * 1000)}'")
+    browser.wait("document.querySelector('#past')?.textContent.includes('nobody watched')", 20, "that czd was down is told")
+    check(runs_of(browser, 0) == 2 and runs_of(browser, 1) == 2, f"{runs_of(browser, 0)}, {runs_of(browser, 1)} pieces, not two")
+    check(browser.run(f"document.querySelector('.legend').textContent.includes('{BE}')"), "the hog in the legend")
+    check(browser.run("document.getElementById('span').value") == "own", "the time in the picker")
+    browser.run("document.getElementById('span').value = '6h'; document.getElementById('span').dispatchEvent(new Event('change'))")
+    browser.wait("location.hash.endsWith('since=6h') && document.querySelector('#past') !== null", 20, "another time")
+    browser.run("location.hash = '#zone=nobody-at-all&since=1h'")
+    browser.wait("document.querySelector('main').textContent.includes('did not run then')", 20, "a zone that never was")
+    browser.run("location.hash = '#history=&from=1000&to=2000'")
+    browser.wait("document.getElementById('past-error') !== null || document.getElementById('past') !== null", 20, "a time without history")
+    browser.errors[:] = [e for e in browser.errors if "404" not in e]
+
+
 def names_are_text(browser, gate):
     browser.run(f"location.hash = '#zone=' + encodeURIComponent({ODD[3:]!r})")
     browser.wait("document.getElementById('zone-name')?.textContent.includes('<img')", 10, "the name as text")
@@ -92,7 +127,7 @@ def narrow_and_dark(browser, gate, pictures):
     for width in (360, 1100):
         for scheme in ("light", "dark"):
             browser.emulate(width, scheme)
-            for view in ("", "#zones", f"#zone={LC}", "#events"):
+            for view in ("", "#zones", f"#zone={LC}", "#events", "#history", f"#zone={LC}&since=1h"):
                 browser.run(f"location.hash = '{view}'")
                 browser.wait("document.querySelector('main h2') !== null", 10, f"view {view}")
                 wide = browser.run("document.documentElement.scrollWidth")
@@ -151,7 +186,8 @@ def main():
         print("SKIP: no Chromium: apt-get install chromium")
         sys.exit(77)
     pictures = sys.argv[2] if sys.argv[1:2] == ["--screenshots"] else None
-    with live.Czd() as czd, live.Group(f"{NAME}-lc") as victim, live.Group(f"{NAME}-be") as hog, live.Group(ODD), Gate(czd) as gate:
+    with live.Czd() as czd, live.Group(f"{NAME}-lc") as victim, live.Group(f"{NAME}-be") as hog, live.Group(ODD), \
+            HistoryGate(czd, file_of(czd)) as gate:
         mine = {f"/{NAME}-lc", f"/{NAME}-be"}
         live.wait_for(lambda: mine <= {z["path"] for z in czd.request("list", all=True)["zones"]}, 20, "czd sees the zones")
         czd.request("protect", zone=f"/{NAME}-lc", slo="wait.p99=500us")
@@ -166,6 +202,8 @@ def main():
                 part(browser, gate)
             print("-- narrow and dark", flush=True)
             narrow_and_dark(browser, gate, pictures)
+            print("-- past", flush=True)
+            past(browser, gate, czd)
             for part in (memory, gate_comes_back):
                 print(f"-- {part.__name__.replace('_', ' ')}", flush=True)
                 part(browser, gate)
