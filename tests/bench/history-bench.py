@@ -6,7 +6,6 @@ points; and czd and cz-gate together with 10,000 zones, 1,000 of them active, at
 The file has 1,000 zones of 10 metrics over 1,000 s, and once more 10 zones over 100,000 s, which is the
 longer way for a question: the worse of both counts. It is opened anew for each question."""
 import argparse
-import importlib.util
 import json
 import os
 import subprocess
@@ -15,13 +14,11 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+sys.path[:0] = [os.path.join(HERE, "..", "lib"), HERE]
 import live  # noqa: E402
+from benches import watch_bench  # noqa: E402
 from history import HistoryGate, file_of  # noqa: E402
 
-spec = importlib.util.spec_from_file_location("watch_bench", os.path.join(HERE, "watch-bench.py"))
-watch_bench = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(watch_bench)
 say = watch_bench.say
 LAB = os.path.join(os.environ.get("CZ_BUILD") or os.path.join(live.TOP, "build", "main"), "tests", "host", "store-lab")
 

@@ -32,12 +32,6 @@ def check(condition, text):
         raise AssertionError(text)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @contextlib.contextmanager
 def scene():
     """(czd, victim, hog): a protected zone and a hog on its CPU."""
@@ -197,7 +191,7 @@ def query(port, expression):
 def prometheus_scrapes(gate, czd):
     if not shutil.which("prometheus"):
         return
-    folder, port = os.path.join(czd.folder, "prometheus"), free_port()
+    folder, port = os.path.join(czd.folder, "prometheus"), live.free_port()
     os.mkdir(folder)
     live.write(f"{folder}/p.yml", "global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: cz\n  static_configs:\n"
                f"  - targets: ['127.0.0.1:{gate.port}']\n")
