@@ -26,6 +26,7 @@
 	X(IO_MAX, "io.max", KNOB_IO_MAX, CG_IO, NULL, "io.max")                                    \
 	X(IO_READ, "io.read_bps", KNOB_IO_MAX, CG_IO, "blkio.throttle.read_bps_device", NULL)      \
 	X(IO_WRITE, "io.write_bps", KNOB_IO_MAX, CG_IO, "blkio.throttle.write_bps_device", NULL)   \
+	X(NET, "net.max", KNOB_NET_MAX, CG_UNIFIED, NULL, "tc class of")                           \
 	X(FREEZE, "freeze", KNOB_FREEZE, CG_FREEZER, "freezer.state", "cgroup.freeze")
 #define X(id, ...) KF_##id,
 enum knob_file { KNOB_FILES(X) KF_NR };

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "actuate/knob-lines.h"
 #include "actuate/knobs.h"
+#include "actuate/net-pace.h"
 #include "actuate/original.h"
 #include "base/io.h"
 #include "base/parse.h"
@@ -103,6 +104,8 @@ int knob_file_read(int dirfd, enum knob_file f, bool v2, char *buf, size_t size)
 		name = "freezer.self_freezing";
 	if (is_lines(f))
 		return file_errno(dirfd, lines_read(dirfd, name, buf, size));
+	if (f == KF_NET)
+		return file_errno(dirfd, net_pace_read(dirfd, buf, size));
 	if (f == KF_OOM_PAUSE)
 		return file_errno(dirfd, oom_pause_read(dirfd, name, buf, size));
 	n = read_file_at(dirfd, name, buf, size);
@@ -122,6 +125,8 @@ int knob_file_write(int dirfd, enum knob_file f, bool v2, const char *text)
 		text = strcmp(text, "1") ? "THAWED" : "FROZEN";
 	if (is_lines(f))
 		return file_errno(dirfd, lines_write(dirfd, name, v2, text));
+	if (f == KF_NET)
+		return net_pace_write(dirfd, text);
 	if (f == KF_MEM_HIGH || f == KF_MEM_LIMIT)
 		return file_errno(dirfd, memory_limit_write(dirfd, name, v2, text));
 	return file_errno(dirfd, write_file_at(dirfd, name, *text ? text : "\n"));
@@ -479,5 +484,7 @@ const struct knob_desc knob_descs[KNOB_NR] = {
     [KNOB_CPU_BURST] = {CG_CPU, burst_get, burst_plan, NULL, burst_valid, "microseconds"},
     [KNOB_MEMORY_HIGH] = {CG_MEMORY, memory_high_get, memory_high_plan, NULL, limit_valid, "bytes"},
     [KNOB_IO_MAX] = {CG_IO, io_max_get, io_max_plan, NULL, limit_valid, "bytes a second"},
+    [KNOB_NET_MAX] = {CG_UNIFIED, net_max_get, net_max_plan, NULL, net_max_valid,
+		      "\"BYTES INTERFACE\" (at least 1024 a second)"},
     [KNOB_FREEZE] = {CG_FREEZER, freeze_get, freeze_plan, NULL, bit_valid, "0 or 1"},
 };

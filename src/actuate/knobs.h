@@ -65,3 +65,9 @@ must_check int memory_limit_write(int dirfd, const char *name, bool v2, const ch
 int io_max_get(const struct knob_target *t, char *buf, size_t size);
 int io_max_plan(const struct knob_target *t, const char *to, struct entry *e, struct error *reterr);
 bool limit_valid(const char *to);
+
+/* Pacing (knob-net.c). */
+int net_max_get(const struct knob_target *t, char *buf, size_t size);
+int net_max_plan(const struct knob_target *t, const char *to, struct entry *e,
+		 struct error *reterr);
+bool net_max_valid(const char *to);

@@ -84,6 +84,8 @@ static const struct knob_words {
     {"memory.high", NULL, "hold the memory of %s at %s", "the memory of %s was held at %s"},
     {"io.max", NULL, "limit the io of %s to %s a second, each for reads and writes",
      "the io of %s was limited to %s a second, each for reads and writes"},
+    {"net.max", NULL, "pace what %s sends at %s a second",
+     "what %s sends was paced at %s a second"},
     {"freeze", "1", "freeze %s", "%s was frozen"},
     {"freeze", "0", "thaw %s", "%s was thawed"},
     {"", NULL, "change a knob of %s to '%s'", "a knob of %s was set to '%s'"},
@@ -91,7 +93,7 @@ static const struct knob_words {
 
 static bool is_bytes(const char *knob)
 {
-	return !strcmp(knob, "memory.high") || !strcmp(knob, "io.max");
+	return !strcmp(knob, "memory.high") || !strcmp(knob, "io.max") || !strcmp(knob, "net.max");
 }
 
 #pragma GCC diagnostic ignored "-Wformat-nonliteral" /* only formats of the table above */
@@ -104,7 +106,9 @@ void knob_phrase(const json_t *action, bool done, char *buf, size_t size)
 
 	while (w->knob[0] && (strcmp(w->knob, knob) || (w->to && strcmp(w->to, to))))
 		w++;
-	if (is_bytes(knob) && parse_u64(to, &v) >= 0)
+	str_copy(bytes, sizeof(bytes), to);
+	bytes[strcspn(bytes, " ")] = '\0'; /* net.max: at an interface */
+	if (is_bytes(knob) && parse_u64(bytes, &v) >= 0)
 		to = format_bytes(v, bytes, sizeof(bytes));
 	snprintf(buf, size, done ? w->done : w->todo, text_or_dash(action, "target"), to);
 }
@@ -124,6 +128,12 @@ char *action_effect(const json_t *action, char *buf, size_t size)
 	    !strcmp(get_text(action, "resource"), "io")) {
 		snprintf(buf, size, "stalled for %s %s -> %s of the time",
 			 get_text(action, "resource"), show_ppm(action, "before_share_ppm", before),
+			 show_ppm(action, "after_share_ppm", after));
+		return buf;
+	}
+	if (!strcmp(get_text(action, "resource"), "network")) {
+		snprintf(buf, size, "packets sent again %s -> %s",
+			 show_ppm(action, "before_share_ppm", before),
 			 show_ppm(action, "after_share_ppm", after));
 		return buf;
 	}

@@ -382,6 +382,7 @@ static void switch_probes(struct daemon *d)
 	} asked[] = {
 	    {"syscalls", d->cfg.probes.syscalls},
 	    {"block", d->cfg.probes.block},
+	    {"net", d->cfg.probes.net},
 	};
 
 	bool may = !d->opt->no_bpf && !d->kernel.captured;

@@ -30,6 +30,7 @@ static void view_values(const struct daemon *d, struct zone_view *v, const struc
 	v->valid = row->valid;
 	v->has_quota |= row->own_quota;
 	v->io_span_ns = row->io_span_ns;
+	memcpy(v->interface, row->interface, sizeof(v->interface));
 	v->memory_span_ns = row->memory_span_ns;
 	memcpy(v->value, row->value, sizeof(v->value));
 	if (!before)
@@ -73,6 +74,7 @@ static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *
 		v->delta_valid = before->delta_valid;
 		v->has_quota |= before->has_quota;
 		v->io_span_ns = before->io_span_ns;
+		memcpy(v->interface, before->interface, sizeof(v->interface));
 		v->memory_span_ns = before->memory_span_ns;
 		memcpy(v->value, before->value, sizeof(v->value));
 		memcpy(v->delta, before->delta, sizeof(v->delta));

@@ -109,14 +109,20 @@ static const struct doing doing_io[CAUSE_NR] = {
     [CAUSE_THROTTLED] = {"is", "was", "held back by its own io limit"},
     [CAUSE_UNKNOWN] = {"stalls", "stalled", "on io for a cause unknown"},
 };
+static const struct doing doing_network[CAUSE_NR] = {
+    [CAUSE_NEIGHBOUR] = {"is", "was", "hurt"},
+    [CAUSE_SELF] = {"loses", "lost", "packets by its own sending"},
+    [CAUSE_UNKNOWN] = {"loses", "lost", "packets for a cause unknown"},
+};
 static const struct doing doing_other = {"is", "was", "slow"};
 
 static const struct doing *doing(const struct finding *f)
 {
-	const struct doing *of = f->resource == RESOURCE_CPU	  ? doing_cpu
-				 : f->resource == RESOURCE_MEMORY ? doing_memory
-				 : f->resource == RESOURCE_IO	  ? doing_io
-								  : NULL;
+	const struct doing *of = f->resource == RESOURCE_CPU	   ? doing_cpu
+				 : f->resource == RESOURCE_MEMORY  ? doing_memory
+				 : f->resource == RESOURCE_IO	   ? doing_io
+				 : f->resource == RESOURCE_NETWORK ? doing_network
+								   : NULL;
 
 	return of && of[f->cause].now ? &of[f->cause] : &doing_other;
 }

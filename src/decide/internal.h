@@ -37,6 +37,10 @@ enum rung {
 	RUNG_IO_EIGHTH,
 	RUNG_IO_FLOOR,
 	RUNG_IO_FREEZE,
+	RUNG_NET_HALF,
+	RUNG_NET_EIGHTH,
+	RUNG_NET_FLOOR,
+	RUNG_NET_FREEZE,
 	RUNG_NR
 };
 
@@ -46,9 +50,9 @@ enum phase { PHASE_RESTING, PHASE_APPLYING, PHASE_UNDOING };
 struct measure {
 	uint64_t window_ns, wait_ns, foreign_ns, part_ns; /* part: caused below the target */
 	uint64_t victim_use_ns, target_use_ns, waits, wait_p99_ns, feed_p99_ns;
-	uint64_t victim_bytes, target_io_bytes;
-	bool usage_known, blind; /* blind: the ledger was estimated meanwhile */
-	bool target_ended;	 /* it had no tasks any more */
+	uint64_t victim_bytes, target_bytes; /* memory; done or sent in the window */
+	bool usage_known, blind;	     /* blind: the ledger was estimated meanwhile */
+	bool target_ended;		     /* it had no tasks any more */
 };
 
 struct trial {
@@ -62,7 +66,7 @@ struct trial {
 	uint64_t measure_from_ns, busy_ns, refreshed_ns, retry_ns;
 	uint32_t retries, usual_stall_ppm; /* of the victim, when nothing is wrong */
 	uint64_t victim_bytes;		   /* most memory that the victim had since the write */
-	uint64_t target_io_per_sec;	   /* in bytes, before */
+	uint64_t target_per_sec;	   /* bytes at disks, or sent, before */
 	struct measure before, after;
 };
 

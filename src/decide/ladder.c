@@ -6,6 +6,7 @@
  * to touch.
  */
 #include <stdio.h>
+#include <string.h>
 #include "base/cleanup.h"
 #include "base/cpuset.h"
 #include "base/parse.h"
@@ -138,6 +139,11 @@ static bool io_allowed(const struct guard_config *cfg)
 	return cfg->allow_io;
 }
 
+static bool network_allowed(const struct guard_config *cfg)
+{
+	return cfg->allow_network;
+}
+
 static bool value_bytes(uint64_t bytes, struct action *ret)
 {
 	return str_printf(ret->to, sizeof(ret->to), "%llu",
@@ -214,6 +220,47 @@ static bool value_io_floor(const struct decide *d, const struct contest *c, stru
 	return value_bytes(d->cfg.min_io_bytes, ret);
 }
 
+/* Bytes a second, where the victim sends as well. */
+static bool network_to(const struct contest *c, uint64_t per_sec, struct action *ret)
+{
+	const struct zone_view *z = &c->s->zones[c->base];
+
+	if (!z->interface[0] || strcmp(z->interface, c->s->zones[c->victim].interface))
+		return false;
+	return str_printf(ret->to, sizeof(ret->to), "%llu %s", (unsigned long long)per_sec,
+			  z->interface) >= 0;
+}
+
+static bool network_at(const struct decide *d, const struct contest *c, unsigned int part,
+		       struct action *ret)
+{
+	const struct zone_view *z = &c->s->zones[c->base];
+	uint64_t per_sec;
+
+	if (!(z->delta_valid & METRIC_BIT(ZM_NET_BYTES)) || !c->s->window_ns)
+		return false;
+	per_sec =
+	    (uint64_t)((unsigned __int128)z->delta[ZM_NET_BYTES] * 1000000000 / c->s->window_ns) /
+	    part;
+	return per_sec > d->cfg.min_network_bytes && network_to(c, per_sec, ret);
+}
+
+static bool value_network_half(const struct decide *d, const struct contest *c, struct action *ret)
+{
+	return network_at(d, c, 2, ret);
+}
+
+static bool value_network_eighth(const struct decide *d, const struct contest *c,
+				 struct action *ret)
+{
+	return network_at(d, c, 8, ret);
+}
+
+static bool value_network_floor(const struct decide *d, const struct contest *c, struct action *ret)
+{
+	return network_to(c, d->cfg.min_network_bytes, ret);
+}
+
 static const struct rung_desc rungs[RUNG_NR] = {
     [RUNG_IDLE] = {KNOB_CPU_IDLE, true, always, value_one,
 		   "hardly any waiting behind it; it keeps all CPU the victim leaves"},
@@ -245,6 +292,14 @@ static const struct rung_desc rungs[RUNG_NR] = {
 		       "hardly any stalling; it keeps the least io configured"},
     [RUNG_IO_FREEZE] = {KNOB_FREEZE, false, freeze_allowed, value_one,
 			"no stalling behind it; it stands still"},
+    [RUNG_NET_HALF] = {KNOB_NET_MAX, false, network_allowed, value_network_half,
+		       "fewer packets lost; it sends half as much"},
+    [RUNG_NET_EIGHTH] = {KNOB_NET_MAX, false, network_allowed, value_network_eighth,
+			 "few packets lost; it sends an eighth"},
+    [RUNG_NET_FLOOR] = {KNOB_NET_MAX, false, network_allowed, value_network_floor,
+			"hardly any packets lost; it sends the least configured"},
+    [RUNG_NET_FREEZE] = {KNOB_FREEZE, false, freeze_allowed, value_one,
+			 "no packets lost for it; it stands still"},
 };
 
 /* From the first rung on, up to the next ladder's. */
@@ -253,7 +308,8 @@ static const struct {
 } ladders[] = {
     [RESOURCE_CPU] = {RUNG_IDLE, RUNG_MEM_HOLD},
     [RESOURCE_MEMORY] = {RUNG_MEM_HOLD, RUNG_IO_HALF},
-    [RESOURCE_IO] = {RUNG_IO_HALF, RUNG_NR},
+    [RESOURCE_IO] = {RUNG_IO_HALF, RUNG_NET_HALF},
+    [RESOURCE_NETWORK] = {RUNG_NET_HALF, RUNG_NR},
 };
 
 enum rung ladder_first(enum resource resource)
@@ -308,8 +364,10 @@ static void describe(const struct contest *c, struct action *a)
 	else
 		snprintf(a->reason, sizeof(a->reason), "%.48s is %s of the %s of %.48s: %.90s",
 			 zone->name, format_ppm(c->culprit->share_ppm, x, sizeof(x)),
-			 c->resource == RESOURCE_CPU ? "waiting" : "stalling", victim->name,
-			 c->finding->why);
+			 c->resource == RESOURCE_CPU	   ? "waiting"
+			 : c->resource == RESOURCE_NETWORK ? "lost packets"
+							   : "stalling",
+			 victim->name, c->finding->why);
 }
 
 /* It can be taken here, if nobody holds its knob. */

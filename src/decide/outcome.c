@@ -5,15 +5,15 @@
  * for its own. On the fast path there is no window before (the harm is younger than a millisecond),
  * so the event stands for it and the bar is absolute.
  */
-#include "base/parse.h"
+#include <stdlib.h>
 #include "base/str.h"
 #include "decide/internal.h"
 
-#define GONE_PPM       10000 /* waiting behind the target below 1 % of the time: as good as none */
-#define FAST_GONE_PPM  30000
-#define STALL_GONE_PPM 30000 /* stalled this much beyond what is usual: as good as none */
-#define WAITS_MIN      10
-#define PATIENCE       20 /* measure_ns: longer without a whole window means not measurable */
+#define GONE_PPM	10000 /* waiting behind the target below 1 % of the time: as good as none */
+#define FAST_GONE_PPM	30000
+#define WAITS_MIN	10
+#define TELLING_PER_SEC (16ull << 20)
+#define PATIENCE	20 /* measure_ns: longer without a whole window means not measurable */
 
 /*
  * A limit does not take effect at once: what is queued at the disk has to be served, what was
@@ -24,9 +24,11 @@
 #define MSEC 1000000ull
 static const struct {
 	uint64_t settle_ns, until_ns, better_ns;
+	uint32_t gone_ppm; /* so much beyond what is usual: as good as none */
 } effect[RESOURCE_UNKNOWN + 1] = {
-    [RESOURCE_MEMORY] = {2000 * MSEC, 5000 * MSEC, 30000 * MSEC},
-    [RESOURCE_IO] = {1000 * MSEC, 3000 * MSEC, 3000 * MSEC},
+    [RESOURCE_MEMORY] = {2000 * MSEC, 5000 * MSEC, 30000 * MSEC, 30000},
+    [RESOURCE_IO] = {1000 * MSEC, 3000 * MSEC, 3000 * MSEC, 30000},
+    [RESOURCE_NETWORK] = {1000 * MSEC, 4000 * MSEC, 8000 * MSEC, 5000},
 };
 
 static uint64_t use_of(const struct zone_view *z, bool *known)
@@ -38,23 +40,32 @@ static uint64_t use_of(const struct zone_view *z, bool *known)
 }
 
 /* A stall can't be split by who caused the rest of it: all of it is judged. */
-static void stall_add(struct measure *m, const struct zone_view *z, enum resource resource)
+static void stall_add(struct measure *m, const struct zone_view *z, enum resource resource,
+		      uint64_t window_ns)
 {
 	struct zone_stalls stalled = {0};
+	uint32_t resent_ppm = 0;
 	uint64_t ns;
 
-	m->blind |= !zone_stalls(z, &stalled);
-	ns = resource == RESOURCE_MEMORY ? stalled.memory_ns : stalled.io_ns;
+	if (resource == RESOURCE_NETWORK) {
+		m->blind |= !zone_resent(z, &resent_ppm);
+		ns = (uint64_t)((unsigned __int128)window_ns * resent_ppm / PPM);
+	} else {
+		m->blind |= !zone_stalls(z, &stalled);
+		ns = resource == RESOURCE_MEMORY ? stalled.memory_ns : stalled.io_ns;
+	}
 	m->wait_ns += ns;
 	m->foreign_ns += ns;
 	m->part_ns += ns;
 }
 
-static void target_add(struct measure *m, const struct zone_view *z)
+static void target_add(struct measure *m, const struct zone_view *z, enum resource resource)
 {
 	m->target_ended = z->valid & METRIC_BIT(ZM_TASKS) && !z->value[ZM_TASKS];
-	if (z->delta_valid & METRIC_BIT(ZM_IO_READ_BYTES))
-		m->target_io_bytes += z->delta[ZM_IO_READ_BYTES] + z->delta[ZM_IO_WRITE_BYTES];
+	if (resource == RESOURCE_NETWORK && z->delta_valid & METRIC_BIT(ZM_NET_BYTES))
+		m->target_bytes += z->delta[ZM_NET_BYTES];
+	if (resource == RESOURCE_IO && z->delta_valid & METRIC_BIT(ZM_IO_READ_BYTES))
+		m->target_bytes += z->delta[ZM_IO_READ_BYTES] + z->delta[ZM_IO_WRITE_BYTES];
 }
 
 void measure_add(struct measure *m, const struct snapshot *s, const struct ledger_view *l,
@@ -68,10 +79,10 @@ void measure_add(struct measure *m, const struct snapshot *s, const struct ledge
 	m->feed_p99_ns = max_u64(m->feed_p99_ns, l->feed_p99_ns);
 	m->victim_use_ns += use_of(&s->zones[l->zone], &m->usage_known);
 	m->target_use_ns += use_of(&s->zones[target], &m->usage_known);
-	target_add(m, &s->zones[target]);
+	target_add(m, &s->zones[target], resource);
 	m->victim_bytes = s->zones[l->zone].value[ZM_MEM_BYTES];
 	if (resource != RESOURCE_CPU) {
-		stall_add(m, &s->zones[l->zone], resource);
+		stall_add(m, &s->zones[l->zone], resource, l->window_ns);
 		return;
 	}
 	m->wait_ns += l->wait_ns;
@@ -102,7 +113,7 @@ void outcome_before(struct action *a, struct trial *t, const struct contest *c, 
 	t->before = (struct measure){0};
 	if (l)
 		measure_add(&t->before, c->s, l, c->resource, target);
-	t->target_io_per_sec = per_sec(t->before.target_io_bytes, t->before.window_ns);
+	t->target_per_sec = per_sec(t->before.target_bytes, t->before.window_ns);
 	if (c->resource != RESOURCE_CPU && c->finding->window_ns)
 		stall_of_finding(&t->before, c->finding);
 	a->before_wait_p99_ns = t->before.wait_p99_ns;
@@ -129,22 +140,24 @@ static bool victim_worked(const struct measure *before, const struct measure *af
 	       use >= share_ppm(before->victim_use_ns, before->window_ns) / 10;
 }
 
-/* Far from what it did before, and from what the limit leaves it. */
-static bool io_stopped(const struct action *a, const struct trial *t)
+/* Far from what it did before, and from what the limit leaves it. Where that is little, large
+ * requests come seldom enough to miss a window. */
+static bool sending_stopped(const struct action *a, const struct trial *t)
 {
-	uint64_t now = per_sec(t->after.target_io_bytes, t->after.window_ns), limit;
+	uint64_t now = per_sec(t->after.target_bytes, t->after.window_ns);
+	uint64_t limit = strtoull(a->to, NULL, 10);
 
-	return a->knob == KNOB_IO_MAX && parse_u64(a->to, &limit) >= 0 &&
-	       now < t->target_io_per_sec / 8 && now < limit / 4;
+	return (a->knob == KNOB_IO_MAX || a->knob == KNOB_NET_MAX) && limit >= TELLING_PER_SEC &&
+	       now < t->target_per_sec / 8 && now < limit / 4;
 }
 
-/* The target stopped by itself: it is gone, or idle though the victim left it CPU, or did no io
- * though it might. That proves nothing. */
+/* The target stopped by itself: it is gone, or idle though the victim left it CPU, or did no io,
+ * or sent nothing, though it might. That proves nothing. */
 static bool target_stopped(const struct action *a, const struct trial *t)
 {
 	const struct measure *after = &t->after;
 
-	if (after->target_ended || io_stopped(a, t))
+	if (after->target_ended || sending_stopped(a, t))
 		return true;
 	if (!after->usage_known || a->knob == KNOB_FREEZE || a->resource != RESOURCE_CPU)
 		return false;
@@ -166,13 +179,14 @@ static bool goals_met(const struct slo *slo, const struct measure *m)
 
 /* A limit can't be set twice: less than a quarter of the harm gone is too little. What is usual for
  * the victim is no harm, and varies. */
-static enum outcome judge_stall(uint32_t before_ppm, uint32_t after_ppm, uint32_t usual_ppm)
+static enum outcome judge_stall(enum resource resource, uint32_t before_ppm, uint32_t after_ppm,
+				uint32_t usual_ppm)
 {
 	uint32_t before = before_ppm > usual_ppm ? before_ppm - usual_ppm : 0;
 	uint32_t after = after_ppm > usual_ppm ? after_ppm - usual_ppm : 0;
 	uint64_t good = max_u64(before / 4, min_u64(usual_ppm / 2, before / 2));
 
-	return after <= max_u64(STALL_GONE_PPM, good) ? OUTCOME_HELPED : OUTCOME_NO_HELP;
+	return after <= max_u64(effect[resource].gone_ppm, good) ? OUTCOME_HELPED : OUTCOME_NO_HELP;
 }
 
 static enum outcome judge(const struct action *a, const struct trial *t, const struct slo *slo)
@@ -183,7 +197,7 @@ static enum outcome judge(const struct action *a, const struct trial *t, const s
 	if (t->after.blind || !victim_worked(&t->before, &t->after) || target_stopped(a, t))
 		return OUTCOME_UNMEASURED;
 	if (a->resource != RESOURCE_CPU)
-		return judge_stall(before, after, t->usual_stall_ppm);
+		return judge_stall(a->resource, before, after, t->usual_stall_ppm);
 	if (goals_met(slo, &t->after))
 		return OUTCOME_HELPED;
 	if (after <= (a->fast ? FAST_GONE_PPM : GONE_PPM) || after <= before / 2)

@@ -231,6 +231,10 @@ static void learn(struct watch *w, bool harm)
 			       win->window_ns);
 	if (win->io.known)
 		learn_io(w, win, use);
+	if (win->network.known)
+		baseline_learn(&w->network, NETWORK_FLOOR_PPM,
+			       share_ppm(win->network.blame.wait_ns, win->window_ns), use,
+			       win->window_ns);
 	baseline_learn(&w->robbed, ROBBED_FLOOR_PPM, share_ppm(robbed, win->window_ns), use,
 		       win->window_ns);
 	for (int c = 0; c < CAUSE_NR && !harm; c++)

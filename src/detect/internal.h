@@ -21,6 +21,7 @@
 #define ROBBED_FLOOR_PPM  100000 /* the same for quota, kernel, host */
 #define MEMORY_FLOOR_PPM  50000	 /* the same for stalls on memory */
 #define IO_FLOOR_PPM	  100000 /* and on io */
+#define NETWORK_FLOOR_PPM 10000	 /* of its packets, sent again */
 #define FEED_JUDGEABLE	  20	 /* latencies reported in a window */
 
 struct window_part {
@@ -48,6 +49,7 @@ struct window {
 	uint64_t now_ns, window_ns;
 	struct blame cpu;
 	struct stall memory, io;
+	struct stall network; /* the part of the time that is the part of its packets sent again */
 	uint64_t waits, wait_p99_ns;
 	uint64_t feed_count, feed_p99_ns;
 	uint64_t usage_ns;
@@ -91,6 +93,7 @@ struct watch {
 	struct window ring[RING_WINDOWS];
 	size_t head, nr;			     /* ring[head] is the newest when nr > 0 */
 	struct baseline foreign, robbed, memory, io; /* the last two: time stalled */
+	struct baseline network;		     /* packets sent again */
 	struct level normal[CAUSE_NR];		     /* waiting by cause in harmless windows */
 	struct level io_usual;			     /* all stalling on io while it is no harm */
 	struct track tracks[DETECTORS_MAX];
@@ -116,7 +119,8 @@ struct detector {
 	void (*explain)(const struct watch *w, uint32_t bit, const struct snapshot *s,
 			uint32_t zone, struct finding *f);
 };
-extern const struct detector detector_cpu, detector_latency, detector_memory, detector_io;
+extern const struct detector detector_cpu, detector_latency, detector_memory, detector_io,
+    detector_network;
 const struct detector *const *detectors(size_t *ret_nr);
 
 /* Merges the harmful windows; shares by cause in f sum to one million. */

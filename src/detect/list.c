@@ -4,10 +4,7 @@
 #include "detect/internal.h"
 
 static const struct detector *const list[] = {
-    &detector_cpu,
-    &detector_latency,
-    &detector_memory,
-    &detector_io,
+    &detector_cpu, &detector_latency, &detector_memory, &detector_io, &detector_network,
 };
 _Static_assert(ARRAY_SIZE(list) <= DETECTORS_MAX, "struct watch has a track for each detector");
 

@@ -2,7 +2,8 @@
 /*
  * Stalls on memory and on io (PSI): harm when clearly more than usual. Whose doing it is, is told
  * by stall.c. The zone's own io is no harm: it would stall alone as well, be it by its part of all
- * io, be it as long as usual; its own memory limit is told, because nobody else would.
+ * io, be it as long as usual; its own memory limit is told, because nobody else would. And packets
+ * that TCP had to send again, more than usual: what was lost, somebody had no room for.
  */
 #include <stdio.h>
 #include "base/parse.h"
@@ -101,6 +102,34 @@ static void explain_io(const struct watch *w, uint32_t bit, const struct snapsho
 	explain(w, bit, s, zone, blame_io, &w->io, watch_window(w, 0)->io.told, f);
 }
 
+static void judge_network(const struct watch *w, const struct zone_view *z, struct verdict *ret)
+{
+	const struct window *cur = watch_window(w, 0);
+	uint32_t share = share_ppm(cur->network.blame.wait_ns, cur->window_ns);
+	char x[32], y[32];
+
+	*ret = (struct verdict){.capped = true};
+	if (!cur->network.known)
+		return;
+	ret->ratio_ppm = ratio_ppm(share, baseline_limit_ppm(&w->network, NETWORK_FLOOR_PPM));
+	snprintf(ret->why, sizeof(ret->why), "had to send %s of its packets again, usually %s",
+		 format_ppm(share, x, sizeof(x)),
+		 format_ppm(baseline_mean_ppm(&w->network), y, sizeof(y)));
+}
+
+static const struct blame *blame_network(const struct window *win)
+{
+	return &win->network.blame;
+}
+
+static void explain_network(const struct watch *w, uint32_t bit, const struct snapshot *s,
+			    uint32_t zone, struct finding *f)
+{
+	f->resource = RESOURCE_NETWORK;
+	f->usual_stall_ppm = baseline_mean_ppm(&w->network);
+	explain(w, bit, s, zone, blame_network, &w->network, watch_window(w, 0)->network.told, f);
+}
+
 const struct detector detector_memory = {
     .name = "memory-stall",
     .summary = "tasks stalled on memory (reclaim, refaults, swap) beyond the zone's habit",
@@ -113,4 +142,11 @@ const struct detector detector_io = {
     .summary = "tasks stalled on io beyond the zone's habit while others use the disks",
     .judge = judge_io,
     .explain = explain_io,
+};
+
+const struct detector detector_network = {
+    .name = "network-loss",
+    .summary = "packets that TCP had to send again, beyond the zone's habit",
+    .judge = judge_network,
+    .explain = explain_network,
 };

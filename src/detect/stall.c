@@ -15,6 +15,7 @@
 #define THROTTLED_PPM	 800000	       /* of a limit: it is at it */
 #define IO_MIN_BYTES	 (1ull << 20)  /* others together in a second */
 #define IO_OP_BYTES	 (64ull << 10) /* what one operation weighs */
+#define NET_MIN_BYTES	 (64ull << 10) /* others together in a second */
 
 /* The claims of one domain: of the victim, and of the others, largest first. */
 struct split {
@@ -313,13 +314,50 @@ static void io_measure(struct stalls *st, const struct snapshot *s, uint32_t vic
 		tell_io(s, &s->zones[index_of(s, sp.parts[0].zone_id)], io);
 }
 
+/* Network */
+
+static uint64_t sent_beside(const struct zone_view *z, const struct zone_view *victim)
+{
+	return strcmp(z->interface, victim->interface) ? 0 : delta_of(z, ZM_NET_BYTES);
+}
+
+static void network_measure(struct stalls *st, const struct snapshot *s, uint32_t victim,
+			    struct window *win)
+{
+	const struct zone_view *z = &s->zones[victim];
+	struct stall *n = &win->network;
+	struct split sp;
+	uint32_t ppm;
+	char a[32];
+
+	if (!z->interface[0] || !zone_resent(z, &ppm) ||
+	    !stall_begin(n, portion(s->window_ns, ppm, PPM), s->window_ns))
+		return;
+	for (uint32_t i = 0; i < s->nr_zones; i++)
+		st->totals[i] = sent_beside(&s->zones[i], z);
+	split_claims(st, s, victim, 0, &sp);
+	if (sp.others < NET_MIN_BYTES * (s->window_ns / 1000000) / 1000) {
+		all_to(&n->blame, CAUSE_UNKNOWN);
+		snprintf(n->told, sizeof(n->told), "no other zone sends much through %s",
+			 z->interface);
+		return;
+	}
+	split_stall(&sp, &n->blame);
+	snprintf(n->told, sizeof(n->told), "%.64s sends %s a second through %s, as it does",
+		 s->zones[index_of(s, sp.parts[0].zone_id)].name,
+		 format_bytes(portion(sp.parts[0].ns, 1000000000, s->window_ns), a, sizeof(a)),
+		 z->interface);
+}
+
 void stalls_measure(struct stalls *st, const struct snapshot *s, uint32_t victim,
 		    struct window *win)
 {
 	struct zone_stalls stalled;
 
-	/* without room for the claims, there is nothing to say */
-	if (st->cap < s->nr_zones || !zone_stalls(&s->zones[victim], &stalled))
+	if (st->cap < s->nr_zones)
+		return; /* without room for the claims, there is nothing to say */
+	network_measure(st, s, victim, win);
+	if (!zone_stalls(&s->zones[victim], &stalled))
 		return;
 	memory_measure(st, s, victim, stalled.memory_ns, win);
 	io_measure(st, s, victim, stalled.io_ns, win);

@@ -13,10 +13,12 @@
  *   cpuset     CPU list
  *   cpu.max    "max" | "QUOTA_US PERIOD_US"
  *   cpu.burst  microseconds
- *   memory.high  bytes ("max": none was set): above it, what it takes is taken back from itself,
- * and it waits for that (v1: it waits at a limit, without an OOM kill) io.max     bytes a second,
- * each for reads and for writes, on every disk it used freeze     "0" | "1" The journal keeps the
- * native text as well, so that undo restores it to the letter. */
+ *   memory.high  bytes ("max": none was set): above it, what it takes is taken back from itself
+ *   (v1: it waits at a limit, without an OOM kill)
+ *   io.max     bytes a second, each for reads and for writes, on every disk it used
+ *   net.max    "BYTES INTERFACE": what it sends there in a second
+ *   freeze     "0" | "1"
+ * The journal keeps the native text as well, so that undo restores it to the letter. */
 #define KNOBS(X)                                                                                   \
 	X(CPU_IDLE, "cpu.idle")                                                                    \
 	X(CPU_WEIGHT, "cpu.weight")                                                                \
@@ -25,6 +27,7 @@
 	X(CPU_BURST, "cpu.burst")                                                                  \
 	X(MEMORY_HIGH, "memory.high")                                                              \
 	X(IO_MAX, "io.max")                                                                        \
+	X(NET_MAX, "net.max")                                                                      \
 	X(FREEZE, "freeze")
 #define X(id, name) KNOB_##id,
 enum knob { KNOBS(X) KNOB_NR };

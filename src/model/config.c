@@ -40,9 +40,11 @@ void config_defaults(struct config *c)
 		    .allow_cpuset = true,
 		    .min_memory_bytes = 64ull << 20,
 		    .min_io_bytes = 1ull << 20,
+		    .min_network_bytes = 128ull << 10,
 		    .allow_cap = true,
 		    .allow_memory = true,
 		    .allow_io = true,
+		    .allow_network = true,
 		},
 	    .ledger =
 		{

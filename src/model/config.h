@@ -26,7 +26,8 @@ struct guard_config {
 	bool allow_freeze;    /* default false */
 	uint64_t min_memory_bytes, min_io_bytes; /* steps on memory and io (a second) stop here;
 						  * default 64 MiB, 1 MiB */
-	bool allow_cpuset, allow_cap, allow_memory, allow_io; /* default true */
+	uint64_t min_network_bytes;		 /* a second; default 128 KiB */
+	bool allow_cpuset, allow_cap, allow_memory, allow_io, allow_network; /* default true */
 };
 
 struct ledger_config {
@@ -38,6 +39,7 @@ struct ledger_config {
 /* Probes that cost others: off unless asked for. */
 struct probes_config {
 	bool syscalls; /* system calls per zone and their latency */
+	bool net;      /* what zones send, and what TCP had to send again */
 	bool block;    /* latency of disk requests per zone, and who had the disk */
 };
 

@@ -79,6 +79,12 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
 	  "the same for writing")                                                                  \
 	X(IO_READS_LIMIT, "io_read_limit_per_second", "1", GAUGE, "the same for reads")            \
 	X(IO_WRITES_LIMIT, "io_write_limit_per_second", "1", GAUGE, "the same for writes")         \
+	X(NET_BYTES, "network_sent_bytes_total", "bytes", COUNTER,                                 \
+	  "sent through interfaces since the probe was switched on")                               \
+	X(NET_PACKETS, "network_sent_packets_total", "1", COUNTER,                                 \
+	  "packets sent, as the stack hands them to an interface")                                 \
+	X(NET_RETRANSMITS, "tcp_retransmits_total", "1", COUNTER,                                  \
+	  "packets that TCP had to send again")                                                    \
 	X(TASKS, "tasks", "1", GAUGE, "tasks in the zone (protected zones and best-effort zones)")
 
 /* Host totals. */

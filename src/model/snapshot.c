@@ -84,3 +84,17 @@ bool zone_stalls(const struct zone_view *z, struct zone_stalls *ret)
 	}
 	return true;
 }
+
+#define PACKETS_MIN 10
+#define RESENT_MIN  3
+
+bool zone_resent(const struct zone_view *z, uint32_t *ret_ppm)
+{
+	uint64_t both = METRIC_BIT(ZM_NET_PACKETS) | METRIC_BIT(ZM_NET_RETRANSMITS);
+	uint64_t packets = z->delta[ZM_NET_PACKETS], again = z->delta[ZM_NET_RETRANSMITS];
+
+	if ((z->delta_valid & both) != both || (packets < PACKETS_MIN && again < RESENT_MIN))
+		return false;
+	*ret_ppm = again >= packets ? 1000000 : (uint32_t)(again * 1000000 / packets);
+	return true;
+}

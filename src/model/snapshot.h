@@ -39,6 +39,7 @@ struct zone_view {
 	/* The latest growth of the counters of io, and of memory.stat, took so long; 0: a window.
 	 */
 	uint64_t io_span_ns, memory_span_ns;
+	char interface[16]; /* through which it sends most; "" not known */
 };
 
 /* One cell of the ledger: this much of the victim's wait, that zone (or cause) ran. */
@@ -100,6 +101,9 @@ struct zone_stalls {
 	uint64_t memory_ns, io_ns;
 };
 bool zone_stalls(const struct zone_view *z, struct zone_stalls *ret);
+/* Of what it sent in the window, so much TCP had to send again. False: not known, or it sent too
+ * little to tell. */
+bool zone_resent(const struct zone_view *z, uint32_t *ret_ppm);
 /* True if `zone` is `ancestor` or below it (indices). */
 bool snapshot_is_below(const struct snapshot *s, uint32_t zone, uint32_t ancestor);
 /* The child of the lowest common ancestor of victim and culprit on the culprit's side, or NO_ZONE

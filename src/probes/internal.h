@@ -55,7 +55,7 @@ struct probe {
 	void (*forget)(void *state, const struct probe_zone *z);
 };
 extern const struct probe probe_cpu, probe_throttling, probe_run_delay, probe_psi, probe_memory,
-    probe_reclaim, probe_io, probe_io_limits, probe_syscalls, probe_block, probe_tasks,
+    probe_reclaim, probe_io, probe_io_limits, probe_syscalls, probe_block, probe_net, probe_tasks,
     probe_host_cpu, probe_host_memory, probe_host_psi;
 extern const struct probe *const probe_list[];
 extern const size_t probe_list_nr;

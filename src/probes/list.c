@@ -4,9 +4,9 @@
 #include "probes/internal.h"
 
 const struct probe *const probe_list[] = {
-    &probe_cpu,	    &probe_throttling, &probe_run_delay,   &probe_psi,	    &probe_memory,
-    &probe_reclaim, &probe_io,	       &probe_io_limits,   &probe_tasks,    &probe_syscalls,
-    &probe_block,   &probe_host_cpu,   &probe_host_memory, &probe_host_psi,
+    &probe_cpu,	    &probe_throttling, &probe_run_delay, &probe_psi,	     &probe_memory,
+    &probe_reclaim, &probe_io,	       &probe_io_limits, &probe_tasks,	     &probe_syscalls,
+    &probe_block,   &probe_net,	       &probe_host_cpu,	 &probe_host_memory, &probe_host_psi,
 };
 const size_t probe_list_nr = ARRAY_SIZE(probe_list);
 _Static_assert(ARRAY_SIZE(probe_list) <= PROBES_MAX, "raise PROBES_MAX");

@@ -28,6 +28,7 @@ struct zone_row {
 	/* What the counters of io, and of memory.stat, grew by in the latest reading took so long:
 	 * more than a tick where they are not read in each. 0: first reading. */
 	uint64_t io_span_ns, memory_span_ns;
+	char interface[16]; /* through which it sent most, in the latest tick that it sent */
 	uint64_t value[ZM_NR];
 };
 struct host_row {

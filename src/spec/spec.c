@@ -335,6 +335,8 @@ static const struct spec_key guard_keys[] = {
     {"min_io", read_size, GUARD(min_io_bytes), MIB / 16, 1024 * MIB, NULL},
     {"allow_memory", read_bool, GUARD(allow_memory), 0, 0, NULL},
     {"allow_io", read_bool, GUARD(allow_io), 0, 0, NULL},
+    {"min_network", read_size, GUARD(min_network_bytes), MIB / 64, 1024 * MIB, NULL},
+    {"allow_network", read_bool, GUARD(allow_network), 0, 0, NULL},
     {0},
 };
 
@@ -350,6 +352,7 @@ static const struct spec_key ledger_keys[] = {
 static const struct spec_key probes_keys[] = {
     {"syscalls", read_bool, PROBES(syscalls), 0, 0, NULL},
     {"block", read_bool, PROBES(block), 0, 0, NULL},
+    {"net", read_bool, PROBES(net), 0, 0, NULL},
     {0},
 };
 

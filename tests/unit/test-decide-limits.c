@@ -16,7 +16,7 @@ static void grew(struct lab *lab, uint32_t zone, enum zone_metric m, uint64_t de
 static struct plan *second_of(struct lab *lab, enum resource resource, uint64_t stall_ns,
 			      uint64_t hog_bytes)
 {
-	bool io = resource == RESOURCE_IO;
+	bool io = resource == RESOURCE_IO, net = resource == RESOURCE_NETWORK;
 	struct finding *f = &lab->f.items[0];
 
 	world_tick(&lab->w, SEC);
@@ -29,6 +29,9 @@ static struct plan *second_of(struct lab *lab, enum resource resource, uint64_t 
 	lab->w.zones[lab->hog].value[ZM_MEM_BYTES] = hog_bytes;
 	grew(lab, lab->hog, ZM_IO_READ_BYTES, hog_bytes);
 	grew(lab, lab->hog, ZM_IO_WRITE_BYTES, 0);
+	grew(lab, lab->hog, ZM_NET_BYTES, hog_bytes);
+	grew(lab, lab->lc, ZM_NET_PACKETS, 1000);
+	grew(lab, lab->lc, ZM_NET_RETRANSMITS, net ? stall_ns / MSEC : 0);
 	lab->f.nr = stall_ns >= 100 * MSEC;
 	*f = (struct finding){.seq = 9,
 			      .victim_id = world_id(lab->lc),
@@ -211,6 +214,26 @@ static void test_v1_limit_goes_as_low_as_the_page_cache_allows(void **state)
 	assert_string_equal(action_nr(lab, 3)->to, "838860800"); /* from the start, later */
 }
 
+static void test_who_floods_the_victims_interface_is_paced(void **state)
+{
+	struct lab *lab = *state;
+
+	str_copy(lab->w.zones[lab->lc].interface, sizeof(lab->w.zones[0].interface), "eth0");
+	str_copy(lab->w.zones[lab->hog].interface, sizeof(lab->w.zones[0].interface), "eth1");
+	second_of(lab, RESOURCE_NETWORK, 200 * MSEC, 800 * MIB);
+	assert_int_equal(lab->d->nr_actions, 0); /* it does not send where the victim does */
+	str_copy(lab->w.zones[lab->hog].interface, sizeof(lab->w.zones[0].interface), "eth0");
+	second_of(lab, RESOURCE_NETWORK, 200 * MSEC, 800 * MIB);
+	assert_int_equal(action_nr(lab, 1)->knob, KNOB_NET_MAX);
+	assert_string_equal(action_nr(lab, 1)->to, "419430400 eth0");
+	for (int i = 0; i < 20 && lab->d->nr_actions < 2; i++)
+		second_of(lab, RESOURCE_NETWORK, 200 * MSEC, 400 * MIB);
+	assert_string_equal(action_nr(lab, 2)->to, "52428800 eth0");
+	for (int i = 0; i < 4; i++)
+		second_of(lab, RESOURCE_NETWORK, 4 * MSEC, 50 * MIB);
+	assert_int_equal(action_nr(lab, 2)->outcome, OUTCOME_HELPED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +248,7 @@ int main(void)
 	    LAB(test_a_target_without_tasks_proves_nothing),
 	    LAB(test_memory_that_comes_back_is_awaited),
 	    LAB(test_v1_limit_goes_as_low_as_the_page_cache_allows),
+	    LAB(test_who_floods_the_victims_interface_is_paced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

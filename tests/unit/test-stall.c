@@ -379,6 +379,54 @@ static void test_io_that_was_not_read_for_long_is_a_rate(void **state)
 	assert_in_range(f->culprits[1].share_ppm, 140000, 150000);
 }
 
+static void sends(struct lab *lab, uint32_t zone, const char *interface, uint64_t bytes)
+{
+	snprintf(lab->w.zones[zone].interface, sizeof(lab->w.zones[zone].interface), "%s",
+		 interface);
+	grew(lab, zone, ZM_NET_BYTES, bytes);
+	grew(lab, zone, ZM_NET_PACKETS, bytes / 1000);
+	grew(lab, zone, ZM_NET_RETRANSMITS, 0);
+}
+
+/* The one that floods the same interface; not who floods another, nor who sends a little. */
+static void test_lost_packets_are_of_the_one_that_floods(void **state)
+{
+	struct lab *lab = *state;
+	const struct finding *f;
+	uint32_t other = world_add(&lab->w, 0, "other", CLASS_BE);
+
+	sends(lab, lab->lc, "eth0", MIB);
+	sends(lab, lab->decoy, "eth0", MIB / 10);
+	sends(lab, other, "eth1", 90 * MIB);
+	calm(lab, 40);
+	sends(lab, lab->hog, "eth0", 40 * MIB);
+	grew(lab, lab->lc, ZM_NET_RETRANSMITS, 50);
+	f = hurt(lab, 0, 0);
+	assert_non_null(f);
+	assert_int_equal(f->resource, RESOURCE_NETWORK);
+	assert_int_equal(f->cause, CAUSE_NEIGHBOUR);
+	assert_int_equal(f->nr_culprits, 1);
+	assert_string_equal(f->culprits[0].name, "batch");
+	assert_string_equal(f->why, "had to send 4.8 % of its packets again, usually 0.0 %");
+	assert_non_null(strstr(f->told, "batch sends 40 MiB a second through eth0"));
+	assert_int_equal(finding_sum_ppm(f), PPM);
+}
+
+static void test_lost_packets_without_a_flood_are_nobodys(void **state)
+{
+	struct lab *lab = *state;
+	const struct finding *f;
+
+	sends(lab, lab->lc, "eth0", MIB);
+	sends(lab, lab->hog, "eth1", 40 * MIB);
+	calm(lab, 40);
+	grew(lab, lab->lc, ZM_NET_RETRANSMITS, 50);
+	f = hurt(lab, 0, 0);
+	assert_non_null(f);
+	assert_int_equal(f->cause, CAUSE_UNKNOWN);
+	assert_int_equal(f->nr_culprits, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,6 +448,8 @@ int main(void)
 	    TEST(test_refaults_are_not_io),
 	    TEST(test_without_psi_nothing_is_said),
 	    TEST(test_io_that_was_not_read_for_long_is_a_rate),
+	    TEST(test_lost_packets_are_of_the_one_that_floods),
+	    TEST(test_lost_packets_without_a_flood_are_nobodys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
