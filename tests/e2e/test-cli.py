@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 180
+# beside: yes
 """czctl against a czd with canned answers: golden output of every verb, what is asked of czd, errors
 and exit codes, and czds that hang, lie or send nonsense.
 
