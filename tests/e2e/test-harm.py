@@ -309,18 +309,12 @@ def io_hog(s, jobs=2, depth=32):
                                      f"--numjobs={jobs}"))
 
 
-def io_culprit_is_named():
+def io_culprit_is_named_and_held_back():
     """fio reads as much as the disk gives."""
     with scene(io_decoys, domain=0) as s:
         hog = io_hog(s)
         io_victim(s)
         repeated(s, "io", hog, closed(s, "io"))
-
-
-def io_recovers():
-    with scene(io_decoys, domain=0) as s:
-        hog = io_hog(s)
-        io_victim(s)
         recovers(s, "io", "io.max", hog, closed(s, "io"))
 
 
@@ -345,7 +339,7 @@ def main():
     for tool in ("fio", "stress-ng"):
         if not shutil.which(tool):
             live.skip(f"{tool} is not installed")
-    cases = [memory_culprit_is_named, own_memory_limit_is_self, io_culprit_is_named, io_recovers, own_io_limit_is_throttled]
+    cases = [memory_culprit_is_named, own_memory_limit_is_self, io_culprit_is_named_and_held_back, own_io_limit_is_throttled]
     if RUNS >= 10 or len(sys.argv) > 1:
         # minutes, where the victim's memory comes back from the disk
         cases += [memory_recovers] if v2() else [memory_recovers, freed_memory_recovers]
