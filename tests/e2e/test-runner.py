@@ -77,7 +77,7 @@ def two_beside_each_other():
     expect(got, 0, "3 passed, 0 failed, 0 skipped")
     got = run(a=meet.format("b") + "setsid sleep 321 &\n", b=meet.format("a"))
     expect(got, 1, "2 passed, 1 failed, 0 skipped")
-    check(any(line.startswith("FAIL e2e/a and e2e/b:leftovers") and "sleep 321" in line for line in got[1]), f"{got}")
+    check(any(line.startswith("FAIL e2e/a+e2e/b:leftovers") and "sleep 321" in line for line in got[1]), f"{got}")
 
 
 if __name__ == "__main__":
