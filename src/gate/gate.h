@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cz-gate: everything that parses what strangers send. One event loop, an ordinary client of czd: it
- * holds no state that czd lacks, and its death harms nobody. One more thread reads history.
+ * cz-gate: everything that parses what strangers send. One event loop, an ordinary client of czd:
+ * it holds no state that czd lacks, and its death harms nobody. One more thread reads history.
  */
 #pragma once
 #include <systemd/sd-event.h>
