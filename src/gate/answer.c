@@ -133,6 +133,8 @@ void request_fail(struct request *r, unsigned int status, int code, const char *
 		set_header(r->response, "WWW-Authenticate", "Bearer realm=\"cz-gate\"");
 	if (status == MHD_HTTP_SERVICE_UNAVAILABLE && r->response)
 		set_header(r->response, "Retry-After", "1");
+	if (status == MHD_HTTP_METHOD_NOT_ALLOWED && r->response)
+		set_header(r->response, "Allow", r->allow);
 }
 
 void request_error(struct request *r, const struct error *e)

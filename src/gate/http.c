@@ -47,11 +47,27 @@ static struct conn *conn_of(struct MHD_Connection *c)
 
 /* --- a request ----------------------------------------------------------------------------- */
 
+static enum MHD_Result count_hosts(void *arg, enum MHD_ValueKind kind, const char *key,
+				   const char *value)
+{
+	*(int *)arg += !strcasecmp(key, MHD_HTTP_HEADER_HOST);
+	return MHD_YES;
+}
+
+/* NULL: none, or several, of which a proxy in front may have looked at another. */
+static const char *only_host(const struct request *r)
+{
+	int n = 0;
+
+	MHD_get_connection_values(r->connection, MHD_HEADER_KIND, count_hosts, &n);
+	return n == 1 ? request_header(r, "Host") : NULL;
+}
+
 static bool is_allowed(struct request *r)
 {
 	const struct route *route = r->route;
 	const struct security_request ask = {
-	    .host = request_header(r, "Host"),
+	    .host = only_host(r),
 	    .origin = request_header(r, "Origin"),
 	    .fetch_site = request_header(r, "Sec-Fetch-Site"),
 	    .authorization = request_header(r, "Authorization"),

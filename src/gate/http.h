@@ -28,6 +28,7 @@ struct request {
 	char path[HTTP_TARGET_MAX];	   /* cut into parts */
 	const char *parts[HTTP_PARTS_MAX]; /* what stands at {names} of the route, decoded */
 	size_t nr_parts;
+	char allow[24]; /* the methods of a path that is asked with another */
 	struct strbuf body;
 	json_t *args;		       /* of the body, an object; never NULL in a handler */
 	struct MHD_Response *response; /* set: it is answered */

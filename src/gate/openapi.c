@@ -60,17 +60,60 @@ static json_t *request_body(const struct route *r)
 	return json_pack("{s:{s:{s:o}}}", "content", "application/json", "schema", schema);
 }
 
+/* "zones:array next:string?" as the properties of an object, which it always has. */
+static json_t *object_with(const char *list)
+{
+	json_t *properties = json_object(), *required = json_array();
+
+	for (const char *at = list; at && *at; at += strspn(at, " ")) {
+		size_t name = strcspn(at, ":"), type = strcspn(at + name + 1, " ?");
+		bool may_be_null = at[name + 1 + type] == '?';
+		json_t *p = json_pack("{s:s%}", "type", at + name + 1, type);
+
+		if (may_be_null)
+			json_object_set_new(p, "nullable", json_true());
+		if (!strncmp(at + name + 1, "array", type))
+			json_object_set_new(p, "items", json_object());
+		json_object_setn_new(properties, at, name, p);
+		json_array_append_new(required, json_stringn(at, name));
+		at += name + 1 + type + may_be_null;
+	}
+	return json_pack("{s:s,s:o,s:o}", "type", "object", "properties", properties, "required",
+			 required);
+}
+
+static json_t *json_schema(const struct route *r)
+{
+	json_t *o = object_with(r->has), *required = json_object_get(o, "required");
+	json_t *properties = json_object_get(o, "properties");
+
+	if (r->rows) {
+		json_object_set_new(
+		    properties, r->rows,
+		    json_pack("{s:s,s:o}", "type", "array", "items", object_with(r->row)));
+		json_object_set_new(properties, "next_cursor",
+				    json_pack("{s:s,s:b}", "type", "string", "nullable", 1));
+		json_array_append_new(required, json_string(r->rows));
+		json_array_append_new(required, json_string("next_cursor"));
+	}
+	if (!json_array_size(required)) /* an empty one is no schema */
+		json_object_del(o, "required");
+	return o;
+}
+
 static json_t *answer(const struct route *r)
 {
-	json_t *schema = json_pack("{s:s}", "type", r->type ? "string" : "object");
+	const char *at = r->type ? r->type : "application/json";
+	json_t *content = json_object();
 
-	if (r->rows)
-		json_object_set_new(schema, "properties",
-				    json_pack("{s:{s:s,s:{s:s}},s:{s:s,s:b}}", r->rows, "type",
-					      "array", "items", "type", "object", "next_cursor",
-					      "type", "string", "nullable", 1));
-	return json_pack("{s:s,s:{s:{s:o}}}", "description", r->summary, "content",
-			 r->type ? r->type : "application/json", "schema", schema);
+	for (size_t n; *at; at += n + strspn(at + n, " ")) {
+		n = strcspn(at, " ");
+		json_object_setn_new(
+		    content, at, n,
+		    json_pack("{s:o}", "schema",
+			      r->type ? json_pack("{s:s}", "type", "string") : json_schema(r)));
+	}
+	return json_pack("{s:s,s:o}", "description", r->summary, "content", content);
 }
 
 static json_t *operation(const struct route *r)
@@ -83,15 +126,18 @@ static json_t *operation(const struct route *r)
 		json_object_set_new(o, "requestBody", request_body(r));
 	if (r->open)
 		json_object_set_new(o, "security", json_array());
+	if (r->changes)
+		json_object_set_new(o, "security", json_pack("[{s:[]}]", "token"));
 	return o;
 }
 
 static json_t *components(void)
 {
 	json_t *text = json_pack("{s:s}", "type", "string");
-	json_t *error =
-	    json_pack("{s:s,s:{s:{s:s,s:{s:O,s:O,s:O}}}}", "type", "object", "properties", "error",
-		      "type", "object", "properties", "name", text, "message", text, "hint", text);
+	json_t *error = json_pack("{s:s,s:[s],s:{s:{s:s,s:[sss],s:{s:O,s:O,s:O}}}}", "type",
+				  "object", "required", "error", "properties", "error", "type",
+				  "object", "required", "name", "message", "hint", "properties",
+				  "name", text, "message", text, "hint", text);
 	json_t *o = json_pack(
 	    "{s:{s:{s:s,s:s}},s:{s:{s:s,s:{s:{s:{s:s}}}}},s:{s:o}}", "securitySchemes", "token",
 	    "type", "http", "scheme", "bearer", "responses", "Error", "description",
@@ -102,7 +148,7 @@ static json_t *components(void)
 	return o;
 }
 
-json_t *openapi_document(void)
+json_t *openapi_document(bool reading_needs_token)
 {
 	json_t *paths = json_object();
 
@@ -119,8 +165,9 @@ json_t *openapi_document(void)
 		}
 		json_object_set_new(path, method, operation(r));
 	}
-	return json_pack("{s:s,s:{s:s,s:s,s:s},s:o,s:o,s:[{s:[]}]}", "openapi", "3.0.3", "info",
-			 "title", "Control Zone", "version", CZ_VERSION, "description",
+	return json_pack("{s:s,s:{s:s,s:s,s:s},s:o,s:o,s:o}", "openapi", "3.0.3", "info", "title",
+			 "Control Zone", "version", CZ_VERSION, "description",
 			 "What czd knows of this host, read by cz-gate", "paths", paths,
-			 "components", components(), "security", "token");
+			 "components", components(), "security",
+			 reading_needs_token ? json_pack("[{s:[]}]", "token") : json_array());
 }

@@ -28,12 +28,23 @@ static bool match(struct request *r, const char *pattern, char *const parts[], s
 	return !*pattern;
 }
 
+/* One path may be there for several. */
+static void add_method(struct request *r, const char *method)
+{
+	size_t n = strlen(r->allow);
+
+	if (!strstr(r->allow, method))
+		snprintf(r->allow + n, sizeof(r->allow) - n, "%s%s", n ? ", " : "",
+			 strcmp(method, "GET") ? method : "GET, HEAD");
+}
+
 const struct route *route_find(struct request *r, const char *method, unsigned int *ret_status)
 {
 	char *parts[HTTP_PARTS_MAX], *at = r->path;
+	bool has_nul = false;
 	size_t n = 0;
 
-	*ret_status = r->path[0] == '/' ? MHD_HTTP_NOT_FOUND : MHD_HTTP_URI_TOO_LONG;
+	*ret_status = r->path[0] ? MHD_HTTP_NOT_FOUND : MHD_HTTP_URI_TOO_LONG;
 	while (at && *at == '/' && n < HTTP_PARTS_MAX) {
 		*at++ = 0;
 		parts[n++] = at;
@@ -42,13 +53,16 @@ const struct route *route_find(struct request *r, const char *method, unsigned i
 	if (at || !n) /* more parts than any route has */
 		return NULL;
 	for (size_t i = 0; i < n; i++)
-		MHD_http_unescape(parts[i]);
+		has_nul |= MHD_http_unescape(parts[i]) != strlen(parts[i]);
+	if (has_nul) /* it would be taken for a shorter one */
+		return NULL;
 	for (size_t i = 0; i < nr_routes; i++) {
 		if (!match(r, routes[i].path, parts, n))
 			continue;
 		if (!strcmp(routes[i].method, method))
 			return &routes[i];
 		*ret_status = MHD_HTTP_METHOD_NOT_ALLOWED;
+		add_method(r, routes[i].method);
 	}
 	return NULL;
 }

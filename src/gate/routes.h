@@ -21,18 +21,23 @@ struct route {
 	struct param params[PARAMS_MAX]; /* of the query; of the body for POST */
 	const char *rows, *key;		 /* paged: the array in the answer, and what orders it */
 	void (*serve)(struct request *r);
-	const char *type; /* of the answer; NULL: application/json */
+	const char *type; /* of the answer, several with a blank between; NULL: application/json */
+	/* What an answer always has: "zones:array from_ms:integer headline:string"; of a row,
+	 * `row`. A type with a "?" may be null. The document says so, and tests hold answers to it.
+	 */
+	const char *has, *row;
 	bool changes, slow, open, navigates;
 };
 
 extern const struct route routes[];
 extern const size_t nr_routes;
 
-/* Cuts r->path into parts. NULL: *ret_status is 404 or 405, 414 for too many parts. */
+/* Cuts r->path into parts. NULL: *ret_status is 404, 405, with r->allow, or 414
+ * for a path that was too long. */
 const struct route *route_find(struct request *r, const char *method, unsigned int *ret_status);
 /* For routes with a verb: asks czd and answers with what it says. */
 void route_ask(struct request *r);
-json_t *openapi_document(void);
+json_t *openapi_document(bool reading_needs_token);
 /* {rows: [..]} cut to `limit` rows that come after `cursor` in the order of `key`; adds
  * next_cursor, text or null. */
 must_check int page_cut(json_t *data, const char *rows, const char *key, const char *limit,
