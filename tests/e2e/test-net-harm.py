@@ -153,7 +153,7 @@ def paced(s):
     s.czd.request("mode", mode="enforce")
     flood = s.flood()
     try:
-        live.wait_for(s.helped, 60, "a step that helps against lost packets")
+        live.wait_for(s.helped, 90, "a step that helps against lost packets")
     finally:
         show(s)
     return flood
@@ -173,9 +173,9 @@ def culprit_is_named_and_paced_and_nothing_is_left_of_a_killed_czd():
         check(action["knob"] == "net.max" and action["target"] == s.named("be"), f"{action}")
         check(s.classes().count("class htb") == 1 and s.programs(), s.classes())
         worker = s.czd.worker_pid()
+        s.czd.keeper.send_signal(signal.SIGSTOP)  # neither may put anything back
+        os.kill(worker, signal.SIGKILL)
         s.czd.keeper.send_signal(signal.SIGKILL)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(worker, signal.SIGKILL)
         live.wait_for(lambda: not live.alive(worker), 10, "czd is dead")
         check(s.classes(), "what is left of a dead czd")
         check(s.czd.undo().returncode == 0, "undo")
