@@ -36,7 +36,7 @@ static bool is_listed(const struct daemon *d, const struct zone_view *v)
 }
 
 /* What runs in a virtual machine is no cgroup here: its guest tells of it. */
-static void add_app_rows(const struct daemon *d, json_t *rows)
+static void add_app_rows(const struct daemon *d, json_t *rows, size_t limit)
 {
 	const struct zones_mgr *m = d->zones_mgr;
 
@@ -44,7 +44,7 @@ static void add_app_rows(const struct daemon *d, json_t *rows)
 		const struct applied *z = m->items[i];
 
 		for (size_t k = 0; z->spec.runtime == RUNTIME_VM && z->stats_ns &&
-				   k < z->stats.nr_apps && json_array_size(rows) < ROWS_MAX;
+				   k < z->stats.nr_apps && json_array_size(rows) < limit;
 		     k++)
 			json_array_append_new(rows, zone_app_row(z, &z->recent.apps[k]));
 	}
@@ -63,7 +63,7 @@ json_t *api_list(const struct api_call *c, struct error *reterr)
 		if (all || is_listed(d, &d->snap.zones[i]))
 			json_array_append_new(rows, shape_zone(d, &d->snap.zones[i]));
 	}
-	add_app_rows(d, rows);
+	add_app_rows(d, rows, ROWS_MAX);
 	o = shape_mode(d, 0);
 	json_object_set_new(o, "zones_total", json_integer((json_int_t)d->snap.nr_zones));
 	json_object_set_new(o, "zones", rows);
@@ -112,10 +112,13 @@ static json_t *shape_host(const struct daemon *d)
 {
 	const struct snapshot *s = &d->snap;
 
-	return json_pack("{s:I,s:o,s:o,s:o,s:o,s:o,s:o}", "cpus",
+	return json_pack("{s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "cpus",
 			 (json_int_t)cpuset_count(&s->cpus.online), "busy_ppm", host_busy(d),
 			 "steal_ppm", host_rate(d, HM_STEAL_NS), "irq_ppm", host_rate(d, HM_IRQ_NS),
-			 "softirq_ppm", host_rate(d, HM_SOFTIRQ_NS), "memory_bytes",
+			 "softirq_ppm", host_rate(d, HM_SOFTIRQ_NS), "psi_cpu_ppm",
+			 host_rate(d, HM_PSI_CPU_SOME_NS), "psi_memory_ppm",
+			 host_rate(d, HM_PSI_MEM_SOME_NS), "psi_io_ppm",
+			 host_rate(d, HM_PSI_IO_SOME_NS), "memory_bytes",
 			 shape_known(s->host_valid & METRIC_BIT(HM_MEM_TOTAL_BYTES),
 				     s->host_value[HM_MEM_TOTAL_BYTES]),
 			 "memory_available_bytes",
@@ -148,9 +151,10 @@ json_t *api_top(const struct api_call *c, struct error *reterr)
 	rows = json_array();
 	for (size_t i = 0; i < n && i < limit; i++)
 		json_array_append_new(rows, shape_zone(d, order[i]));
-	o = json_pack("{s:I,s:I,s:o,s:I,s:o}", "now_ns", (json_int_t)d->snap.now_ns, "window_ns",
-		      (json_int_t)d->snap.window_ns, "host", shape_host(d), "zones_total",
-		      (json_int_t)d->snap.nr_zones, "zones", rows);
+	add_app_rows(d, rows, limit);
+	o = json_pack("{s:I,s:I,s:o,s:o,s:I,s:o}", "now_ns", (json_int_t)d->snap.now_ns,
+		      "window_ns", (json_int_t)d->snap.window_ns, "host", shape_host(d), "self",
+		      api_self(d), "zones_total", (json_int_t)d->snap.nr_zones, "zones", rows);
 	json_object_update_new(o, shape_mode(d, 0));
 	return o;
 }

@@ -171,6 +171,17 @@ static json_t *rate(const struct daemon *d, const struct zone_view *v, enum zone
 	return shape_known(known, ratio_ppm(v->delta[m], d->snap.window_ns));
 }
 
+/* Read and written, in a second. */
+static json_t *io_rate(const struct daemon *d, const struct zone_view *v)
+{
+	uint64_t both = METRIC_BIT(ZM_IO_READ_BYTES) | METRIC_BIT(ZM_IO_WRITE_BYTES);
+	uint64_t bytes = v->delta[ZM_IO_READ_BYTES] + v->delta[ZM_IO_WRITE_BYTES];
+	bool known = (v->delta_valid & both) == both && d->snap.window_ns;
+
+	return shape_known(
+	    known, known ? (uint64_t)((__uint128_t)bytes * 1000000000 / d->snap.window_ns) : 0);
+}
+
 json_t *shape_zone(const struct daemon *d, const struct zone_view *v)
 {
 	const struct ledger_view *w = snapshot_ledger(&d->snap, (uint32_t)(v - d->snap.zones));
@@ -179,7 +190,7 @@ json_t *shape_zone(const struct daemon *d, const struct zone_view *v)
 
 	slo_format(&v->slo, slo, sizeof(slo));
 	return json_pack(
-	    "{s:I,s:o,s:o,s:s,s:s,s:b,s:b,s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:i}", "id",
+	    "{s:I,s:o,s:o,s:s,s:s,s:b,s:b,s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:i}", "id",
 	    (json_int_t)v->id, "name", shape_string(v->name), "path", shape_string(v->path), "kind",
 	    zone_kind_name(v->kind), "class", zone_class_name(v->class), "class_own",
 	    v->class_is_own, "protected", protected, "slo", slo, "off_limits", v->off_limits,
@@ -190,9 +201,9 @@ json_t *shape_zone(const struct daemon *d, const struct zone_view *v)
 			w ? ratio_ppm(w->cause_ns[CAUSE_NEIGHBOUR], w->window_ns) : 0),
 	    "wait_p99_ns", shape_known(w && w->waits, w ? w->wait_p99_ns : 0), "memory_bytes",
 	    shape_known(v->valid & METRIC_BIT(ZM_MEM_BYTES), v->value[ZM_MEM_BYTES]),
-	    "throttled_ppm", rate(d, v, ZM_CPU_THROTTLED_NS), "psi_cpu_ppm",
-	    rate(d, v, ZM_PSI_CPU_SOME_NS), "state", zone_state(d, v, w, protected), "depth",
-	    (int)v->depth);
+	    "io_bytes_per_second", io_rate(d, v), "throttled_ppm", rate(d, v, ZM_CPU_THROTTLED_NS),
+	    "psi_cpu_ppm", rate(d, v, ZM_PSI_CPU_SOME_NS), "state", zone_state(d, v, w, protected),
+	    "depth", (int)v->depth);
 }
 
 static json_t *shape_part(const struct daemon *d, const struct ledger_part *p, uint64_t wait_ns)

@@ -109,14 +109,15 @@ json_t *zone_shape(const struct applied *z, bool whole)
 json_t *zone_app_row(const struct applied *z, const struct zone_app_stats *a)
 {
 	return json_pack(
-	    "{s:n,s:o,s:o,s:s,s:s,s:b,s:b,s:s,s:b,s:n,s:o,s:n,s:o,s:I,s:n,s:n,s:s,s:i}", "id",
+	    "{s:n,s:o,s:o,s:s,s:s,s:b,s:b,s:s,s:b,s:n,s:o,s:n,s:o,s:I,s:n,s:n,s:n,s:s,s:i}", "id",
 	    "name", json_sprintf("%s/%s", z->name, a->name), "path",
 	    json_sprintf("%s (guest)/%s", z->path, a->name), "kind", "vm", "class",
 	    zone_class_name(a->class), "class_own", true, "protected", false, "slo", "",
 	    "off_limits", true, "cpu_ppm", "wait_ppm",
 	    shape_known(a->wait_known, a->wait_ns / 1000), "foreign_wait_ppm", "wait_p99_ns",
 	    shape_known(a->waits, a->wait_p99_ns), "memory_bytes", (json_int_t)a->memory_bytes,
-	    "throttled_ppm", "psi_cpu_ppm", "state", a->healthy ? a->state : "sick", "depth", 3);
+	    "io_bytes_per_second", "throttled_ppm", "psi_cpu_ppm", "state",
+	    a->healthy ? a->state : "sick", "depth", 3);
 }
 
 json_t *zones_mgr_rows(const struct zones_mgr *m)
