@@ -75,13 +75,16 @@ static int client_open(struct client *c, struct error *reterr)
 		return error_set(reterr, -EINVAL,
 				 "'%s' is not a socket's path (1 to %zu characters)", c->path,
 				 sizeof(addr.sun_path) - 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (c->at_once ? SOCK_NONBLOCK : 0), 0);
 	if (fd < 0)
 		return error_errno(reterr, -errno, "socket");
 	/* Also bounds connect() when czd's backlog is full. */
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
 		return error_errno(reterr, -errno, "socket timeout");
-	r = client_connect(fd, &addr);
+	if (c->at_once)
+		r = connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
+	else
+		r = client_connect(fd, &addr);
 	if (r < 0)
 		return not_reachable(c, r == -EAGAIN ? -ETIMEDOUT : r, reterr);
 	c->fd = TAKE_FD(fd);
@@ -146,36 +149,55 @@ static int grow(struct client *c, struct error *reterr)
 	return 0;
 }
 
-/* One line without its newline; valid until the next call. */
-static int read_line(struct client *c, uint64_t deadline_ns, char **ret, size_t *ret_len,
-		     struct error *reterr)
+/* One line without its newline, if all of it was read; valid until the next read. seen: bytes known
+ * to hold no newline. */
+static bool take_line(struct client *c, size_t seen, char **ret, size_t *ret_len)
 {
-	size_t seen = c->start;
-	char *newline;
-	ssize_t n;
-	int r;
+	size_t from = c->start + seen;
+	char *newline = from < c->len ? memchr(c->buf + from, '\n', c->len - from) : NULL;
 
-	for (;;) {
-		newline = seen < c->len ? memchr(c->buf + seen, '\n', c->len - seen) : NULL;
-		if (newline)
-			break;
-		seen = c->len - c->start; /* grow() moves what is there to the front */
-		r = grow(c, reterr);
-		if (r < 0)
-			return r;
-		r = wait_input(c, deadline_ns, reterr);
-		if (r < 0)
-			return r;
-		n = recv(c->fd, c->buf + c->len, c->cap - c->len, 0);
-		if (n < 0 && errno != EINTR && errno != EAGAIN)
-			return not_reachable(c, -errno, reterr);
-		if (n == 0)
-			return not_reachable(c, -ECONNRESET, reterr);
-		c->len += n > 0 ? (size_t)n : 0;
-	}
+	if (!newline)
+		return false;
 	*ret = c->buf + c->start;
 	*ret_len = (size_t)(newline - *ret);
 	c->start = (size_t)(newline - c->buf) + 1;
+	return true;
+}
+
+/* Reads once what is there; 0 also when there is nothing, then *ret_none. */
+static int fill(struct client *c, bool *ret_none, struct error *reterr)
+{
+	int r = grow(c, reterr);
+	ssize_t n;
+
+	if (r < 0)
+		return r;
+	n = recv(c->fd, c->buf + c->len, c->cap - c->len, 0);
+	if (n < 0 && errno != EINTR && errno != EAGAIN)
+		return not_reachable(c, -errno, reterr);
+	if (n == 0)
+		return not_reachable(c, -ECONNRESET, reterr);
+	*ret_none = n < 0 && errno == EAGAIN;
+	c->len += n > 0 ? (size_t)n : 0;
+	return 0;
+}
+
+/* One line; valid until the next call. */
+static int read_line(struct client *c, uint64_t deadline_ns, char **ret, size_t *ret_len,
+		     struct error *reterr)
+{
+	size_t seen = 0;
+	bool none;
+	int r;
+
+	while (!take_line(c, seen, ret, ret_len)) {
+		seen = c->len - c->start;
+		r = wait_input(c, deadline_ns, reterr);
+		if (r == 0)
+			r = fill(c, &none, reterr);
+		if (r < 0)
+			return r;
+	}
 	return 0;
 }
 
@@ -201,17 +223,13 @@ static int error_from_answer(const json_t *answer, struct error *reterr)
 	return code;
 }
 
-static int read_answer(struct client *c, uint64_t deadline_ns, json_t **ret, struct error *reterr)
+static int parse_answer(struct client *c, const char *line, size_t len, json_t **ret,
+			struct error *reterr)
 {
 	json_t *answer, *data;
 	json_error_t why;
-	size_t len = 0;
-	char *line = NULL;
-	int r;
+	int r = 0;
 
-	r = read_line(c, deadline_ns, &line, &len, reterr);
-	if (r < 0)
-		return r;
 	answer = json_loadb(line, len, JSON_REJECT_DUPLICATES, &why);
 	if (!answer)
 		return no_sense(c, reterr, "not JSON");
@@ -233,6 +251,33 @@ static int read_answer(struct client *c, uint64_t deadline_ns, json_t **ret, str
 	return r;
 }
 
+static int read_answer(struct client *c, uint64_t deadline_ns, json_t **ret, struct error *reterr)
+{
+	size_t len = 0;
+	char *line = NULL;
+	int r;
+
+	r = read_line(c, deadline_ns, &line, &len, reterr);
+	return r < 0 ? r : parse_answer(c, line, len, ret, reterr);
+}
+
+int client_poll(struct client *c, json_t **ret, struct error *reterr)
+{
+	size_t len = 0, seen = 0;
+	bool none = false;
+	char *line = NULL;
+	int r = 0;
+
+	while (!take_line(c, seen, &line, &len)) {
+		seen = c->len - c->start;
+		r = fill(c, &none, reterr);
+		if (r < 0 || none)
+			return r;
+	}
+	r = parse_answer(c, line, len, ret, reterr);
+	return r < 0 ? r : 1;
+}
+
 /* Who waits for longer is told for what. */
 static uint64_t answer_deadline_ns(const struct client *c)
 {
@@ -245,8 +290,7 @@ static uint64_t answer_deadline_ns(const struct client *c)
 	return end_ns;
 }
 
-int client_call(struct client *c, const char *verb, json_t *args, json_t **ret,
-		struct error *reterr)
+int client_ask(struct client *c, const char *verb, json_t *args, struct error *reterr)
 {
 	_cleanup_free_ char *line = NULL;
 	json_t *request;
@@ -265,9 +309,15 @@ int client_call(struct client *c, const char *verb, json_t *args, json_t **ret,
 	if (r < 0)
 		return r;
 	r = send_all(c, line, strlen(line), reterr);
-	if (r == 0)
-		r = send_all(c, "\n", 1, reterr);
-	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
+	return r < 0 ? r : send_all(c, "\n", 1, reterr);
+}
+
+int client_call(struct client *c, const char *verb, json_t *args, json_t **ret,
+		struct error *reterr)
+{
+	int r = client_ask(c, verb, args, reterr);
+
+	if (r < 0 && ((r != -EPIPE && r != -ECONNRESET) || c->fd < 0))
 		return r;
 	if (r < 0) /* closed already; why, it may have said before */
 		c->no_answer = false;

@@ -19,6 +19,7 @@ struct client {
 	bool no_answer;		  /* the failure is czd's: not there, hung, or nonsense */
 	unsigned int patience_ms; /* for one answer; 0: CLIENT_TIMEOUT_MS */
 	const char *waits_for;	  /* what takes so long, said when it does; NULL: nothing */
+	bool at_once;		  /* connecting and sending fail rather than wait */
 };
 #define CLIENT_CLOSED(path_)                                                                       \
 	{                                                                                          \
@@ -36,6 +37,11 @@ must_check int client_connect(int fd, const struct sockaddr_un *addr);
  */
 must_check int client_call(struct client *c, const char *verb, json_t *args, json_t **ret,
 			   struct error *reterr);
+/* As client_call, without waiting for the answer. */
+must_check int client_ask(struct client *c, const char *verb, json_t *args, struct error *reterr);
+/* The answer to the latest request, or the next one, if it is there: 1 and *ret; 0: not
+ * yet, look again when c->fd is readable (at_once is set); errors as client_call. */
+must_check int client_poll(struct client *c, json_t **ret, struct error *reterr);
 /* The next answer to the latest request (events --follow); waits without end. -ECONNRESET when czd
  * goes away. */
 must_check int client_next(struct client *c, json_t **ret, struct error *reterr);

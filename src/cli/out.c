@@ -247,8 +247,7 @@ static void fit_columns(const struct table *t, const struct out *o, unsigned int
 		widths[i]--;
 }
 
-/* "kubepods/burst...4f1c/redis": the end says more than the middle. */
-static char *shorten(const char *s, size_t columns)
+char *out_shorten(const char *s, size_t columns)
 {
 	size_t head = (columns - 3) / 3, tail = columns - 3 - head;
 	size_t rest = out_width(s), w, n;
@@ -270,7 +269,8 @@ static char *shorten(const char *s, size_t columns)
 static void print_cell(const struct out *o, const struct column *c, size_t width, enum style style,
 		       const char *text, size_t *pending)
 {
-	_cleanup_free_ char *shown = c->kind == COLUMN_NAME ? shorten(text, width) : strdup(text);
+	_cleanup_free_ char *shown =
+	    c->kind == COLUMN_NAME ? out_shorten(text, width) : strdup(text);
 	size_t w = shown ? out_width(shown) : 0, pad = w < width ? width - w : 0;
 
 	if (c->kind == COLUMN_NUMBER)

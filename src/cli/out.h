@@ -18,6 +18,9 @@ struct out {
 
 /* Columns s takes on a terminal; s is escaped text. */
 size_t out_width(const char *s);
+/* "kubepods/burst...4f1c/redis": the end says more than the middle. columns > 3. The caller's to
+ * free. */
+char *out_shorten(const char *s, size_t columns);
 void out_styled(const struct out *o, enum style style, const char *text);
 /* Wrapped at o->width; lines after the first are indented. Escapes, '\n' stays. Ends the line. */
 void out_paragraph(const struct out *o, unsigned int indent, enum style style, const char *fmt, ...)

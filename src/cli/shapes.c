@@ -18,6 +18,24 @@ const char *class_words(const char *class)
 	return class;
 }
 
+const char *cause_words(const char *cause)
+{
+	static const char *const words[][2] = {
+	    {"self", "itself"},
+	    {"throttled", "its own CPU quota"},
+	    {"kernel", "kernel"},
+	    {"host", "hypervisor (steal)"},
+	    {"idle", "idle CPU, waking up"},
+	    {"neighbour", "a zone that is gone"},
+	    {"unknown", "unknown"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (!strcmp(words[i][0], cause))
+			return words[i][1];
+	return cause;
+}
+
 int say_not_kept(const struct cli *cli, const json_t *data)
 {
 	const char *why = get_text(data, "not_kept");
@@ -28,7 +46,7 @@ int say_not_kept(const struct cli *cli, const json_t *data)
 	return EXIT_FAILED;
 }
 
-static enum style state_style(const char *state)
+enum style zone_state_style(const char *state)
 {
 	static const struct {
 		const char *state;
@@ -65,7 +83,7 @@ void show_zones(const struct cli *cli, const json_t *zones, size_t limit)
 		table_add(&t, STYLE_PLAIN, "%s", show_ppm(zone, "wait_ppm", buf));
 		table_add(&t, STYLE_PLAIN, "%s", show_wait(zone, "wait_p99_ns", buf));
 		table_add(&t, STYLE_PLAIN, "%s", show_bytes(zone, "memory_bytes", buf));
-		table_add(&t, state_style(state), "%s", state);
+		table_add(&t, zone_state_style(state), "%s", state);
 	}
 	table_print(&t, &cli->out, 0);
 	table_done(&t);

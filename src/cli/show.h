@@ -45,6 +45,9 @@ void show_actions(const struct cli *cli, const json_t *actions);
 char *mode_words(const json_t *data);
 /* "latency-critical", "best-effort", "normal"; the text itself when new. */
 const char *class_words(const char *class);
+/* A part of a wait that is nobody's zone: "itself", "hypervisor (steal)". */
+const char *cause_words(const char *cause);
+enum style zone_state_style(const char *state);
 /* What setting a knob means: "put batch/x in the idle class"; done: "batch/x was put in ...". */
 void knob_phrase(const json_t *action, bool done, char *buf, size_t size);
 /* What was judged, "waited behind batch 24 % -> 0.1 % of the time", and p99s where both are known;

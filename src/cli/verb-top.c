@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/cleanup.h"
 #include "cli/show.h"
+#include "cli/top-live.h"
 #include "cli/verbs.h"
 
 #include <signal.h>
@@ -10,16 +11,22 @@
 #include <unistd.h>
 #include "base/parse.h"
 
-enum { OPT_ONCE, OPT_ALL, OPT_LIMIT };
+enum { OPT_ONCE, OPT_ALL, OPT_TREE, OPT_INTERVAL, OPT_LIMIT };
 static const struct verb_option options[] = {
     [OPT_ONCE] = {"once", NULL, "one look, then end"},
     [OPT_ALL] = {"all", NULL, "zones of class normal too"},
-    [OPT_LIMIT] = {"limit", "N", "at most so many zones (default 20)"},
+    [OPT_TREE] = {"tree", NULL, "live: begin with the tree of zones"},
+    [OPT_INTERVAL] = {"interval", "TIME", "look this often at most (default: czd's tick)"},
+    [OPT_LIMIT] = {"limit", "N", "at most so many zones (default 20; live 1000)"},
     {0},
 };
 
-#define LIMIT_DEFAULT 20
-#define LIMIT_MAX     65536
+#define LIMIT_DEFAULT	20
+#define LIMIT_LIVE	1000
+#define LIMIT_MAX	65536
+#define SECOND_NS	1000000000ull
+#define INTERVAL_MIN_NS 100000000ull
+#define INTERVAL_MAX_NS 3600000000000ull
 
 static void print_host(const struct cli *cli, const json_t *data)
 {
@@ -39,65 +46,105 @@ static void print_host(const struct cli *cli, const json_t *data)
 	    show_bytes(host, "memory_bytes", memory), mode ? mode : "-");
 }
 
-static int look(struct cli *cli, bool all, uint32_t limit, bool redraw)
+static int look(struct cli *cli, const struct top_options *o)
 {
 	_cleanup_json_ json_t *data = NULL;
 	int r;
 
-	r = cli_call(cli, "top", json_pack("{s:b, s:i}", "all", all, "limit", (int)limit), &data);
+	r = cli_call(cli, "top", json_pack("{s:b, s:i}", "all", o->all, "limit", (int)o->limit),
+		     &data);
 	if (r != EXIT_OK)
 		return r;
 	if (cli->json) {
 		cli_print_json(data);
 	} else {
-		if (redraw) /* cursor home, clear to the end: nothing scrolls, nothing blinks */
-			fputs("\033[H\033[J", stdout);
 		print_host(cli, data);
 		putchar('\n');
-		show_zones(cli, json_object_get(data, "zones"), limit);
+		show_zones(cli, json_object_get(data, "zones"), o->limit);
 	}
 	return fflush(stdout) == EOF ? EXIT_FAILED : EXIT_OK;
 }
 
-/* Until Ctrl-C: true when it came within a second. */
-static bool stopped(const sigset_t *stop)
+/* Until Ctrl-C: true when it came before the interval was over. */
+static bool stopped(const sigset_t *stop, uint64_t interval_ns)
 {
-	return sigtimedwait(stop, NULL, &(struct timespec){.tv_sec = 1}) > 0;
+	const struct timespec pause = {.tv_sec = (time_t)(interval_ns / SECOND_NS),
+				       .tv_nsec = (long)(interval_ns % SECOND_NS)};
+
+	return sigtimedwait(stop, NULL, &pause) > 0;
 }
 
-static int top_run(struct cli *cli, const struct args *args)
+/* One look after the other, below each other: for files and programs. */
+static int repeat(struct cli *cli, const struct top_options *o)
 {
-	bool once = args->option[OPT_ONCE], all = args->option[OPT_ALL];
-	bool redraw = !once && !cli->json && isatty(STDOUT_FILENO);
-	uint32_t limit = LIMIT_DEFAULT;
 	sigset_t stop;
 	int r;
 
-	if (args->option[OPT_LIMIT] &&
-	    (parse_u32(args->option[OPT_LIMIT], &limit) < 0 || !limit || limit > LIMIT_MAX))
-		return cli_usage(&verb_top, "--limit: '%s' is not a number from 1 to %d",
-				 args->option[OPT_LIMIT], LIMIT_MAX);
-	if (once)
-		return look(cli, all, limit, false);
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGINT);
 	sigaddset(&stop, SIGTERM);
 	sigprocmask(SIG_BLOCK, &stop, NULL);
 	do {
-		r = look(cli, all, limit, redraw);
-	} while (r == EXIT_OK && !stopped(&stop));
+		r = look(cli, o);
+	} while (r == EXIT_OK && !stopped(&stop, o->interval_ns));
 	return r;
+}
+
+/* A czd that is not there, or refuses, is told before the terminal is taken over. */
+static int live(struct cli *cli, const struct top_options *o)
+{
+	_cleanup_json_ json_t *data = NULL;
+	int r = cli_call(cli, "version", json_object(), &data);
+
+	client_close(&cli->client);
+	return r == EXIT_OK ? top_live(cli, o) : r;
+}
+
+static int read_options(const struct args *args, struct top_options *o)
+{
+	const char *limit = args->option[OPT_LIMIT], *interval = args->option[OPT_INTERVAL];
+
+	if (limit && (parse_u32(limit, &o->limit) < 0 || !o->limit || o->limit > LIMIT_MAX))
+		return cli_usage(&verb_top, "--limit: '%s' is not a number from 1 to %d", limit,
+				 LIMIT_MAX);
+	if (interval && (parse_duration_ns(interval, &o->interval_ns) < 0 ||
+			 o->interval_ns < INTERVAL_MIN_NS || o->interval_ns > INTERVAL_MAX_NS))
+		return cli_usage(&verb_top, "--interval: '%s' is not a time from 100ms to 1h",
+				 interval);
+	return EXIT_OK;
+}
+
+static int top_run(struct cli *cli, const struct args *args)
+{
+	bool is_live = !args->option[OPT_ONCE] && !cli->json && isatty(STDOUT_FILENO);
+	struct top_options o = {
+	    .all = args->option[OPT_ALL],
+	    .tree = args->option[OPT_TREE],
+	    .limit = is_live ? LIMIT_LIVE : LIMIT_DEFAULT,
+	};
+	int r = read_options(args, &o);
+
+	if (r != EXIT_OK)
+		return r;
+	if (is_live)
+		return live(cli, &o);
+	return o.interval_ns && !args->option[OPT_ONCE] ? repeat(cli, &o) : look(cli, &o);
 }
 
 const struct verb verb_top = {
     .name = "top",
-    .summary = "the busiest zones, every second",
-    .usage = "[--once] [--all] [--limit N]",
-    .help = "The host in one line, then zones, busiest first. The columns are those of\n"
-	    "'czctl help list'. Repeats every second; Ctrl-C ends it.\n"
+    .summary = "the busiest zones, live",
+    .usage = "[--once] [--all] [--tree] [--interval TIME] [--limit N]",
+    .help = "Live on a terminal (80x24 or larger): the host, the zones, whom the selected\n"
+	    "zone waited for, findings and actions, anew with each tick of czd. The keys are\n"
+	    "told by '?'; 'q' ends it. The columns are those of 'czctl help list', and io/s.\n"
+	    "\n"
+	    "With --once, in a pipe or with -o json: the host in one line, then zones, busiest\n"
+	    "first; with --interval again and again, until Ctrl-C.\n"
 	    "\n"
 	    "Examples:\n"
 	    "  czctl top\n"
+	    "  czctl top --tree --all\n"
 	    "  czctl top --once --all --limit 10\n"
 	    "  czctl top --once -o json | jq .host\n",
     .options = options,

@@ -28,25 +28,6 @@ static enum style verdict_style(const char *verdict)
 					  : STYLE_PLAIN;
 }
 
-/* A part of the wait that is nobody's zone. */
-static const char *cause_words(const char *cause)
-{
-	static const char *const words[][2] = {
-	    {"self", "itself"},
-	    {"throttled", "its own CPU quota"},
-	    {"kernel", "kernel"},
-	    {"host", "hypervisor (steal)"},
-	    {"idle", "idle CPU, waking up"},
-	    {"neighbour", "a zone that is gone"},
-	    {"unknown", "unknown"},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		if (!strcmp(words[i][0], cause))
-			return words[i][1];
-	return cause;
-}
-
 /* "class be, stress-ng --cpu 1 (pid 4211)", as far as known. */
 static void part_detail(const json_t *part, struct strbuf *b)
 {

@@ -107,6 +107,7 @@ GOLDEN_CASES = {
     "try-time": "try --for 10",
     "mode-unknown": "mode enforced",
     "limit-zero": "top --once --limit 0",
+    "interval-short": "top --interval 1ms",
     "events-since-nan": "events --since x",
     "run-name": "run --name a/b -- true",
     "run-slo": "run --slo x -- true",
@@ -258,6 +259,7 @@ def test_what_is_asked():
             ("sched set web rr --full", "zone-sched", {"name": "web", "op": "set", "policy": "rr", "full": True}),
             ("sched task web 7 --set ext", "zone-sched", {"name": "web", "op": "task", "pid": 7, "set": "ext"}),
             ("top --once --limit 5", "top", {"all": False, "limit": 5}),
+            ("top", "top", {"all": False, "limit": 20}),
             ("events --since 4", "events", {"since": 4, "follow": False}),
             ("run --name web --slo wait.p99=1ms --cpus 0-1 true", "run",
              {"name": "web", "class": "lc", "slo": "wait.p99=1ms", "cpus": "0-1"})):
@@ -647,7 +649,7 @@ def test_events_follow():
 
 def test_top_repeats_until_ctrl_c():
     with czd() as fake:
-        process = started("top")
+        process = started("top", "--interval", "100ms")
         live.wait_for(lambda: len(fake.requests) >= 3, 10, "three looks")
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=10)
