@@ -2,26 +2,45 @@
 /*
  * Zones that adopt a domain of libvirt's (os.adopt). Their supervisor is in /cz-zones/NAME as any
  * other, but what is classed, watched and limited is the domain's own cgroup, which libvirt made:
- * the kernel says which it is, by a vCPU's thread. czd never writes to it for the zone's sake, nor
- * kills anything in it: limits go through cz-libvirt, which notes how it found them
- * (RUN_DIR/zones/NAME/adopted). If both are killed, czd runs it once more to put them back.
+ * the kernel says which it is, by a thread of the process that libvirt has for it. czd never writes
+ * to it for the zone's sake, nor kills anything in it: limits go through cz-libvirt, which notes
+ * how it found them (RUN_DIR/zones/NAME/adopted). If both are killed, czd runs it once more to put
+ * them back.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "daemon/zone-mgr.h"
 #include "zones/zones.h"
 
 #define VCPU	     "/vcpu"
+#define PID_FILES    "run/libvirt/qemu"
 #define GIVE_BACK_NS 10000000000ull
 
 const char *zone_watched_path(const struct applied *z)
 {
 	return z->domain[0] ? z->domain : z->path;
+}
+
+/* The thread is what the supervisor says, and that holds no rights; whose process the domain's is,
+ * libvirt's daemon wrote down, as root. */
+static bool is_of_domain(const struct applied *z, pid_t tid)
+{
+	int root = z->m->d->kernel.root_fd;
+	char path[sizeof(PID_FILES) + 300];
+	uint64_t pid;
+
+	if (str_printf(path, sizeof(path), PID_FILES "/%s.pid", z->spec.os.adopt) < 0 ||
+	    read_u64_at(root, path, &pid) < 0)
+		return false;
+	snprintf(path, sizeof(path), "proc/%" PRIu64 "/task/%d", pid, (int)tid);
+	return faccessat(root, path, F_OK, 0) == 0;
 }
 
 /* ".../qemu-1-web.libvirt-qemu/vcpu0", with or without a "libvirt" before the last: what of it is
@@ -31,8 +50,11 @@ static int domain_of(const struct applied *z, pid_t tid, char path[ZONE_PATH_MAX
 	const struct daemon *d = z->m->d;
 	enum zone_kind kind;
 	char name[256], *end;
-	int r = cgroup_path_of_pid(&d->kernel, &d->fs, CG_CPU, tid, path, ZONE_PATH_MAX);
+	int r;
 
+	if (!is_of_domain(z, tid))
+		return -EPERM;
+	r = cgroup_path_of_pid(&d->kernel, &d->fs, CG_CPU, tid, path, ZONE_PATH_MAX);
 	if (r < 0)
 		return r;
 	end = strrchr(path, '/');
@@ -86,14 +108,20 @@ void zone_note_domain(struct applied *z)
 void zone_find_domain(struct applied *z)
 {
 	char path[ZONE_PATH_MAX] = "";
+	const char *why;
+	int r;
 
 	if (!z->spec.os.adopt || !z->hello.nr_vcpus)
 		return;
-	if (domain_of(z, (pid_t)z->hello.vcpus[0].tid, path) < 0) {
+	r = domain_of(z, (pid_t)z->hello.vcpus[0].tid, path);
+	if (r < 0 && z->domain[0]) /* known from before: it is ending */
+		return;
+	if (r < 0) {
+		why = r == -EPERM ? "the vCPU that was named is none of the domain's"
+				  : "libvirt gave the domain no cgroup of its own";
 		if (!z->why[0])
-			zone_say(z, "libvirt gave the domain no cgroup of its own: it has no class "
-				    "here, and is not watched");
-		snprintf(z->why, sizeof(z->why), "the domain has no cgroup of its own");
+			zone_say(z, "%s: it has no class here, and is not watched", why);
+		str_copy(z->why, sizeof(z->why), why);
 		return;
 	}
 	if (strcmp(path, z->domain) != 0) {

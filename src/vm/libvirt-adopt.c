@@ -4,12 +4,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <libvirt/virterror.h>
 #include "base/cleanup.h"
@@ -17,6 +16,7 @@
 #include "vm/libvirt-knobs.h"
 
 #define PID_FILES "/run/libvirt/qemu"
+#define CLAIMS	  "/run/libvirt/control-zone"
 
 static const char *text_of(const json_t *o, const char *key)
 {
@@ -58,18 +58,21 @@ static bool is_of(const json_t *journal, const char *uuid, unsigned int id)
 	       json_is_object(json_object_get(journal, "knobs"));
 }
 
-/* For the whole host: one zone a domain. The name is gone with us. */
+/* For the whole host: one zone a domain. Only root gets into the folder, so nobody else can be in
+ * the way. Kept open: the lock goes with us, and an empty file stays. */
 static int claim(const char *uuid)
 {
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int n = snprintf(a.sun_path + 1, sizeof(a.sun_path) - 1, "cz-libvirt/%s", uuid);
+	_cleanup_close_ int fd = -1;
+	char path[sizeof(CLAIMS) + VIR_UUID_STRING_BUFLEN];
 
-	/* kept open */
-	return fd < 0 || bind(fd, (struct sockaddr *)&a,
-			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n)) < 0
-		   ? -errno
-		   : 0;
+	if (mkdir(CLAIMS, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	snprintf(path, sizeof(path), CLAIMS "/%s", uuid);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
+	TAKE_FD(fd);
+	return 0;
 }
 
 int adopted_open(struct adopted *a, const char *path, const char *uri)

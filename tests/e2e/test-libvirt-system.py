@@ -180,6 +180,52 @@ def refused(czd, zone):
     live.wait_for(lambda: first.show()["phase"] == "running", 60, "adopted again")
 
 
+def as_nobody(*lines):
+    """Python in a process of a user without rights, while which it is held."""
+    code = "\n".join(["import os, socket, time", "os.setgid(65534); os.setuid(65534)", *lines, "print(flush=True)", "time.sleep(600)"])
+    held = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, preexec_fn=live.die_with_parent)
+    held.stdout.readline()
+    check(held.poll() is None, "it could not be in the way at all")
+    return held
+
+
+@scene(web="")
+def nobody_is_in_the_way(czd, zone):
+    """A domain is one zone's by a lock that only root can take."""
+    z, folder = zone("web"), "/run/libvirt/control-zone"
+    uuid = LIBVIRT.virsh("domuuid", "web").strip()
+    squatter = as_nobody("s = socket.socket(socket.AF_UNIX)", f"s.bind(chr(0) + 'cz-libvirt/{uuid}')")
+    try:
+        z.running()
+    finally:
+        squatter.kill()
+    check(os.stat(folder).st_mode & 0o777 == 0o700 and uuid in os.listdir(folder), f"{os.listdir(folder)}")
+
+
+def with_fake_vm(czd):
+    """czd begins anew, with the stand-in for cz-vm."""
+    libexec = os.path.join(czd.folder, "libexec")
+    os.mkdir(libexec)
+    os.symlink(os.path.join(HERE, "fake_vm.py"), os.path.join(libexec, "cz-vm"))
+    os.symlink(live.program("cz-libvirt"), os.path.join(libexec, "cz-libvirt"))
+    czd.stop()
+    czd.arguments += ["--libexec", libexec]
+    czd.start()
+
+
+@scene(web="", other="")
+def only_its_own_domain(czd, zone):
+    """A cz-vm that was taken over names a thread of another's machine."""
+    vcpu = next(tid for tid in LIBVIRT.threads("other") if live.read(f"/proc/{tid}/comm").startswith("CPU 0/"))
+    z = zone("web", **{"class": "be"})
+    z.spec["metadata"]["labels"] = {"tid": str(vcpu)}
+    with_fake_vm(czd)
+    z.czctl("apply", "--wait", file=True)
+    live.wait_for(lambda: "none of the domain's" in z.show()["why"], 10, "it is found out")
+    check(czd.request("inspect", zone=group_of("other"))["class"] == "normal", "another's machine has the zone's class")
+    check(z.show()["path"] != group_of("other"), "it is taken for the zone's")
+
+
 @scene(bpf=True, web="")
 def its_waiting_has_a_name(czd, zone):
     z = zone("web", **{"class": "lc", "resource": {"cpuset": "1"}})
@@ -281,6 +327,7 @@ def main():
         os.environ.update({"CZ_QEMU": f"{LIBVIRT.top}/qemu", "CZ_QEMU_DATA": f"{LIBVIRT.top}/qemu-data", "CZ_KERNEL": vmzone.KERNEL,
                            "CZ_VIRTIOFSD": vmzone.VIRTIOFSD})
         return live.run_cases([taken_limited_and_left_as_found, killed_and_left_as_found, what_its_owner_does_counts, refused,
+                               nobody_is_in_the_way, only_its_own_domain,
                                its_waiting_has_a_name, machine_of_its_own,
                                on_a_bridge("qemu")],
                               (AssertionError, live.RequestError, OSError, TimeoutError, RuntimeError, StopIteration, subprocess.SubprocessError))
