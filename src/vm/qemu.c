@@ -87,7 +87,7 @@ static void on_vcpus(void *arg, const json_t *result, const struct error *e)
 		if (cpu < ZONE_VCPUS_MAX && tid < INT32_MAX && own_thread(m->pid, (pid_t)tid))
 			m->vcpus[m->nr_vcpus++] = (struct vm_vcpu){(uint32_t)cpu, (pid_t)tid};
 	}
-	if (!m->ready) {
+	if (!m->ready && m->pid) { /* at its end what was not answered ends too, here */
 		m->ready = true;
 		m->events.ready(m->events.arg);
 	}

@@ -81,6 +81,18 @@ static int open_boot_file(const char *path, int *ret, struct error *reterr)
 	return 0;
 }
 
+/* QEMU would call any other file a kernel that is too old. */
+static int check_kernel(int fd, const char *path, struct error *reterr)
+{
+	uint8_t head[0x206];
+
+	if (pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
+	    (!memcmp(head, "\177ELF", 4) || !memcmp(head + 0x202, "HdrS", 4)))
+		return 0;
+	return error_set(reterr, -ENOEXEC, "%s is no kernel for x86: neither bzImage nor vmlinux",
+			 path);
+}
+
 static int open_programs(const struct launch *l, struct setup *s, struct error *reterr)
 {
 	const struct zone_os *os = &l->spec.os;
@@ -95,6 +107,8 @@ static int open_programs(const struct launch *l, struct setup *s, struct error *
 			return error_errno(reterr, -errno, "open QEMU's data, %s", l->qemu_data);
 	}
 	r = open_boot_file(l->kernel, &s->plan.kernel, reterr);
+	if (r == 0)
+		r = check_kernel(s->plan.kernel, l->kernel, reterr);
 	if (r < 0)
 		return r;
 	if (os->initramfs)

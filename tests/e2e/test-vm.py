@@ -308,6 +308,21 @@ class Zones(unittest.TestCase):
             self.assertEqual(zone.process.wait(20), 3)
             self.assertIn(why, zone.stderr())
 
+    def test_wrong_kernel(self):
+        """Neither a file that is none, nor one that QEMU refuses: the zone has failed, and does not say that it stops."""
+        zone = self.zone(kernel="/etc/passwd").start()
+        self.assertEqual(zone.process.wait(20), 3)
+        self.assertIn("/etc/passwd is no kernel", zone.stderr())
+        zone = self.zone()
+        zone.launch["kernel"] = f"{zone.top}/vmlinux"
+        with open(zone.launch["kernel"], "wb") as file:
+            file.write(b"\x7fELF".ljust(65536, b"\0"))
+        zone.start().connect()
+        zone.until("its end", 20, lambda: zone.link_ended and zone.process.poll() is not None)
+        self.assertEqual(zone.process.poll(), 1)
+        self.assertTrue([e for e in zone.events if "QEMU died" in e.get("text", "")], zone.events)
+        self.assertFalse([e for e in zone.events if e.get("state") == "stopping"], zone.events)
+
     def test_hostile_image(self):
         zone = self.zone()
         image = f"{zone.top}/image.qcow2"
