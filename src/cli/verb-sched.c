@@ -109,8 +109,8 @@ static int op_task(struct cli *cli, const struct args *args)
 
 static void list_policies(const struct cli *cli, const json_t *data)
 {
-	static const struct column columns[] = {
-	    {"policy", COLUMN_TEXT}, {"what it does", COLUMN_PROSE}, {"where", COLUMN_PROSE}};
+	static const struct column columns[] = {{"policy", COLUMN_TEXT},
+						{"what it does, in any VM zone", COLUMN_PROSE}};
 	_cleanup_(table_done) struct table t = {.columns = columns,
 						.nr_columns = ARRAY_SIZE(columns)};
 	const json_t *policy;
@@ -118,15 +118,13 @@ static void list_policies(const struct cli *cli, const json_t *data)
 
 	table_add(&t, STYLE_PLAIN, "none");
 	table_add(&t, STYLE_PLAIN, "the kernel's own");
-	table_add(&t, STYLE_PLAIN, "any VM zone");
 	json_array_foreach(json_object_get(data, "policies"), i, policy)
 	{
 		const char *needs = get_text(policy, "needs");
 
 		table_add(&t, STYLE_PLAIN, "%s", get_text(policy, "name"));
-		table_add(&t, STYLE_PLAIN, "%s", text_or_dash(policy, "summary"));
-		table_add(&t, STYLE_PLAIN, "%s%s", needs[0] ? "VM zones with " : "any VM zone",
-			  needs);
+		table_add(&t, STYLE_PLAIN, "%s%s%s", text_or_dash(policy, "summary"),
+			  needs[0] ? "; only with " : "", needs);
 	}
 	table_print(&t, &cli->out, 0);
 	putchar('\n');

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
+#include <string.h>
 #include "cli/show.h"
 #include "cli/verbs.h"
 #include "cli/zone-cli.h"
@@ -23,7 +24,9 @@ static int start_run(struct cli *cli, const struct args *args)
 	if (args->option[OPT_WAIT])
 		zone_cli_note_apps(cli, name);
 	return zone_cli_done(cli, data, "Zone %s %s.", name,
-			     args->option[OPT_WAIT] ? "runs" : "is starting");
+			     !strcmp(get_text(data, "phase"), "running") ? "runs already"
+			     : args->option[OPT_WAIT]			 ? "runs"
+									 : "is starting");
 }
 
 const struct verb verb_start = {

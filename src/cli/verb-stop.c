@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
+#include <string.h>
 #include "cli/show.h"
 #include "cli/verbs.h"
 #include "cli/zone-cli.h"
@@ -29,7 +30,9 @@ static int stop_run(struct cli *cli, const struct args *args)
 	if (r != EXIT_OK)
 		return r;
 	return zone_cli_done(cli, data, "Zone %s %s.", name,
-			     args->option[OPT_WAIT] ? "has stopped" : "is stopping");
+			     strcmp(get_text(data, "state"), "running") ? "does not run"
+			     : args->option[OPT_WAIT]			? "has stopped"
+									: "is stopping");
 }
 
 const struct verb verb_stop = {

@@ -372,9 +372,11 @@ json_t *api_zone_log(const struct api_call *c, struct error *reterr)
 	if (fd >= 0)
 		o = log_piece(fd, json_object_get(c->args, "offset"));
 	if (!o) {
-		error_set(reterr, -ENOENT, "zone %s has no such log (yet)", z->name);
+		error_set(reterr, -ENOENT, "zone %s has no log %s%s yet", z->name,
+			  app ? "of an app " : "of that kind", app ? app : "");
 		if (app)
-			error_hint(reterr, "czctl inspect %s shows its apps", z->name);
+			error_hint(reterr, "it has printed nothing, or is none: czctl inspect %s",
+				   z->name);
 	}
 	close_fd(&fd);
 	return o;

@@ -18,12 +18,32 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "base/str.h"
 #include "daemon/zone-mgr.h"
 #include "spec/zone-spec-io.h"
 
 #define LOG_FILE     "log/supervisor.log"
 #define EXIT_NO_EXEC 126
+
+static int check_file(const char *field, const char *path, struct error *reterr)
+{
+	if (!path || access(path, F_OK) == 0)
+		return 0;
+	return error_errno(reterr, -errno, "%s: %s", field, path);
+}
+
+static int check_memory(const struct zones_mgr *m, const struct zone_spec *s, struct error *reterr)
+{
+	uint64_t total, available, wanted = zone_spec_memory(s);
+	char size[2][32];
+
+	if (proc_meminfo(&m->d->kernel, &total, &available) < 0 || wanted <= total)
+		return 0;
+	return error_set(reterr, -EINVAL, "resource.memory: this host has %s, less than %s",
+			 format_bytes(total, size[0], sizeof(size[0])),
+			 format_bytes(wanted, size[1], sizeof(size[1])));
+}
 
 static int check_vm(const struct zones_mgr *m, const struct zone_spec *s, struct error *reterr)
 {
@@ -33,7 +53,12 @@ static int check_vm(const struct zones_mgr *m, const struct zone_spec *s, struct
 	if (s->os.adopt)
 		return zone_libexec_path(m, "cz-libvirt", path, sizeof(path), reterr);
 	r = zone_kernel_path(m, s->os.kernel, path, sizeof(path), reterr);
-
+	if (r == 0)
+		r = check_file("os.rootfs", s->os.rootfs, reterr);
+	if (r == 0)
+		r = check_file("os.initramfs", s->os.initramfs, reterr);
+	if (r == 0)
+		r = check_memory(m, s, reterr);
 	if (r < 0)
 		return r;
 	if (zone_program(VM_QEMU))
@@ -60,7 +85,7 @@ static int check_cpus(const struct zones_mgr *m, const struct zone_spec *s, stru
 	if (cpuset_count(&outside)) {
 		if (cpuset_format(&outside, text, sizeof(text)) < 0)
 			str_copy(text, sizeof(text), "many");
-		return error_set(reterr, -EINVAL, "resource.cpus: this host has no CPU %s", text);
+		return error_set(reterr, -EINVAL, "resource.cpuset: this host has no CPU %s", text);
 	}
 	for (size_t i = 0; i < m->nr; i++) {
 		const struct zone_spec *other = &m->items[i]->spec;
@@ -215,9 +240,26 @@ static int open_log(const struct applied *z)
 	return openat(dir, LOG_FILE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 }
 
+/* The last line that is not empty, off the end of the text. NULL: there is none. */
+static char *cut_line(char *text)
+{
+	size_t n = strlen(text);
+	char *line;
+
+	while (n > 0 && strchr("\r\n", text[n - 1]))
+		n--;
+	text[n] = 0;
+	line = memrchr(text, '\n', n);
+	if (line)
+		*line++ = 0;
+	else if (n > 0)
+		line = text;
+	return line;
+}
+
 void zone_last_words(const struct applied *z, const char *file, char *buf, size_t size)
 {
-	char path[ZONE_SPEC_NAME_MAX + 32], text[4096], *line;
+	char path[ZONE_SPEC_NAME_MAX + 32], text[4096], *line, *said;
 	int fd;
 	ssize_t n = -1;
 
@@ -229,15 +271,15 @@ void zone_last_words(const struct applied *z, const char *file, char *buf, size_
 		n = pread(fd, text, sizeof(text) - 1, end > 4095 ? end - 4095 : 0);
 		close(fd);
 	}
-	while (n > 0 && strchr("\r\n", text[n - 1]))
-		n--;
-	if (n <= 0) {
+	text[n > 0 ? n : 0] = 0;
+	line = cut_line(text);
+	said = line ? cut_line(text) : NULL;
+	if (!line)
 		str_copy(buf, size, "nothing; czctl log shows more");
-		return;
-	}
-	text[n] = 0;
-	line = memrchr(text, '\n', (size_t)n);
-	str_escape(buf, size, line ? line + 1 : text);
+	else if (said && !strncmp(said, "qemu", 4)) /* then it is the reason of what follows */
+		str_escape(buf, size, said);
+	else
+		str_escape(buf, size, line);
 }
 
 /* Between czd and systemd; a supervisor that thinks its log a journal would write priorities. */
@@ -360,6 +402,7 @@ static int check_start(struct applied *z, struct error *reterr)
 	}
 	if (z->broken)
 		return error_set(reterr, -ENOEXEC, "zone %s: %s", z->name, z->why);
+	zone_look_at_spec(z);
 	if (z->edited) {
 		error_set(reterr, -ESTALE, "zone %s: its spec.yaml was changed behind czd's back",
 			  z->name);
