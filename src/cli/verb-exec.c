@@ -7,7 +7,7 @@
 
 enum { OPT_APP, OPT_TTY };
 static const struct verb_option options[] = {
-    [OPT_APP] = {"app", "APP", "in the group of that app"},
+    [OPT_APP] = {"app", "APP", "in the group of that app, or in its container"},
     [OPT_TTY] = {"tty", NULL, "give it a terminal"},
     {0},
 };

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "guest/health.h"
 
-#include <signal.h>
 #include "guest/launch.h"
 
 static void check(void *arg);
@@ -25,7 +24,7 @@ static void took_too_long(void *arg)
 {
 	struct app *a = arg;
 
-	kill(-a->health_pid, SIGKILL);
+	launch_kill_health(a, a->health_pid);
 	a->health_pid = 0;
 	result(a, false, "its health command took too long");
 	check_later(a);
@@ -37,7 +36,7 @@ static void check(void *arg)
 	const int stdio[3] = {-1, -1, -1};
 	uint64_t timeout_ns = a->spec.health_period_ns;
 	struct error e = {0};
-	int r = launch_beside(a, a->spec.health, stdio, false, &e);
+	int r = launch_beside(a, a->spec.health, stdio, FOR_HEALTH, &e);
 
 	if (r < 0) {
 		result(a, false, e.msg);
@@ -62,7 +61,7 @@ void health_stop(struct app *a)
 {
 	loop_cancel(&a->guest->loop, &a->health_timer);
 	if (a->health_pid)
-		kill(-a->health_pid, SIGKILL);
+		launch_kill_health(a, a->health_pid);
 	a->health_pid = 0;
 }
 

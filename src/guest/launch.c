@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,7 +18,9 @@
 #include "guest/spawn.h"
 
 #define USERS_FILE_MAX 65536
+#define PATH_SIZE      256
 #define CRUN_ROOT      "/run/cz/crun" /* the state of containers, by the name of the app */
+#define CRUN_OPTIONS   "--cgroup-manager=disabled", "--root", CRUN_ROOT
 #define CONFIGS	       "/run/cz/bundles"
 
 static inline void app_env_freep(char ***env)
@@ -41,8 +45,8 @@ static int find_user(const char *who, struct user *ret, struct error *reterr)
 	return r < 0 ? error_errno(reterr, r, "user %s", who) : 0;
 }
 
-int launch_beside(struct app *a, char *const *argv, const int stdio[3], bool terminal,
-		  struct error *reterr)
+static int launch_in_root(struct app *a, char *const *argv, const int stdio[3], bool terminal,
+			  struct error *reterr)
 {
 	_cleanup_(app_env_freep) char **env = app_env(&a->spec);
 	struct user user;
@@ -54,8 +58,7 @@ int launch_beside(struct app *a, char *const *argv, const int stdio[3], bool ter
 	    .exec_fd = -1,
 	    .ext = policy_takes(a->guest, a->spec.class),
 	    .terminal = terminal,
-	    /* that of a bundle is a place in its container */
-	    .workdir = a->spec.bundle ? NULL : a->spec.workdir,
+	    .workdir = a->spec.workdir,
 	};
 	int r;
 
@@ -89,13 +92,21 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	return 0;
 }
 
+/* A file with the pid of what a health command runs in the container. */
+static int health_pid_path(const struct app *a, char buf[static PATH_SIZE])
+{
+	return str_printf(buf, PATH_SIZE, CONFIGS "/%s.health", a->spec.name);
+}
+
 void launch_forget(const struct app *a)
 {
-	char path[256];
+	char path[PATH_SIZE];
 
 	if (str_printf(path, sizeof(path), CRUN_ROOT "/%s", a->spec.name) == 0)
 		nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 	if (str_printf(path, sizeof(path), CONFIGS "/%s.json", a->spec.name) == 0)
+		unlink(path);
+	if (health_pid_path(a, path) == 0)
 		unlink(path);
 }
 
@@ -135,41 +146,92 @@ static int make_config(const struct zone_app *spec, const char *path, struct err
 	return r < 0 ? error_errno(reterr, r, "write %s", path) : 0;
 }
 
-/* crun runs in the app's cgroup and leaves cgroups alone: limits are ours. It waits for the
- * container, hands signals on, and ends with its exit code. */
-static int launch_bundle(struct app *a, const int stdio[3], struct error *reterr)
+static int spawn_crun(struct app *a, const char *const *argv, const int stdio[3], bool terminal,
+		      struct error *reterr)
 {
-	char config[256];
-	char *argv[] = {(char *)find_crun(),
-			"--cgroup-manager=disabled",
-			"--root",
-			CRUN_ROOT,
-			"run",
-			"--bundle",
-			a->spec.bundle,
-			"--config",
-			config,
-			a->spec.name,
-			NULL};
 	const struct spawn s = {
-	    .argv = argv,
+	    .argv = (char *const *)argv,
 	    .cgroup_fd = a->cgroup_fd,
 	    .exec_fd = -1,
 	    .stdio = {stdio[0], stdio[1], stdio[2]},
 	    .ext = policy_takes(a->guest, a->spec.class),
+	    .terminal = terminal,
 	};
+
+	return argv[0]
+		   ? spawn(&s, reterr)
+		   : error_set(reterr, -ENOENT,
+			       "an OCI bundle needs crun in the zone's root file system, and there "
+			       "is none; with 'rootfs: host' it is the host's");
+}
+
+/* crun runs in the app's cgroup and leaves cgroups alone: limits are ours. It waits for the
+ * container, hands signals on, and ends with its exit code. */
+static int launch_bundle(struct app *a, const int stdio[3], struct error *reterr)
+{
+	char config[PATH_SIZE];
+	const char *argv[] = {find_crun(), CRUN_OPTIONS, "run",	       "--bundle", a->spec.bundle,
+			      "--config",  config,	 a->spec.name, NULL};
 	int r;
 
-	if (!argv[0])
-		return error_set(
-		    reterr, -ENOENT,
-		    "an OCI bundle needs crun in the zone's root file system, and there is none; "
-		    "with 'rootfs: host' it is the host's");
 	launch_forget(a); /* what a crun that was killed has left */
 	r = str_printf(config, sizeof(config), CONFIGS "/%s.json", a->spec.name);
 	if (r == 0)
 		r = make_config(&a->spec, config, reterr);
-	return r < 0 ? r : spawn(&s, reterr);
+	return r < 0 ? r : spawn_crun(a, argv, stdio, false, reterr);
+}
+
+/* As who runs in there, with the same environment. */
+static int launch_in_container(struct app *a, char *const *argv, const int stdio[3],
+			       enum launch_for what, struct error *reterr)
+{
+	const char *words[16 + BESIDE_WORDS_MAX] = {find_crun(), CRUN_OPTIONS, "exec"};
+	char pid_file[PATH_SIZE];
+	size_t n = 5;
+	int r = health_pid_path(a, pid_file);
+
+	if (r < 0)
+		return r;
+	if (!a->pid)
+		return error_set(reterr, -ESRCH,
+				 "app %s does not run, and has no container to enter",
+				 a->spec.name);
+	if (what == FOR_TERMINAL)
+		words[n++] = "--tty";
+	if (what == FOR_HEALTH) {
+		unlink(pid_file); /* of the one before */
+		words[n++] = "--pid-file";
+		words[n++] = pid_file;
+	}
+	if (a->spec.workdir) {
+		words[n++] = "--cwd";
+		words[n++] = a->spec.workdir;
+	}
+	words[n++] = a->spec.name;
+	while (*argv && n < ARRAY_SIZE(words) - 1)
+		words[n++] = *argv++;
+	if (*argv)
+		return error_set(reterr, -E2BIG, "%d words at most", BESIDE_WORDS_MAX);
+	return spawn_crun(a, words, stdio, what == FOR_TERMINAL, reterr);
+}
+
+int launch_beside(struct app *a, char *const *argv, const int stdio[3], enum launch_for what,
+		  struct error *reterr)
+{
+	return a->spec.bundle ? launch_in_container(a, argv, stdio, what, reterr)
+			      : launch_in_root(a, argv, stdio, what == FOR_TERMINAL, reterr);
+}
+
+void launch_kill_health(const struct app *a, pid_t pid)
+{
+	char path[PATH_SIZE];
+	uint64_t inside;
+
+	/* crun's end is not that of what it runs */
+	if (a->spec.bundle && health_pid_path(a, path) == 0 &&
+	    read_u64_at(AT_FDCWD, path, &inside) == 0 && inside > 1 && inside <= INT_MAX)
+		kill((pid_t)inside, SIGKILL);
+	kill(-pid, SIGKILL);
 }
 
 int launch_app(struct app *a, const int stdio[3], struct error *reterr)
@@ -178,5 +240,5 @@ int launch_app(struct app *a, const int stdio[3], struct error *reterr)
 		return launch_bundle(a, stdio, reterr);
 	if (!a->spec.command || !a->spec.command[0])
 		return error_set(reterr, -EINVAL, "no command");
-	return launch_beside(a, a->spec.command, stdio, false, reterr);
+	return launch_in_root(a, a->spec.command, stdio, false, reterr);
 }

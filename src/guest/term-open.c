@@ -12,7 +12,7 @@
 #include "guest/launch.h"
 #include "guest/spawn.h"
 
-#define WORDS_MAX 256
+#define WORDS_MAX BESIDE_WORDS_MAX
 
 struct request {
 	const char *words[WORDS_MAX + 1];
@@ -162,7 +162,8 @@ static int spawn_for(struct term *t, struct request *req, const int stdio[3], st
 		req->words[0] = "/bin/sh";
 		req->words[1] = NULL;
 	}
-	return a ? launch_beside(a, s.argv, stdio, req->tty, reterr) : spawn(&s, reterr);
+	return a ? launch_beside(a, s.argv, stdio, req->tty ? FOR_TERMINAL : FOR_PIPES, reterr)
+		 : spawn(&s, reterr);
 }
 
 int term_open(struct term *t, const char *request, size_t len, struct error *reterr)
