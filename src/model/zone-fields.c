@@ -68,9 +68,9 @@ static bool is_domain(const char *s)
 
 static bool is_address(const char *s)
 {
-	unsigned char buf[16];
+	struct in_addr address;
 
-	return inet_pton(AF_INET, s, buf) == 1 || inet_pton(AF_INET6, s, buf) == 1;
+	return inet_pton(AF_INET, s, &address) == 1;
 }
 
 static bool is_network(const char *s)
@@ -81,8 +81,7 @@ static bool is_network(const char *s)
 
 	return slash && str_copy(address, sizeof(address), s) &&
 	       slash - s < (long)sizeof(address) && (address[slash - s] = 0, is_address(address)) &&
-	       parse_u32(slash + 1, &bits) == 0 && bits >= 1 &&
-	       bits <= (strchr(address, ':') ? 128 : 32);
+	       parse_u32(slash + 1, &bits) == 0 && bits >= 1 && bits <= 32;
 }
 
 static const char *const versions[] = {"cz/v1", NULL};
@@ -149,13 +148,13 @@ static const struct zone_field net_fields[] = {
      .help = "none; user: a network of its own, from which nothing leads out: only `forward` lets "
 	     "connections in; tap: a device of the host; bridge: a tap on a bridge."},
     {"address", FIELD_TEXT, 0, REBOOT, AT(resource.net.address), .min = 1, .max = 49,
-     .fits = is_network, .allowed = "an address and its prefix (192.0.2.10/24)",
+     .fits = is_network, .allowed = "an IPv4 address and its prefix (192.0.2.10/24)",
      .fallback = "by DHCP", .help = "The zone's own address; modes tap and bridge."},
     {"gateway", FIELD_TEXT, 0, REBOOT, AT(resource.net.gateway), .min = 1, .max = 45,
-     .fits = is_address, .allowed = "an IP address", .fallback = "by DHCP",
+     .fits = is_address, .allowed = "an IPv4 address", .fallback = "by DHCP",
      .help = "The way out; with address."},
     {"dns", FIELD_TEXT, 0, REBOOT, AT(resource.net.dns), .min = 1, .max = 45, .fits = is_address,
-     .allowed = "an IP address", .fallback = "by DHCP", .help = "The name server."},
+     .allowed = "an IPv4 address", .fallback = "by DHCP", .help = "The name server."},
     {"bridge", FIELD_TEXT, 0, REBOOT, AT(resource.net.bridge), .min = 1, .max = 15,
      .fits = is_interface, .allowed = "a network interface's name",
      .help = "The host's bridge; mode bridge needs it."},

@@ -468,12 +468,15 @@ static void test_agreement(void **state)
 	    "5: resource.cpuset: has more CPUs than a zone may have vcpus (64): set vcpus",
 	    "6: resource.cpu.burst: needs cpu.max", "7: resource.io.bytesBurst: needs io.bytes",
 	    "7: resource.io.opsBurst: needs io.ops");
-	EXPECT(HEAD "resource:\n  net:\n    address: 192.0.2.1/24\n    dns: 2001:db8::1\n"
+	EXPECT(HEAD "resource:\n  net:\n    address: 192.0.2.1/24\n    dns: 192.0.2.9\n"
 		    "    bridge: br0\n    forward: [\"1:1\"]\n",
 	       "6: resource.net.address: needs mode tap or bridge",
 	       "7: resource.net.dns: needs a mode other than none",
 	       "8: resource.net.bridge: needs mode bridge",
 	       "9: resource.net.forward: needs mode user");
+	EXPECT(HEAD "resource:\n  net: {mode: bridge, bridge: b, address: \"2001:db8::2/64\"}\n",
+	       "5: resource.net.address: '2001:db8::2/64' is not an IPv4 address and its prefix "
+	       "(192.0.2.10/24); at most 49 characters");
 	EXPECT(HEAD "resource:\n  net:\n    mode: bridge\n    gateway: 192.0.2.1\n",
 	       "7: resource.net.gateway: needs address",
 	       "6: resource.net.mode: bridge needs 'bridge: NAME'");
