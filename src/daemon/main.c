@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,7 @@ int main(int argc, char **argv)
 	struct keeper_options ko = {
 	    .worker = run_worker, .undo = run_undo, .arg = &opt, .ret_beat_fd = &opt.beat_fd};
 	const char *set = getenv("CZ_LIBEXEC");
+	char libexec[PATH_MAX];
 	bool undo = false, check = false, keeper = true;
 	uint64_t watchdog_s = WATCHDOG_S;
 	enum log_level level;
@@ -181,6 +183,9 @@ int main(int argc, char **argv)
 		opt.state_dir = opt.run_dir ? opt.run_dir : DEFAULT_STATE_DIR;
 	if (!opt.run_dir)
 		opt.run_dir = DEFAULT_RUN_DIR;
+	/* what is started from there has another working directory */
+	if (realpath(opt.libexec_dir, libexec))
+		opt.libexec_dir = libexec;
 	if (check)
 		return run_check(&opt);
 	if (undo)
