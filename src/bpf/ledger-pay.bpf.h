@@ -179,7 +179,7 @@ static __noinline void wait_late(struct segment *s, u32 v, u64 ns, u64 recent)
 /* prev was switched in unseen: if it is still counted as waiting, it stopped at `start`. */
 static __always_inline void missed_in(struct segment *s, struct task_struct *prev, u64 start)
 {
-	u32 v = prev->pid ? victim_of(prev) : LEDGER_VICTIM_NONE;
+	u32 v = prev->pid ? victim_of(prev, true) : LEDGER_VICTIM_NONE;
 	struct ledger_task *st;
 	u64 old, total;
 	s64 lost;
@@ -241,7 +241,7 @@ static __noinline void pay_missed(struct ledger_cpu *cs, struct segment *s,
 	s->len -= ran;
 	mask = cs->mask;
 	flush(s, cs, mask);
-	runner_of(prev, &s->slot, &s->victim);
+	runner_of(prev, &s->slot, &s->victim, true);
 	s->now = now;
 	s->len = ran;
 	s->leaving = leaving;

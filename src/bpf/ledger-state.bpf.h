@@ -7,6 +7,7 @@
 #include <bpf/bpf_tracing.h>
 #include "bpf/ledger.h"
 
+#define PF_EXITING     0x00000004
 #define PF_KTHREAD     0x00200000
 #define TASK_RUNNING   0
 #define TASK_DEAD      0x80

@@ -30,11 +30,11 @@ static __always_inline u64 clock_of(struct task_struct *p)
 	return p->se.cfs_rq->rq->clock;
 }
 
-static __always_inline u32 victim_of(struct task_struct *p)
+static __always_inline u32 victim_of(struct task_struct *p, bool irqs_off)
 {
 	if (p->flags & PF_KTHREAD)
 		return LEDGER_VICTIM_NONE;
-	return WORD_VICTIM(zone_of(p));
+	return WORD_VICTIM(zone_of(p, irqs_off));
 }
 
 static __always_inline bool waiter_in(struct ledger_cpu *cs, u32 cpu, u32 v, u64 now)
@@ -65,7 +65,7 @@ static __always_inline void waiter_out(u32 cpu, u32 v, u64 now)
 }
 
 /* Who p is as a culprit. */
-static __always_inline void runner_of(struct task_struct *p, u32 *slot, u32 *victim)
+static __always_inline void runner_of(struct task_struct *p, u32 *slot, u32 *victim, bool irqs_off)
 {
 	u64 word;
 
@@ -75,16 +75,16 @@ static __always_inline void runner_of(struct task_struct *p, u32 *slot, u32 *vic
 	} else if (p->flags & PF_KTHREAD) {
 		*slot = SLOT_KERNEL;
 	} else {
-		word = zone_of(p);
+		word = zone_of(p, irqs_off);
 		*victim = WORD_VICTIM(word);
 		*slot = WORD_SLOT(word);
 	}
 }
 
-static __always_inline void runner_set(struct ledger_cpu *cs, struct task_struct *p)
+static __always_inline void runner_set(struct ledger_cpu *cs, struct task_struct *p, bool irqs_off)
 {
 	cs->run_pid = p->pid;
-	runner_of(p, &cs->run_slot, &cs->run_victim);
+	runner_of(p, &cs->run_slot, &cs->run_victim, irqs_off);
 }
 
 /* The caller knows that p is not counted, and nobody else changes it (runqueue lock). In first,

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Task -> (culprit slot, victim). A direct-mapped cache keyed by the css serial number answers
- * almost always; a miss walks up the task groups once. The zone is that of the cpu controller
- * (sched_task_group), the same expression on v1 and v2; on v2 a cgroup below which the controller
- * is not enabled counts as its nearest ancestor that has it, as for the scheduler itself.
+ * Task -> (culprit slot, victim). In the hooks of the scheduler a CPU first compares the task's
+ * group with the one it looked up last. That is an address, which may be used again: so it is
+ * forgotten when a cgroup is made or removed, a dying task's is not kept, and user space forgets
+ * all of them with each tick, for groups that come and go unseen (autogroups, a controller switched
+ * off).
+ *
+ * Otherwise a direct-mapped cache keyed by the css serial number answers almost always; a miss
+ * walks up the task groups once. The zone is that of the cpu controller (sched_task_group), the
+ * same expression on v1 and v2; on v2 a cgroup below which the controller is not enabled counts as
+ * its nearest ancestor that has it, as for the scheduler itself.
  */
 #pragma once
 #include "ledger-state.bpf.h"
@@ -73,7 +79,7 @@ __noinline u64 zone_resolve(u64 group, u64 tag)
 	return tag << 25 | (u64)(slot & 0x3ffff) << 7 | group_victim(group);
 }
 
-static __always_inline u64 zone_of(struct task_struct *p)
+static __noinline u64 zone_look(struct task_struct *p)
 {
 	struct task_group *tg = p->sched_task_group;
 	u64 serial = tg->css.serial_nr;
@@ -89,4 +95,34 @@ static __always_inline u64 zone_of(struct task_struct *p)
 	word = zone_resolve(group, tag);
 	zone_cache[i & (LEDGER_CACHE_SIZE - 1)] = word;
 	return word;
+}
+
+/* What was looked up by the mapping of before user space's last change must not be kept: that
+ * clears the memo after raising cache_gen, this looks at cache_gen after setting the memo. */
+static __noinline u64 zone_memoize(struct ledger_cpu *cs, struct task_struct *p)
+{
+	u32 gen = cache_gen;
+	u64 word;
+
+	barrier();
+	word = zone_look(p);
+	if (!cs || p->flags & PF_EXITING)
+		return word;
+	cs->memo_word = word;
+	__sync_lock_test_and_set(&cs->memo_group, (u64)p->sched_task_group);
+	if (*(volatile u32 *)&cache_gen != gen)
+		cs->memo_group = 0;
+	return word;
+}
+
+/* The cache word of p's zone. Only with interrupts off may this CPU's memo be used: two words. */
+static __always_inline u64 zone_of(struct task_struct *p, bool irqs_off)
+{
+	struct ledger_cpu *cs = cpu_state(bpf_get_smp_processor_id());
+
+	if (!irqs_off)
+		return zone_look(p);
+	if (cs && __builtin_expect(cs->memo_group == (u64)p->sched_task_group, 1))
+		return cs->memo_word;
+	return zone_memoize(cs, p);
 }

@@ -24,7 +24,7 @@ static __always_inline void switch_out(struct ledger_cpu *cs, struct task_struct
 	struct ledger_task *st;
 	u32 v;
 
-	v = victim_of(prev);
+	v = victim_of(prev, true);
 	if (v == LEDGER_VICTIM_NONE)
 		return;
 	st = state_of(prev, may_create_storage, now);
@@ -140,10 +140,10 @@ static __always_inline int switch_busy(struct ledger_cpu *cs, u32 cpu, struct ta
 		if (missed)
 			s->slot = SLOT_UNKNOWN;
 		else
-			runner_of(prev, &s->slot, &s->victim);
+			runner_of(prev, &s->slot, &s->victim, true);
 	}
 	cs->run_task = (u64)next; /* before its word is taken: see rehome() */
-	runner_set(cs, next);
+	runner_set(cs, next, true);
 	v = cs->run_victim;
 	if (v != LEDGER_VICTIM_NONE || s->now < lookup_all_until) {
 		st = state_find(next);
@@ -171,7 +171,7 @@ static __always_inline int switch_rest(struct ledger_cpu *cs, u32 cpu, struct ta
 	}
 	if ((flags & (SWITCH_DEAD | SWITCH_WAITS)) == SWITCH_DEAD)
 		state_release(prev);
-	if (cs->mask || (flags & SWITCH_WAITS && victim_of(prev) != LEDGER_VICTIM_NONE))
+	if (cs->mask || (flags & SWITCH_WAITS && victim_of(prev, true) != LEDGER_VICTIM_NONE))
 		return switch_busy(cs, cpu, prev, next, flags);
 	cs->run_slot = SLOT_LAZY;
 	cs->run_task = (u64)next;
@@ -205,7 +205,7 @@ static __always_inline void runner_find(struct ledger_cpu *cs, struct rq *rq, u6
 
 	stretch_begin(cs, rq, now);
 	if ((u64)curr == cs->run_task)
-		runner_set(cs, curr);
+		runner_set(cs, curr, true);
 }
 
 /* The clock when p was put on its queue: as the kernel noted it, else as it is now. */
@@ -241,9 +241,10 @@ static __always_inline int woken(struct task_struct *p)
 {
 	u32 v;
 
-	if (!nr_victims || task_on_cpu(p))
+	/* That leaves a task out that wakes itself, with interrupts on. */
+	if (task_on_cpu(p))
 		return 0;
-	v = victim_of(p);
+	v = victim_of(p, true);
 	return v == LEDGER_VICTIM_NONE ? 0 : wait_begin(p, v);
 }
 
@@ -266,7 +267,7 @@ int BPF_PROG(on_migrate, struct task_struct *p, int dest_cpu)
 	struct ledger_task *st;
 	u64 old, now;
 
-	if (!nr_victims || victim_of(p) == LEDGER_VICTIM_NONE)
+	if (!nr_victims || victim_of(p, true) == LEDGER_VICTIM_NONE)
 		return 0;
 	st = state_find(p);
 	old = st ? st->where : 0;
@@ -281,7 +282,7 @@ int BPF_PROG(on_migrate, struct task_struct *p, int dest_cpu)
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
-	if (nr_victims && victim_of(child) != LEDGER_VICTIM_NONE)
+	if (nr_victims && victim_of(child, false) != LEDGER_VICTIM_NONE)
 		state_of(child, true, 0);
 	return 0;
 }
@@ -298,7 +299,7 @@ static __always_inline bool task_waits(struct task_struct *p)
  * scheduler; what it publishes it checks again. */
 static __always_inline void rehome(struct task_struct *p)
 {
-	u32 v = victim_of(p), cpu;
+	u32 v = victim_of(p, false), cpu;
 	struct ledger_cpu *cs;
 	struct ledger_task *st;
 	u64 old, now;
@@ -344,7 +345,7 @@ static __always_inline void runner_seed(struct task_struct *p)
 
 	if (!cs || __sync_val_compare_and_swap(&cs->run_task, 0, (u64)p))
 		return;
-	runner_set(cs, p);
+	runner_set(cs, p, false);
 	if (!task_on_cpu(p))
 		cs->run_slot = SLOT_UNKNOWN;
 }
@@ -399,6 +400,30 @@ int BPF_PROG(on_attach, struct cgroup *dst, const char *path, struct task_struct
 		lookup_all_until = clock_of(leader) + LOOKUP_ALL_NS;
 	}
 	return 0;
+}
+
+/* A task group's address may be used again from now on, or already. */
+static __always_inline int memos_clear(void)
+{
+	for (u32 cpu = 0; cpu < 1024; cpu++) {
+		struct ledger_cpu *cs = cpu_state(cpu);
+
+		if (!cs)
+			break;
+		cs->memo_group = 0;
+	}
+	return 0;
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(on_mkdir)
+{
+	return memos_clear();
+}
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(on_rmdir)
+{
+	return memos_clear();
 }
 
 /* Interrupt time, for kernels that do not account it (IRQ_TIME_ACCOUNTING off): only while somebody

@@ -43,7 +43,8 @@ enum ledger_slot {
 struct ledger_cpu {
 	u64 mask;     /* victims that may have waiters here */
 	u64 run_task; /* who runs: an address, only to be compared; 0: nothing seen yet */
-	s32 run_pid;  /* where run_slot is known */
+	u64 memo_group, memo_word; /* the task group last looked up here, and its cache word */
+	s32 run_pid;		   /* where run_slot is known */
 	u32 run_slot, run_victim;
 	u32 irq_depth;
 	/* What is to be paid for begins here: the last switch, or the first wait after it. */
@@ -52,7 +53,7 @@ struct ledger_cpu {
 	u64 irq_ns, irq_start;	    /* interrupt time after it, by tracepoints */
 	u64 overlap_mask;	    /* of these: an overlap with a foreign runner is being timed */
 	u64 throttle_mask;	    /* victims that have met a CPU quota here */
-	u64 pad[4];
+	u64 pad[3];
 	u64 x[LEDGER_NR_VICTIMS];
 	u64 wait_ns[LEDGER_NR_VICTIMS];
 	u64 own_ns[SLOT_FIRST][LEDGER_NR_VICTIMS]; /* what is not a zone's */

@@ -277,6 +277,8 @@ static void housekeeping(struct daemon *d)
 	zones_mgr_tick(d->zones_mgr);
 	daemon_keep_priority(d);
 	watch_ledger_cost(d);
+	if (d->ledger)
+		ledger_age(d->ledger);
 	if (d->self.ticks_total % CPUS_EVERY == 0)
 		refresh_cpus(d);
 	if ((!d->server || d->feed_fd < 0) && daemon_listen(d, &e) == 0)

@@ -63,9 +63,9 @@ static bool has_field(const struct btf *btf, const char *type, const char *field
 
 static int check_hooks(const struct btf *btf, struct error *reterr)
 {
-	static const char *const hooks[] = {"sched_switch",	  "sched_wakeup",
-					    "sched_wakeup_new",	  "sched_migrate_task",
-					    "sched_process_fork", "cgroup_attach_task"};
+	static const char *const hooks[] = {
+	    "sched_switch",	  "sched_wakeup",	"sched_wakeup_new", "sched_migrate_task",
+	    "sched_process_fork", "cgroup_attach_task", "cgroup_mkdir",	    "cgroup_rmdir"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(hooks); i++)
 		if (!has_hook(btf, hooks[i]))

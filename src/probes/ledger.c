@@ -20,10 +20,18 @@ int ledger_find(const struct ledger *l, uint64_t zone_id)
 	return -ENOENT;
 }
 
+void ledger_age(struct ledger *l)
+{
+	for (uint32_t cpu = 0; cpu < l->nr_cpus; cpu++)
+		__atomic_store_n(&l->cpus[cpu].memo_group, 0, __ATOMIC_SEQ_CST);
+}
+
 void ledger_invalidate(struct ledger *l)
 {
-	l->skel->bss->cache_gen = (l->skel->bss->cache_gen & LEDGER_GEN_MASK) + 1;
+	__atomic_store_n(&l->skel->bss->cache_gen, (l->skel->bss->cache_gen & LEDGER_GEN_MASK) + 1,
+			 __ATOMIC_SEQ_CST);
 	memset(l->skel->bss->zone_cache, 0, sizeof(l->skel->bss->zone_cache));
+	ledger_age(l);
 }
 
 /* Walks all tasks: who is waiting is counted where it belongs now. */

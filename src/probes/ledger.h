@@ -35,6 +35,8 @@ void ledger_forget(struct ledger *l,
 /* The protected set or the tree changed: cached task -> zone mappings are dropped.
  * protect/unprotect call it themselves. */
 void ledger_invalidate(struct ledger *l);
+/* With each tick: what CPUs remember of a task's zone is at most that old (ledger-zone.bpf.h). */
+void ledger_age(struct ledger *l);
 
 /* Fast events: poll the fd for EPOLLIN, then drain. on_event is called for each; returns how many.
  */
