@@ -111,7 +111,7 @@ struct daemon {
 	struct events events;
 	struct self_stats self;
 
-	/* the snapshot: two buffers of views, the published one and the next */
+	/* the snapshot: the published views, and those before them once the tree has changed */
 	struct snapshot snap;
 	struct zone_view *views[2];
 	size_t views_cap[2];

@@ -81,6 +81,22 @@ static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *
 	}
 }
 
+/* Fresh readings where the zones are the same: in place, so that there is one set of views. */
+static void refresh(struct daemon *d)
+{
+	struct zone_view *views = d->views[d->front], before;
+
+	free(d->views[!d->front]);
+	d->views[!d->front] = NULL;
+	d->views_cap[!d->front] = 0;
+	zones_for_each(d->zones, z)
+	{
+		before = views[z->index];
+		view_fill(d, z, &views[z->index], views, &before, true);
+	}
+	d->snap.seq++;
+}
+
 /* Lay out the views anew: with fresh readings (a tick) or with the latest known (the tree changed).
  */
 static int lay_out(struct daemon *d, bool fresh)
@@ -106,7 +122,7 @@ static int lay_out(struct daemon *d, bool fresh)
 	d->snap.zones = views;
 	d->snap.nr_zones = i;
 	d->snap.seq++; /* a new layout: whoever indexed the old one looks again */
-	d->tree_seq += d->tree_dirty;
+	d->tree_seq++;
 	d->tree_dirty = false;
 	return 0;
 }
@@ -171,7 +187,9 @@ int publish_all(struct daemon *d)
 
 	d->snap.window_ns = d->snap.now_ns ? now_ns - d->snap.now_ns : 0;
 	d->snap.now_ns = now_ns;
-	if (lay_out(d, true) < 0)
+	if (!d->tree_dirty)
+		refresh(d);
+	else if (lay_out(d, true) < 0)
 		return -ENOMEM; /* the previous snapshot may name zones that are gone by now */
 	for (size_t i = 0; i < d->victims.nr; i++) {
 		struct victim *vi = d->victims.items[i];
