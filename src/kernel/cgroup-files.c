@@ -38,6 +38,8 @@ static const struct {
     [CGF_IO_WRITE_BPS] = {CG_IO, "blkio.throttle.write_bps_device", ""},
     [CGF_IO_READ_IOPS] = {CG_IO, "blkio.throttle.read_iops_device", ""},
     [CGF_IO_WRITE_IOPS] = {CG_IO, "blkio.throttle.write_iops_device", ""},
+    [CGF_NUMA] = {CG_MEMORY, "memory.numa_stat", "memory.numa_stat"},
+    [CGF_CPUS] = {CG_CPUSET, "cpuset.effective_cpus", "cpuset.cpus.effective"},
 };
 
 bool cgroup_file_v2(const struct cgroup_fs *fs, enum cgroup_file f)

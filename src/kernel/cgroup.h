@@ -92,6 +92,8 @@ enum cgroup_file {
 	CGF_IO_WRITE_BPS,
 	CGF_IO_READ_IOPS,
 	CGF_IO_WRITE_IOPS,
+	CGF_NUMA, /* memory.numa_stat */
+	CGF_CPUS, /* the CPUs that its tasks may use in effect */
 	CGF_NR
 };
 bool cgroup_file_v2(const struct cgroup_fs *fs, enum cgroup_file f);

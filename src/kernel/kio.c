@@ -34,6 +34,21 @@ int kio_fstatat(int dirfd, const char *path, struct stat *ret)
 	return fstatat(dirfd, path, ret, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
+ssize_t kio_readlinkat(int dirfd, const char *path, char *buf, size_t size)
+{
+	ssize_t n = fault(KIO_STAT);
+
+	if (n < 0)
+		return n;
+	n = readlinkat(dirfd, path, buf, size);
+	if (n < 0)
+		return -errno;
+	if ((size_t)n == size)
+		return -ENAMETOOLONG;
+	buf[n] = 0;
+	return n;
+}
+
 ssize_t kio_pread_some(int fd, char *buf, size_t size, off_t offset)
 {
 	ssize_t n = fault(KIO_READ);

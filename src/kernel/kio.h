@@ -17,6 +17,8 @@ extern int (*kio_fault)(enum kio_op op);
 
 must_check int kio_openat(int dirfd, const char *path, int flags);
 must_check int kio_fstatat(int dirfd, const char *path, struct stat *ret); /* "" = dirfd itself */
+/* What a symbolic link says, NUL-terminated. -ENAMETOOLONG: it does not fit. */
+must_check ssize_t kio_readlinkat(int dirfd, const char *path, char *buf, size_t size);
 /* Up to size - 1 bytes from `offset`, NUL-terminated; may be only the file's beginning. */
 must_check ssize_t kio_pread_some(int fd, char *buf, size_t size, off_t offset);
 /* The next up to size bytes at the fd's own position; 0: the end. Not terminated. */

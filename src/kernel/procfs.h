@@ -52,3 +52,7 @@ struct psi_line {
 	uint64_t some_ns, full_ns; /* totals; full 0 when the kernel gives none */
 };
 must_check int psi_parse(const char *text, struct psi_line *ret);
+/* An fd that polls POLLPRI when some task stalled for so long within a window; at most once a
+ * window. path: a pressure file below dirfd. -EINVAL: this window is not allowed (unprivileged:
+ * multiples of 2 s). */
+must_check int psi_trigger_open(int dirfd, const char *path, uint64_t stall_ns, uint64_t window_ns);

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Pressure stall information: "some avg10=0.00 avg60=0.00 avg300=0.00 total=12345" (us). */
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/parse.h"
+#include "kernel/kio.h"
 #include "kernel/procfs.h"
 #include "kernel/text.h"
 
@@ -46,4 +51,19 @@ int psi_parse(const char *text, struct psi_line *ret)
 		return -EINVAL;
 	*ret = out;
 	return 0;
+}
+
+int psi_trigger_open(int dirfd, const char *path, uint64_t stall_ns, uint64_t window_ns)
+{
+	_cleanup_close_ int fd = kio_openat(dirfd, path, O_RDWR | O_NONBLOCK);
+	char text[64];
+	int n;
+
+	if (fd < 0)
+		return fd;
+	n = snprintf(text, sizeof(text), "some %llu %llu", (unsigned long long)stall_ns / 1000,
+		     (unsigned long long)window_ns / 1000);
+	if (write(fd, text, (size_t)n + 1) < 0)
+		return -errno;
+	return TAKE_FD(fd);
 }
