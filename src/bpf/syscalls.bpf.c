@@ -5,6 +5,7 @@
  * which its task is when it ends; one that never returns (exit) or began before the probe does not
  * count.
  */
+#define ZONE_SUMS_FIELDS 2 /* calls, ns */
 #include "zone-sums.bpf.h"
 #include <bpf/bpf_tracing.h>
 
@@ -30,11 +31,13 @@ static __always_inline int enter(void)
 static __always_inline int leave(void)
 {
 	struct task_struct *p = bpf_get_current_task_btf();
-	u64 *start = bpf_task_storage_get(&starts, p, NULL, 0);
+	u64 *start = bpf_task_storage_get(&starts, p, NULL, 0), zone;
 
 	if (!start || !*start)
 		return 0;
-	zone_add(task_zone(p), bpf_ktime_get_ns() - *start);
+	zone = task_zone(p);
+	zone_add(zone, 0, 1);
+	zone_add(zone, 1, bpf_ktime_get_ns() - *start);
 	*start = 0;
 	return 0;
 }

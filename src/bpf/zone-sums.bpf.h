@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sums per zone: a hash by zone id, each CPU with values of its own, so that nothing is lost
- * between CPUs. Programs on one trace point do not interrupt one another on a CPU. The zone of a
- * task is its cgroup of the cpu controller, the same expression on v1 and v2; the readers add up
- * children.
+ * Sums per zone: a hash by zone id, each CPU with values of its own. A program defines
+ * ZONE_SUMS_FIELDS, how many there are, before it includes this. The zone of a task is its cgroup
+ * of the cpu controller, the same expression on v1 and v2; the readers add up children.
  */
 #pragma once
 #include "vmlinux.h"
@@ -12,6 +11,9 @@
 
 #define ROOT_CGROUP_ID 1
 
+struct zone_sums {
+	u64 v[ZONE_SUMS_FIELDS];
+};
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, ZONE_SUMS_MAX);
@@ -28,19 +30,26 @@ static __always_inline u64 task_zone(struct task_struct *p)
 	return p->sched_task_group->css.cgroup->kn->id ?: ROOT_CGROUP_ID;
 }
 
-static __always_inline void zone_add(u64 zone, u64 ns)
+/* NULL: no room, which is counted. */
+static __always_inline struct zone_sums *zone_sums_of(u64 zone)
 {
 	struct zone_sums *s = bpf_map_lookup_elem(&sums, &zone);
 	struct zone_sums none = {0};
 
-	if (!s) {
-		bpf_map_update_elem(&sums, &zone, &none, BPF_NOEXIST);
-		s = bpf_map_lookup_elem(&sums, &zone);
-	}
-	if (!s) {
+	if (s)
+		return s;
+	bpf_map_update_elem(&sums, &zone, &none, BPF_NOEXIST);
+	s = bpf_map_lookup_elem(&sums, &zone);
+	if (!s)
 		__sync_fetch_and_add(&lost, 1);
-		return;
-	}
-	s->count++;
-	s->ns += ns;
+	return s;
+}
+
+/* Atomic: a soft interrupt may count for the same zone in between. */
+static __always_inline void zone_add(u64 zone, u32 field, u64 n)
+{
+	struct zone_sums *s = zone_sums_of(zone);
+
+	if (s && field < ZONE_SUMS_FIELDS)
+		__sync_fetch_and_add(&s->v[field], n);
 }

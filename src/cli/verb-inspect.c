@@ -69,20 +69,22 @@ static void print_metrics(const struct cli *cli, json_t *metrics)
 	table_done(&t);
 }
 
-static void print_disk(const struct cli *cli, const json_t *holders)
+static void print_holders(const struct cli *cli, const json_t *holders, const char *what)
 {
 	char share[SHOW_MAX], line[256];
 	json_t *held;
 	size_t i;
 
 	if (json_array_size(holders))
-		puts("\n  who had the disk while its requests waited (last tick):");
+		printf("\n  %s (last tick):\n", what);
 	json_array_foreach(holders, i, held)
 	{
 		const char *zone = get_text(held, "zone");
 
 		snprintf(line, sizeof(line), "    %-8s %s", show_ppm(held, "share_ppm", share),
-			 zone[0] ? zone : "unknown");
+			 zone[0]		    ? zone
+			 : get_bool(held, "kernel") ? "the kernel in the background"
+						    : "unknown");
 		out_paragraph(&cli->out, 4, STYLE_PLAIN, "%s", line);
 	}
 }
@@ -131,7 +133,11 @@ static int inspect_run(struct cli *cli, const struct args *args)
 	print_facts(cli, zone);
 	print_knobs(cli, json_object_get(zone, "knobs"));
 	print_metrics(cli, json_object_get(zone, "metrics"));
-	print_disk(cli, json_object_get(zone, "disk_held_by"));
+	print_holders(cli, json_object_get(zone, "disk_held_by"),
+		      "who had the disk while its requests waited");
+	print_holders(cli, json_object_get(zone, "memory_taken_by"), "who took its pages");
+	print_holders(cli, json_object_get(zone, "locks_held_by"),
+		      "who ended its waits at locks (futexes)");
 	print_children(cli, json_object_get(zone, "children"));
 	return EXIT_OK;
 }

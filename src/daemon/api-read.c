@@ -11,8 +11,7 @@
 #include "daemon/zone-mgr.h"
 #include "kernel/caps.h"
 
-#define HOLDERS_MAX 32
-#define ROWS_MAX    20000
+#define ROWS_MAX 20000
 
 json_t *api_version(const struct api_call *c, struct error *reterr)
 {
@@ -189,29 +188,6 @@ static json_t *shape_knobs(const struct daemon *d, const struct zone_view *v)
 	return o;
 }
 
-/* Of the latest tick; empty where the probe is off or the zone is not protected. */
-static json_t *shape_disk_holders(const struct daemon *d, const struct zone_view *v)
-{
-	struct disk_holder held[HOLDERS_MAX];
-	size_t n = probes_disk_holders(d->probes, v->id, held, HOLDERS_MAX);
-	json_t *rows = json_array();
-	uint64_t all_ns = 0;
-
-	for (size_t i = 0; i < n; i++)
-		all_ns += held[i].ns;
-	for (size_t i = 0; i < n; i++) {
-		uint32_t z = publish_index_of(d, held[i].zone_id);
-
-		json_array_append_new(
-		    rows,
-		    json_pack("{s:o,s:I,s:I}", "zone",
-			      z == NO_ZONE ? json_null() : shape_string(d->snap.zones[z].name),
-			      "ns", (json_int_t)held[i].ns, "share_ppm",
-			      (json_int_t)(all_ns ? held[i].ns * 1000000 / all_ns : 0)));
-	}
-	return rows;
-}
-
 json_t *api_inspect(const struct api_call *c, struct error *reterr)
 {
 	const struct daemon *d = c->d;
@@ -241,7 +217,9 @@ json_t *api_inspect(const struct api_call *c, struct error *reterr)
 		    children, json_sprintf("%s/%s", applied->name, applied->stats.apps[i].name));
 	json_object_set_new(o, "applied", applied ? zone_shape(applied, true) : json_null());
 	json_object_set_new(o, "metrics", shape_metrics(v));
-	json_object_set_new(o, "disk_held_by", shape_disk_holders(d, v));
+	json_object_set_new(o, "disk_held_by", shape_holders(d, HELD_DISK, v));
+	json_object_set_new(o, "memory_taken_by", shape_holders(d, HELD_MEMORY, v));
+	json_object_set_new(o, "locks_held_by", shape_holders(d, HELD_LOCKS, v));
 	json_object_set_new(o, "knobs", shape_knobs(d, v));
 	json_object_set_new(o, "off_limits_why",
 			    v->off_limits_why ? shape_string(v->off_limits_why) : json_null());
@@ -382,7 +360,7 @@ json_t *api_self(const struct daemon *d)
 	if (d->server)
 		server_stats(d->server, &ss);
 	return json_pack(
-	    "{s:b,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:s,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:o}",
+	    "{s:b,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:s,s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:o}",
 	    "ledger_on", d->ledger != NULL, "cpu_ns_total", (json_int_t)d->self.cpu_ns_at_tick,
 	    "clients", (json_int_t)ss.clients, "requests_total", (json_int_t)ss.requests_total,
 	    "clients_dropped_total", (json_int_t)ss.dropped_total, "cpu_ppm",
@@ -391,7 +369,8 @@ json_t *api_self(const struct daemon *d)
 	    shape_known(d->self.loop_delay_max_ns, d->self.loop_delay_max_ns), "priority",
 	    d->self.priority ? d->self.priority : "normal", "ticks_total",
 	    (json_int_t)d->self.ticks_total, "late_ticks_total",
-	    (json_int_t)d->self.late_ticks_total, "ledger_cost_ppm",
+	    (json_int_t)d->self.late_ticks_total, "early_ticks_total",
+	    (json_int_t)d->self.early_ticks_total, "ledger_cost_ppm",
 	    shape_known(d->cost.known, d->cost.ppm), "fast_events_total",
 	    (json_int_t)d->self.fast_events_total, "zones", (json_int_t)zs.count, "fds_kept",
 	    (json_int_t)ps.fds_kept, "fd_shortage_total", (json_int_t)ps.fd_shortage_total,

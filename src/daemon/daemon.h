@@ -41,6 +41,7 @@ struct options {
 struct self_stats {
 	uint64_t started_ns;
 	uint64_t ticks_total, late_ticks_total;
+	uint64_t early_ticks_total; /* begun because the kernel told of a stall */
 	uint64_t fast_events_total, fast_applied_total;
 	uint64_t loop_delay_max_ns; /* a slice that ran later than asked for */
 	uint64_t feed_total, feed_refused_total;
@@ -134,6 +135,7 @@ struct daemon {
 	uint64_t last_stray;	   /* see enforce_strays() */
 	uint64_t last_looked;	   /* see enforce_look() */
 	uint64_t slice_end_ns, slice_due_ns;
+	uint64_t stalled_ns; /* when the kernel last told of a stall; 0: never */
 	bool tick_running;
 };
 

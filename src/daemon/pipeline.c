@@ -21,8 +21,10 @@
 
 #define SLICE_NS	      250000ull
 #define SLICE_PAUSE_USEC      1000
-#define BASELINE_STEP	      2	 /* zones noted or verified between two looks at the clock */
-#define CPUS_EVERY	      10 /* ticks between looks at which CPUs are online */
+#define BASELINE_STEP	      2 /* zones noted or verified between two looks at the clock */
+#define STALL_OVER_NS	      5000000000ull /* without a stall: the next is a new one */
+#define EARLY_PART	      4		    /* of a tick must have passed before one begins early */
+#define CPUS_EVERY	      10	    /* ticks between looks at which CPUs are online */
 #define FAST_THRESHOLD_MIN_NS 100000ull
 
 static bool slice_is_over(void *arg)
@@ -369,6 +371,22 @@ static int on_tick(sd_event_source *src, uint64_t usec, void *arg)
 	return 0;
 }
 
+/* Tasks begin to stall: what the next tick would see is looked at now, if anybody is protected. A
+ * stall that goes on is the ticks' affair, and windows that are too short show nothing. */
+static int on_stall(sd_event_source *src, int fd, uint32_t revents, void *arg)
+{
+	struct daemon *d = arg;
+	uint64_t now_ns = clock_mono_ns();
+	bool goes_on = d->stalled_ns && now_ns - d->stalled_ns < STALL_OVER_NS;
+
+	d->stalled_ns = now_ns;
+	if (goes_on || !d->victims.nr || d->tick_running ||
+	    now_ns - d->snap.now_ns < d->cfg.tick_ns / EARLY_PART)
+		return 0;
+	d->self.early_ticks_total++;
+	return on_tick(d->tick_timer, now_ns / 1000, d);
+}
+
 static int on_inotify(sd_event_source *src, int fd, uint32_t revents, void *arg)
 {
 	pipeline_zones(arg);
@@ -382,9 +400,9 @@ static void switch_probes(struct daemon *d)
 		const char *name;
 		bool on;
 	} asked[] = {
-	    {"syscalls", d->cfg.probes.syscalls},
-	    {"block", d->cfg.probes.block},
-	    {"net", d->cfg.probes.net},
+#define X(name) {#name, d->cfg.probes.name},
+	    OPTIONAL_PROBES(X)
+#undef X
 	};
 
 	bool may = !d->opt->no_bpf && !d->kernel.captured;
@@ -434,6 +452,8 @@ int pipeline_init(struct daemon *d, struct error *reterr)
 				      on_slice, d);
 	if (r >= 0 && zones_fd(d->zones) >= 0)
 		r = sd_event_add_io(d->loop, NULL, zones_fd(d->zones), EPOLLIN, on_inotify, d);
+	if (r >= 0 && probes_wake_fd(d->probes) >= 0)
+		r = sd_event_add_io(d->loop, NULL, probes_wake_fd(d->probes), EPOLLIN, on_stall, d);
 	return r < 0 ? error_errno(reterr, r, "start the loop") : 0;
 }
 

@@ -81,7 +81,15 @@ static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *
 	}
 }
 
-/* Fresh readings where the zones are the same: in place, so that there is one set of views. */
+/* Nothing has moved for two ticks: values are the same, and growth is 0 already. */
+static bool is_still(const struct zone_view *v, const struct zone_row *row)
+{
+	return row && !v->moved && v->valid == row->valid &&
+	       memcmp(v->value, row->value, sizeof(v->value)) == 0;
+}
+
+/* Fresh readings where the zones are the same: in place, so that there is one set of views. Most
+ * zones are idle, and thousands of views are megabytes: those are let alone. */
 static void refresh(struct daemon *d)
 {
 	struct zone_view *views = d->views[d->front], before;
@@ -91,8 +99,18 @@ static void refresh(struct daemon *d)
 	d->views_cap[!d->front] = 0;
 	zones_for_each(d->zones, z)
 	{
-		before = views[z->index];
-		view_fill(d, z, &views[z->index], views, &before, true);
+		struct zone_view *v = &views[z->index];
+		const struct zone_row *row = probes_row(d->probes, v->id);
+
+		if (is_still(v, row)) {
+			v->has_quota =
+			    row->own_quota || (z->parent && views[z->parent->index].has_quota);
+			v->io_span_ns = row->io_span_ns;
+			v->memory_span_ns = row->memory_span_ns;
+			continue;
+		}
+		before = *v;
+		view_fill(d, z, v, views, &before, true);
 	}
 	d->snap.seq++;
 }

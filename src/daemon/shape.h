@@ -10,6 +10,13 @@ json_t *shape_ledger(const struct daemon *d, const struct ledger_view *w); /* w 
 json_t *shape_finding(const struct daemon *d, const struct finding *f);
 json_t *shape_action(const struct daemon *d, const struct action *a);
 json_t *shape_event(const struct event *e);
+/* holders.c: who had what the zone waited for, in the latest tick: [{zone, kernel, ns or pages,
+ * share_ppm}]; empty where nothing is known. */
+json_t *shape_holders(const struct daemon *d, enum holder_kind kind, const struct zone_view *v);
+/* Adds to a list what of it is known, and what would explain the finding (NULL: none) but is off.
+ */
+void holders_note(const struct daemon *d, const struct zone_view *v, const struct finding *f,
+		  json_t *list);
 /* What is enforced for a victim (0: for all) until when, for whom else, and why not. */
 json_t *shape_mode(const struct daemon *d, uint64_t victim_id);
 /* A number, or null when it is not known. */

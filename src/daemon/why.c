@@ -266,6 +266,7 @@ static json_t *notes(const struct why *y)
 	const char *cannot, *held_back = decide_note(y->d->decide, y->v->id);
 
 	add_other_findings(y, list);
+	holders_note(y->d, y->v, y->f, list);
 	if (y->f && held_back[0])
 		add_text(list, "nothing (more) is done: %.200s", held_back);
 

@@ -36,11 +36,13 @@ struct ledger_config {
 	uint32_t max_zones;  /* culprit slots; default 16384 */
 };
 
-/* Probes that cost others: off unless asked for. */
+/* Probes that cost others: off unless asked for. By the names that they have. */
+#define OPTIONAL_PROBES(X)                                                                         \
+	X(syscalls) X(block) X(net) X(switches) X(epoll) X(sockets) X(reclaimers) X(futex)
 struct probes_config {
-	bool syscalls; /* system calls per zone and their latency */
-	bool net;      /* what zones send, and what TCP had to send again */
-	bool block;    /* latency of disk requests per zone, and who had the disk */
+#define X(name) bool name;
+	OPTIONAL_PROBES(X)
+#undef X
 };
 
 struct config {

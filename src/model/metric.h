@@ -73,6 +73,42 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
 	  "system calls that ended since the probe was switched on")                               \
 	X(SYSCALL_NS, "syscall_ns_total", "ns", COUNTER,                                           \
 	  "time those calls took, sleep included; per call: the mean latency")                     \
+	X(VOLUNTARY_SWITCHES, "voluntary_switches_total", "1", COUNTER,                            \
+	  "times a task left its CPU to sleep, since the probe was switched on")                   \
+	X(INVOLUNTARY_SWITCHES, "involuntary_switches_total", "1", COUNTER,                        \
+	  "times a task lost its CPU though it could have gone on")                                \
+	X(MIGRATIONS, "migrations_total", "1", COUNTER, "moves of its tasks between CPUs")         \
+	X(EPOLL_RETURNS, "epoll_returns_total", "1", COUNTER,                                      \
+	  "returns of epoll_wait since the probe was switched on")                                 \
+	X(EPOLL_EVENTS, "epoll_events_total", "1", COUNTER,                                        \
+	  "events that they brought; per return: how full its event loops are")                    \
+	X(SOCKET_SENT_BYTES, "socket_sent_bytes_total", "bytes", COUNTER,                          \
+	  "payload sent over IP, since the probe was switched on")                                 \
+	X(SOCKET_SENDS, "socket_sends_total", "1", COUNTER, "calls that sent it")                  \
+	X(SOCKET_RECEIVED_BYTES, "socket_received_bytes_total", "bytes", COUNTER,                  \
+	  "payload received over IP")                                                              \
+	X(SOCKET_RECEIVES, "socket_receives_total", "1", COUNTER, "calls that received it")        \
+	X(NETNS_RECEIVED_BYTES, "netns_received_bytes_total", "bytes", COUNTER,                    \
+	  "received by interfaces of the zone's own network; not known: it has none")              \
+	X(NETNS_RECEIVED_PACKETS, "netns_received_packets_total", "1", COUNTER,                    \
+	  "packets received there")                                                                \
+	X(NETNS_SENT_BYTES, "netns_sent_bytes_total", "bytes", COUNTER, "sent there")              \
+	X(NETNS_SENT_PACKETS, "netns_sent_packets_total", "1", COUNTER, "packets sent there")      \
+	X(RECLAIM_NS, "reclaim_ns_total", "ns", COUNTER,                                           \
+	  "time its tasks spent reclaiming memory, since the probe was switched on")               \
+	X(RECLAIMS, "reclaims_total", "1", COUNTER, "how often they had to")                       \
+	X(MEM_FOREIGN_PAGES, "memory_foreign_reclaimed_pages_total", "pages", COUNTER,             \
+	  "pages of the zone that others took")                                                    \
+	X(FUTEX_WAITS, "futex_waits_total", "1", COUNTER,                                          \
+	  "waits at futexes, since the probe was switched on")                                     \
+	X(FUTEX_WAIT_NS, "futex_wait_ns_total", "ns", COUNTER,                                     \
+	  "time those waits took, idle threads included")                                          \
+	X(FUTEX_FOREIGN_NS, "futex_foreign_wait_ns_total", "ns", COUNTER,                          \
+	  "time of waits that another zone ended")                                                 \
+	X(NUMA_MOST_BYTES, "memory_numa_most_bytes", "bytes", GAUGE,                               \
+	  "memory on the NUMA node that has most of it")                                           \
+	X(NUMA_REMOTE_BYTES, "memory_numa_remote_bytes", "bytes", GAUGE,                           \
+	  "memory on nodes whose CPUs the zone may not use")                                       \
 	X(IO_READ_LIMIT, "io_read_limit_bytes_per_second", "bytes", GAUGE,                         \
 	  "smallest limit of its own on reading from a disk; not known: it has none")              \
 	X(IO_WRITE_LIMIT, "io_write_limit_bytes_per_second", "bytes", GAUGE,                       \
@@ -103,7 +139,27 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
 	X(PSI_MEM_SOME_NS, "host_psi_memory_some_ns_total", "ns", COUNTER,                         \
 	  "time some task stalled on memory (PSI)")                                                \
 	X(PSI_IO_SOME_NS, "host_psi_io_some_ns_total", "ns", COUNTER,                              \
-	  "time some task stalled on io (PSI)")
+	  "time some task stalled on io (PSI)")                                                    \
+	X(CPU_FREQUENCY_HZ, "host_cpu_frequency_hertz", "hertz", GAUGE,                            \
+	  "frequency of the CPUs, their mean")                                                     \
+	X(CPU_FREQUENCY_MIN_HZ, "host_cpu_frequency_min_hertz", "hertz", GAUGE,                    \
+	  "that of the slowest CPU")                                                               \
+	X(DISK_READ_BYTES, "host_disk_read_bytes_total", "bytes", COUNTER, "read from disks")      \
+	X(DISK_WRITE_BYTES, "host_disk_write_bytes_total", "bytes", COUNTER, "written to disks")   \
+	X(DISK_READS, "host_disk_reads_total", "1", COUNTER, "reads from disks")                   \
+	X(DISK_WRITES, "host_disk_writes_total", "1", COUNTER, "writes to disks")                  \
+	X(DISK_BUSY_NS, "host_disk_busy_ns_total", "ns", COUNTER,                                  \
+	  "time in which a disk had requests, all disks")                                          \
+	X(NET_RECEIVED_BYTES, "host_net_received_bytes_total", "bytes", COUNTER,                   \
+	  "received by the host's interfaces")                                                     \
+	X(NET_RECEIVED_PACKETS, "host_net_received_packets_total", "1", COUNTER,                   \
+	  "packets received by them")                                                              \
+	X(NET_SENT_BYTES, "host_net_sent_bytes_total", "bytes", COUNTER, "sent by them")           \
+	X(NET_SENT_PACKETS, "host_net_sent_packets_total", "1", COUNTER, "packets sent by them")   \
+	X(NET_DROPPED, "host_net_dropped_packets_total", "1", COUNTER,                             \
+	  "packets that they dropped")                                                             \
+	X(TCP_RETRANSMITS, "host_tcp_retransmits_total", "1", COUNTER,                             \
+	  "TCP segments that the host sent again")
 
 #define X(id, name, unit, kind, help) ZM_##id,
 enum zone_metric { ZONE_METRICS(X) ZM_NR };

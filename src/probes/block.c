@@ -263,14 +263,15 @@ static void block_forget(void *state, const struct probe_zone *z)
 	free(io);
 }
 
-size_t block_holders(const void *state, uint64_t zone_id, struct disk_holder *ret, size_t max)
+static size_t block_holders(const void *state, const struct probes *p, uint64_t zone_id,
+			    struct holder *ret, size_t max)
 {
 	const struct block *s = state;
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->nr_held && n < max; i++)
 		if (s->held[i].owner == zone_id)
-			ret[n++] = (struct disk_holder){s->held[i].holder, s->held[i].ns};
+			ret[n++] = (struct holder){s->held[i].holder, s->held[i].ns};
 	return n;
 }
 
@@ -287,4 +288,6 @@ const struct probe probe_block = {
     .read = block_read,
     .end = block_end,
     .forget = block_forget,
+    .holds = HELD_DISK,
+    .holders = block_holders,
 };

@@ -53,9 +53,15 @@ struct probe {
 	void (*begin)(void *state, struct probes *p);
 	void (*end)(void *state, struct probes *p);
 	void (*forget)(void *state, const struct probe_zone *z);
+	/* See probes_holders() */
+	enum holder_kind holds;
+	size_t (*holders)(const void *state, const struct probes *p, uint64_t zone_id,
+			  struct holder *ret, size_t max);
 };
 extern const struct probe probe_cpu, probe_throttling, probe_run_delay, probe_psi, probe_memory,
     probe_reclaim, probe_io, probe_io_limits, probe_syscalls, probe_block, probe_net, probe_tasks,
+    probe_switches, probe_epoll, probe_sockets, probe_reclaimers, probe_futex, probe_netns,
+    probe_numa, probe_frequency, probe_host_disk, probe_host_net, probe_psi_triggers,
     probe_host_cpu, probe_host_memory, probe_host_psi;
 extern const struct probe *const probe_list[];
 extern const size_t probe_list_nr;
@@ -148,7 +154,7 @@ static inline bool probe_turn(const struct probes *p, const struct probe_zone *z
 {
 	return (p->tick + (uint32_t)z->id) % every == 0;
 }
-size_t block_holders(const void *state, uint64_t zone_id, struct disk_holder *ret, size_t max);
+int psi_triggers_fd(const void *state);
 /* The protected zone whose waiting includes this one's, or NULL. */
 struct probe_zone *probe_zone_owner(const struct probes *p, struct probe_zone *z);
 

@@ -69,17 +69,33 @@ must_check int probes_switch(struct probes *p, const char *name, bool on, const 
 void probes_tick_begin(struct probes *p, uint64_t now_ns);
 bool probes_tick_step(struct probes *p, const struct slice *slice); /* true: more to do */
 
+/* Polls readable when a tick should begin at once (probe psi_triggers); nothing is to be read from
+ * it, and polling it takes the event. -1: there is none. */
+int probes_wake_fd(const struct probes *p);
+
 const struct zone_row *probes_row(const struct probes *p, uint64_t id); /* NULL: unknown zone */
 const struct host_row *probes_host(const struct probes *p);
 
-/* Probe block: who had the disk in the latest tick while requests of a protected zone waited for it
- * or were served, itself included. Returns how many were stored; 0 where nothing is known. */
-struct disk_holder {
-	uint64_t zone_id; /* 0: unknown */
-	uint64_t ns;	  /* request-time */
+/*
+ * Who did what to a zone in the latest tick, itself included. Returns how many were stored; 0 where
+ * nothing is known.
+ */
+enum holder_kind {
+	HELD_NONE,
+	HELD_DISK, /* probe block: had it while requests of a protected zone were there; ns of them
+		    */
+	HELD_MEMORY, /* probe reclaimers: took pages of the zone because it needed memory; pages */
+	HELD_LOCKS,  /* probe futex: ended waits of the zone's tasks at a futex; ns waited */
 };
-size_t probes_disk_holders(const struct probes *p, uint64_t zone_id, struct disk_holder *ret,
-			   size_t max);
+#define HOLDER_KERNEL UINT64_MAX
+struct holder {
+	uint64_t zone_id; /* 0: unknown */
+	uint64_t amount;
+};
+size_t probes_holders(const struct probes *p, enum holder_kind kind, uint64_t zone_id,
+		      struct holder *ret, size_t max);
+/* The probe of this kind if it is off, and why: NULL if it is on. */
+const char *probes_holders_off(const struct probes *p, enum holder_kind kind, const char **ret_why);
 
 struct probe_status {
 	const char *name, *summary, *needs;

@@ -195,6 +195,14 @@ int probes_switch(struct probes *p, const char *name, bool on, const char *why)
 	return -ENOENT;
 }
 
+int probes_wake_fd(const struct probes *p)
+{
+	for (size_t i = 0; i < probe_list_nr; i++)
+		if (probe_list[i] == &probe_psi_triggers && p->instances[i].on)
+			return psi_triggers_fd(p->instances[i].state);
+	return -1;
+}
+
 const struct zone_row *probes_row(const struct probes *p, uint64_t id)
 {
 	const struct probe_zone *z = hash_get(&p->by_id, id);
@@ -207,13 +215,38 @@ const struct host_row *probes_host(const struct probes *p)
 	return &p->host;
 }
 
-size_t probes_disk_holders(const struct probes *p, uint64_t zone_id, struct disk_holder *ret,
-			   size_t max)
+static size_t index_of_kind(enum holder_kind kind)
 {
-	for (size_t i = 0; i < probe_list_nr; i++)
-		if (probe_list[i] == &probe_block && p->instances[i].on)
-			return block_holders(p->instances[i].state, zone_id, ret, max);
-	return 0;
+	size_t i = 0;
+
+	while (i < probe_list_nr && probe_list[i]->holds != kind)
+		i++;
+	return i;
+}
+
+size_t probes_holders(const struct probes *p, enum holder_kind kind, uint64_t zone_id,
+		      struct holder *ret, size_t max)
+{
+	size_t i = index_of_kind(kind);
+
+	if (i == probe_list_nr || !p->instances[i].on)
+		return 0;
+	return probe_list[i]->holders(p->instances[i].state, p, zone_id, ret, max);
+}
+
+static const char *why_off(const struct probe_instance *in)
+{
+	return in->on ? "" : in->off_why ? in->off_why : in->lacks;
+}
+
+const char *probes_holders_off(const struct probes *p, enum holder_kind kind, const char **ret_why)
+{
+	size_t i = index_of_kind(kind);
+
+	if (i == probe_list_nr || p->instances[i].on)
+		return NULL;
+	*ret_why = why_off(&p->instances[i]);
+	return probe_list[i]->name;
 }
 
 size_t probes_status(const struct probes *p, struct probe_status *ret, size_t max)
@@ -223,9 +256,7 @@ size_t probes_status(const struct probes *p, struct probe_status *ret, size_t ma
 
 		ret[i] = (struct probe_status){probe_list[i]->name, probe_list[i]->summary,
 					       probe_list[i]->needs, in->on, ""};
-		if (!in->on)
-			str_copy(ret[i].why, sizeof(ret[i].why),
-				 in->off_why ? in->off_why : in->lacks);
+		str_copy(ret[i].why, sizeof(ret[i].why), why_off(in));
 	}
 	return probe_list_nr;
 }

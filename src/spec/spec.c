@@ -350,10 +350,10 @@ static const struct spec_key ledger_keys[] = {
 
 #define PROBES(field) offsetof(struct config, probes.field)
 static const struct spec_key probes_keys[] = {
-    {"syscalls", read_bool, PROBES(syscalls), 0, 0, NULL},
-    {"block", read_bool, PROBES(block), 0, 0, NULL},
-    {"net", read_bool, PROBES(net), 0, 0, NULL},
-    {0},
+#define X(name) {#name, read_bool, PROBES(name), 0, 0, NULL},
+    OPTIONAL_PROBES(X)
+#undef X
+	{0},
 };
 
 #define CONFIG(field) offsetof(struct config, field)

@@ -252,10 +252,13 @@ def memory_victim(s):
 
 
 def memory_culprit_is_named():
-    """stress-ng --vm takes the memory of the domain."""
-    with scene(memory_decoys) as s:
+    """stress-ng --vm takes the memory of the domain; and of whose pages it took, the kernel's reclaim tells."""
+    with scene(memory_decoys, config=FAST + "probes: {reclaimers: true}\n") as s:
         memory_victim(s)
         repeated(s, "memory", lambda: s.start("be", vm(HOG)), closed(s, "memory"))
+        s.start("be", vm(HOG))
+        live.wait_for(lambda: any("its pages were taken" in note and s.named("be") in note
+                                  for note in s.czd.request("why", zone=s.path("lc"))["notes"]), 60, "why says who took its pages")
 
 
 def memory_recovers():

@@ -322,7 +322,7 @@ static pid_t reader(const char *io_group, size_t size, uint64_t number)
  * those it knows of itself, and who had the disk is the other one, and itself. */
 static void test_block(void)
 {
-	struct disk_holder held[8];
+	struct holder held[8];
 	uint64_t requests, ns, truth_ns, sum_ns = 0, hog_ns = 0;
 	pid_t victim, hog;
 	size_t n;
@@ -345,11 +345,11 @@ static void test_block(void)
 	requests = known("/" TOP "/in", ZM_IO_REQUESTS) - requests;
 	ns = known("/" TOP "/in", ZM_IO_REQUEST_NS) - ns;
 	truth_ns = atomic_load(&work->ns);
-	n = probes_disk_holders(probes, zones_by_path(zones, "/" TOP "/in")->id, held, 8);
+	n = probes_holders(probes, HELD_DISK, zones_by_path(zones, "/" TOP "/in")->id, held, 8);
 	for (size_t i = 0; i < n; i++) {
-		sum_ns += held[i].ns;
+		sum_ns += held[i].amount;
 		hog_ns +=
-		    held[i].zone_id == zones_by_path(zones, "/" TOP "/hog")->id ? held[i].ns : 0;
+		    held[i].zone_id == zones_by_path(zones, "/" TOP "/hog")->id ? held[i].amount : 0;
 	}
 	printf("%llu requests, %llu us, the zone itself says %d, %llu us; held %llu us, by the hog "
 	       "%llu us; p99 %llu us\n",
