@@ -15,6 +15,7 @@
 	X(report)                                                                                  \
 	X(flame)                                                                                   \
 	X(suggest)                                                                                 \
+	X(bundle)                                                                                  \
 	X(protect)                                                                                 \
 	X(unprotect)                                                                               \
 	X(create)                                                                                  \
