@@ -392,9 +392,9 @@ const struct verb verb_bundle = {
     .name = "bundle",
     .summary = "what a person elsewhere needs to help, without names",
     .usage = "[--since T | --from T --to T] [-o FILE] [--keep-names]",
-    .help = "One archive, readable by you only: versions, what the host can do, probes, zones,\n"
-	    "findings and why, actions, events, configuration, history where cz-gate keeps it,\n"
-	    "lines of the journal. Names of zones, commands, hosts, users, paths and addresses\n"
+    .help = "One archive, readable by you only: versions, what the host can, probes, zones,\n"
+	    "findings and why, actions, events, configuration, history if cz-gate keeps it,\n"
+	    "lines of the journal. Names of zones, commands, hosts, users, paths, addresses\n"
 	    "become pseudonyms, the same all through the bundle; tokens and passwords are\n"
 	    "removed, always; command lines are not taken. Its manifest.json says what is in\n"
 	    "it, what could not be had and why, and how much was replaced. A plain word in a\n"
