@@ -45,6 +45,25 @@ static void view_values(const struct daemon *d, struct zone_view *v, const struc
 	}
 }
 
+static void view_moved(struct zone_view *v, const struct zone_view *before)
+{
+	static const struct zone_view nothing;
+
+	if (!before)
+		before = &nothing;
+	v->quota_moved = v->has_quota != before->has_quota;
+	v->interface_moved = strcmp(v->interface, before->interface) != 0;
+	v->moved = v->valid ^ before->valid;
+	if (!v->moved && !memcmp(v->value, before->value, sizeof(v->value)))
+		return;
+	for (uint64_t both = v->valid & before->valid; both; both &= both - 1) {
+		int m = __builtin_ctzll(both);
+
+		if (v->value[m] != before->value[m])
+			v->moved |= METRIC_BIT(m);
+	}
+}
+
 static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *v,
 		      const struct zone_view *views, const struct zone_view *before, bool fresh)
 {
@@ -66,8 +85,7 @@ static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *
 	};
 	if (fresh) {
 		view_values(d, v, before);
-		v->moved = !before || v->valid != before->valid ||
-			   memcmp(v->value, before->value, sizeof(v->value)) != 0;
+		view_moved(v, before);
 	} else if (before) {
 		v->moved = before->moved;
 		v->valid = before->valid;

@@ -27,6 +27,8 @@ struct plan {
 struct decide;
 must_check int decide_new(const struct config *cfg, uint64_t first_seq, struct decide **ret);
 void decide_free(struct decide *d);
+/* The number that the next action gets: first_seq of a replay that goes on from here. */
+uint64_t decide_next_seq(const struct decide *d);
 
 /* The slow path, once a tick: opens, measures, keeps, reverts, recovers. It may be called again
  * with the same snapshot (after a change of mode, an approval, an undo): nothing is measured twice.

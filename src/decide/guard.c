@@ -42,6 +42,11 @@ void decide_free(struct decide *d)
 	free(d);
 }
 
+uint64_t decide_next_seq(const struct decide *d)
+{
+	return d->next_seq;
+}
+
 static void note(struct decide *d, uint64_t victim_id, const char *who, const char *why)
 {
 	struct victim *v = victim_get(d, victim_id);

@@ -46,6 +46,16 @@ void detect_free(struct detect *d)
 	free(d);
 }
 
+uint64_t detect_last_seq(const struct detect *d)
+{
+	return d->last_seq;
+}
+
+void detect_set_last_seq(struct detect *d, uint64_t seq)
+{
+	d->last_seq = seq;
+}
+
 const struct window *watch_window(const struct watch *w, size_t i)
 {
 	if (i >= w->nr)

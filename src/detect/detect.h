@@ -16,5 +16,8 @@
 struct detect;
 must_check int detect_new(const struct config *cfg, struct detect **ret);
 void detect_free(struct detect *d);
+/* Of the newest finding; the next gets the number after it. A replay goes on where czd was. */
+uint64_t detect_last_seq(const struct detect *d);
+void detect_set_last_seq(struct detect *d, uint64_t seq);
 /* Run all detectors on a snapshot. Numbers findings; a continuing harm keeps its seq. */
 void detect_run(struct detect *d, const struct snapshot *s, struct finding_set *ret);

@@ -7,21 +7,7 @@
 #include "base/str.h"
 #include "model/record-internal.h"
 
-#define ZONES_MAX   65536
-#define LEDGERS_MAX 256
-#define PARTS_MAX   4096 /* of one ledger */
-
-struct record_reader {
-	json_t *zones_doc; /* the names live here */
-	struct zone_view *zones;
-	size_t nr_zones;
-	uint32_t *core_of;
-	struct cpu_topology cpus;
-	struct ledger_view *ledgers;
-	struct ledger_part **parts; /* [nr_ledgers] */
-	size_t nr_ledgers;
-	struct snapshot snapshot;
-};
+#define PARTS_MAX 4096 /* of one ledger */
 
 static void free_parts(struct ledger_part **parts, size_t nr)
 {
@@ -33,125 +19,69 @@ static void free_parts(struct ledger_part **parts, size_t nr)
 int record_reader_new(struct record_reader **ret)
 {
 	*ret = calloc(1, sizeof(**ret));
-	return *ret ? 0 : -ENOMEM;
+	if (!*ret)
+		return -ENOMEM;
+	record_own_columns(*ret);
+	return 0;
+}
+
+static void free_rows(struct record_reader *r)
+{
+	for (size_t i = 0; i < r->nr_zones; i++)
+		json_decref(r->rows[i]);
+	free(r->rows);
+	free(r->zones);
 }
 
 void record_reader_free(struct record_reader *r)
 {
 	if (!r)
 		return;
-	json_decref(r->zones_doc);
-	free(r->zones);
+	free_rows(r);
+	hash_done(&r->index);
+	free(r->gone);
 	free(r->core_of);
 	free(r->ledgers);
 	free_parts(r->parts, r->nr_ledgers);
 	free(r);
 }
 
-static int read_metrics(const json_t *zone, const char *key, uint64_t *values, uint64_t *valid,
-			struct error *reterr)
+static void drop_ledgers(struct record_reader *r)
 {
-	json_t *o = json_object_get(zone, key), *v;
-	const char *name;
-
-	if (!o)
-		return 0;
-	if (!json_is_object(o))
-		return error_set(reterr, -EINVAL, "'%s' is not an object", key);
-	json_object_foreach(o, name, v)
-	{
-		int m = 0;
-
-		while (m < ZM_NR && strcmp(zone_metrics[m].name, name))
-			m++;
-		if (m == ZM_NR || !json_is_integer(v) || json_integer_value(v) < 0)
-			return error_set(reterr, -EINVAL,
-					 "'%s': no such metric, or not a number: '%.64s'", key,
-					 name);
-		values[m] = (uint64_t)json_integer_value(v);
-		*valid |= METRIC_BIT(m);
-	}
-	return 0;
-}
-
-static int read_parent(const json_t *o, uint32_t index, const struct zone_view *before,
-		       struct zone_view *z, struct error *reterr)
-{
-	const json_t *v = json_object_get(o, "parent");
-
-	z->parent = NO_ZONE;
-	if (!index && (!v || json_is_null(v)))
-		return 0;
-	if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) >= index)
-		return error_set(reterr, -EINVAL, "'parent' is not the index of an earlier zone");
-	z->parent = (uint32_t)json_integer_value(v);
-	z->depth = before[z->parent].depth + 1;
-	return 0;
-}
-
-static int read_kind(const char *text, enum zone_kind *ret)
-{
-	for (int k = ZONE_CGROUP; k <= ZONE_VM; k++)
-		if (!strcmp(text, zone_kind_name((enum zone_kind)k))) {
-			*ret = (enum zone_kind)k;
-			return 0;
-		}
-	return -EINVAL;
-}
-
-static int read_zone(const json_t *o, uint32_t index, const struct zone_view *before,
-		     struct zone_view *z, struct error *reterr)
-{
-	const char *class = "normal", *slo = NULL, *kind = "cgroup";
-	int err;
-
-	*z = (struct zone_view){.name = "", .path = ""};
-	if (!json_is_object(o))
-		return error_set(reterr, -EINVAL, "not an object");
-	err = read_parent(o, index, before, z, reterr);
-	if (err)
-		return err;
-	if ((err = record_get_u64(o, "id", &z->id, reterr)) ||
-	    (err = record_get_u64(o, "seen", &z->first_seen_ns, reterr)) ||
-	    (err = record_get_text(o, "name", ZONE_NAME_MAX, &z->name, reterr)) ||
-	    (err = record_get_text(o, "path", ZONE_PATH_MAX, &z->path, reterr)) ||
-	    (err = record_get_text(o, "class", 16, &class, reterr)) ||
-	    (err = record_get_text(o, "kind", 16, &kind, reterr)) ||
-	    (err = record_get_text(o, "off", 256, &z->off_limits_why, reterr)) ||
-	    (err = record_get_text(o, "slo", 256, &slo, reterr)) ||
-	    (err = read_metrics(o, "value", z->value, &z->valid, reterr)) ||
-	    (err = read_metrics(o, "delta", z->delta, &z->delta_valid, reterr)))
-		return err;
-	z->off_limits = z->off_limits_why != NULL;
-	z->class_is_own = json_is_true(json_object_get(o, "own"));
-	z->has_quota = json_is_true(json_object_get(o, "quota"));
-	if (zone_class_parse(class, &z->class) < 0 || read_kind(kind, &z->kind) < 0)
-		return error_set(reterr, -EINVAL, "no such class or kind");
-	return slo && *slo ? slo_parse(slo, &z->slo, reterr) : 0;
+	free_parts(r->parts, r->nr_ledgers);
+	r->parts = NULL;
+	r->nr_ledgers = 0;
 }
 
 static int read_zones(struct record_reader *r, json_t *array, struct error *reterr)
 {
 	_cleanup_free_ struct zone_view *zones = NULL;
+	_cleanup_free_ json_t **rows = NULL;
 	size_t nr = json_array_size(array);
 	int err;
 
-	if (!json_is_array(array) || !nr || nr > ZONES_MAX)
-		return error_set(reterr, -EINVAL, "'zones' is not a list of 1 to %d", ZONES_MAX);
+	if (!json_is_array(array) || !nr || nr > RECORD_ZONES_MAX)
+		return error_set(reterr, -EINVAL, "'zones' is not a list of 1 to %d",
+				 RECORD_ZONES_MAX);
 	zones = calloc(nr, sizeof(*zones));
-	if (!zones)
+	rows = calloc(nr, sizeof(json_t *));
+	if (!zones || !rows)
 		return -ENOMEM;
 	for (size_t i = 0; i < nr; i++) {
-		err = read_zone(json_array_get(array, i), (uint32_t)i, zones, &zones[i], reterr);
+		rows[i] = json_array_get(array, i);
+		err = record_read_zone(r, rows[i], false, zones, (uint32_t)i, &zones[i], reterr);
 		if (err)
 			return error_wrap(reterr, err, "zone %zu", i);
 	}
-	free(r->zones);
+	for (size_t i = 0; i < nr; i++)
+		json_incref(rows[i]);
+	free_rows(r);
+	drop_ledgers(r);
 	r->zones = TAKE_PTR(zones);
-	r->nr_zones = nr;
-	json_decref(r->zones_doc);
-	r->zones_doc = json_incref(array);
-	return 0;
+	r->rows = TAKE_PTR(rows);
+	r->nr_zones = r->cap_zones = nr;
+	r->nr_gone = 0;
+	return record_reindex(r);
 }
 
 /* Without a new tree, readings of the old one are not repeated: only CPU use is told. */
@@ -218,14 +148,6 @@ static int read_cpus(struct record_reader *r, const json_t *o, struct error *ret
 	return 0;
 }
 
-static uint32_t zone_index(const struct record_reader *r, uint64_t id)
-{
-	for (size_t i = 0; i < r->nr_zones; i++)
-		if (r->zones[i].id == id)
-			return (uint32_t)i;
-	return NO_ZONE;
-}
-
 static int read_cause(const char *name, enum cause *ret)
 {
 	for (int c = 0; name && c < CAUSE_NR; c++)
@@ -257,7 +179,7 @@ static int read_part(const struct record_reader *r, const json_t *a, struct ledg
 		p->cpu = (int32_t)cpu;
 	comm = json_string_value(json_array_get(a, 5));
 	str_copy(p->comm, sizeof(p->comm), comm ? comm : "");
-	p->zone = zone_index(r, p->culprit_id);
+	p->zone = record_zone_index(r, p->culprit_id);
 	return 0;
 }
 
@@ -303,11 +225,13 @@ static int read_ledger(const struct record_reader *r, const json_t *o, uint64_t 
 		       struct ledger_view *l, struct ledger_part **parts, struct error *reterr)
 {
 	const json_t *array = json_object_get(o, "parts");
-	uint64_t zone = NO_ZONE, wait_ns = 0;
+	uint64_t zone = NO_ZONE, id = 0, wait_ns = 0;
 	int err;
 
 	*l = (struct ledger_view){.window_ns = window_ns};
 	if ((err = record_get_u64(o, "zone", &zone, reterr)) ||
+	    (err = record_get_u64(o, "id", &id, reterr)) ||
+	    (err = record_get_u64(o, "window", &l->window_ns, reterr)) ||
 	    (err = record_get_u64(o, "waits", &l->waits, reterr)) ||
 	    (err = record_get_u64(o, "p50", &l->wait_p50_ns, reterr)) ||
 	    (err = record_get_u64(o, "p99", &l->wait_p99_ns, reterr)) ||
@@ -315,9 +239,10 @@ static int read_ledger(const struct record_reader *r, const json_t *o, uint64_t 
 	    (err = record_get_u64(o, "wait", &wait_ns, reterr)) ||
 	    (err = read_feed(json_object_get(o, "feed"), l, reterr)))
 		return err;
-	if (zone >= r->nr_zones)
-		return error_set(reterr, -EINVAL, "'zone' is not the index of a zone");
-	l->zone = (uint32_t)zone;
+	l->zone = json_object_get(o, "id") ? record_zone_index(r, id) : (uint32_t)zone;
+	if (l->zone >= r->nr_zones)
+		return error_set(reterr, -EINVAL,
+				 "'zone' is not the index of a zone, nor 'id' an id");
 	if (array)
 		return read_parts(r, array, l, parts, reterr);
 	l->estimated = true;
@@ -333,9 +258,9 @@ static int read_ledgers(struct record_reader *r, const json_t *array, uint64_t w
 	struct ledger_part **parts;
 	int err = 0;
 
-	if ((array && !json_is_array(array)) || nr > LEDGERS_MAX)
+	if ((array && !json_is_array(array)) || nr > RECORD_LEDGERS_MAX)
 		return error_set(reterr, -EINVAL, "'ledgers' is not a list of at most %d",
-				 LEDGERS_MAX);
+				 RECORD_LEDGERS_MAX);
 	ledgers = calloc(nr ? nr : 1, sizeof(*ledgers));
 	parts = calloc(nr ? nr : 1, sizeof(*parts));
 	if (!ledgers || !parts)
@@ -359,35 +284,56 @@ static int read_ledgers(struct record_reader *r, const json_t *array, uint64_t w
 	return 0;
 }
 
+void record_publish(struct record_reader *r, struct record *ret)
+{
+	r->snapshot.seq++;
+	r->snapshot.nr_zones = r->nr_zones;
+	r->snapshot.zones = r->zones;
+	r->snapshot.nr_ledgers = r->nr_ledgers;
+	r->snapshot.ledgers = r->ledgers;
+	r->snapshot.cpus = r->cpus;
+	r->snapshot.host_valid = r->host_valid;
+	memcpy(r->snapshot.host_value, r->host_value, sizeof(r->host_value));
+	memcpy(r->snapshot.host_delta, r->host_delta, sizeof(r->host_delta));
+	ret->snapshot = &r->snapshot;
+}
+
+static int read_readings(struct record_reader *r, const json_t *o, struct error *reterr)
+{
+	json_t *zones = json_object_get(o, "zones");
+	int err = 0;
+
+	if (!zones && !r->nr_zones)
+		return error_set(reterr, -EINVAL, "the first snapshot has no 'zones'");
+	if (zones)
+		err = read_zones(r, zones, reterr);
+	else if (!json_object_get(o, "moved"))
+		return read_use(r, json_object_get(o, "use"), reterr);
+	return err ? err : record_read_moved(r, o, reterr);
+}
+
 int record_read_snapshot(struct record_reader *r, const json_t *o, struct record *ret,
 			 struct error *reterr)
 {
-	json_t *zones = json_object_get(o, "zones");
-	uint64_t now_ns = 0, window_ns = 0;
+	uint64_t now_ns = 0, window_ns = 0, nr;
 	int err;
 
 	if ((err = record_get_u64(o, "now", &now_ns, reterr)) ||
 	    (err = record_get_u64(o, "window", &window_ns, reterr)) ||
-	    (err = read_cpus(r, o, reterr)))
+	    (err = read_cpus(r, o, reterr)) || (err = read_readings(r, o, reterr)))
 		return err;
-	if (!zones && !r->nr_zones)
-		return error_set(reterr, -EINVAL, "the first snapshot has no 'zones'");
-	err = zones ? read_zones(r, zones, reterr) : read_use(r, json_object_get(o, "use"), reterr);
+	nr = r->nr_zones;
+	err = record_get_u64(o, "nr", &nr, reterr);
+	if (!err && nr != r->nr_zones)
+		return error_set(reterr, -EINVAL, "the tree has %zu zones, not %llu", r->nr_zones,
+				 (unsigned long long)nr);
 	if (!err)
 		err = read_ledgers(r, json_object_get(o, "ledgers"), window_ns, reterr);
 	if (err)
 		return err;
-	r->snapshot = (struct snapshot){
-	    .seq = r->snapshot.seq + 1,
-	    .now_ns = now_ns,
-	    .window_ns = window_ns,
-	    .nr_zones = r->nr_zones,
-	    .zones = r->zones,
-	    .nr_ledgers = r->nr_ledgers,
-	    .ledgers = r->ledgers,
-	    .cpus = r->cpus,
-	};
+	r->snapshot.now_ns = now_ns;
+	r->snapshot.window_ns = window_ns;
+	record_publish(r, ret);
 	ret->kind = RECORD_SNAPSHOT;
-	ret->snapshot = &r->snapshot;
 	return 0;
 }

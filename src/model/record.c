@@ -59,6 +59,26 @@ int record_get_text(const json_t *o, const char *key, size_t max, const char **r
 	return 0;
 }
 
+int record_copy_text(const json_t *o, const char *key, char *buf, size_t size, struct error *reterr)
+{
+	const char *text = "";
+	int err = record_get_text(o, key, size, &text, reterr);
+
+	if (!err)
+		str_copy(buf, size, text);
+	return err;
+}
+
+int record_one_of(const char *name, const char *(*text)(int), int nr, int *ret)
+{
+	for (int i = 0; i < nr; i++)
+		if (!strcmp(name, text(i))) {
+			*ret = i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
 static int read_event(const json_t *o, struct record *ret, struct error *reterr)
 {
 	struct fast_event *e = &ret->event;
@@ -94,7 +114,7 @@ static int read_mode(const json_t *o, struct record *ret, struct error *reterr)
 	return record_get_u64(o, "until", &ret->until_ns, reterr);
 }
 
-static int errno_parse(const char *name, int *ret)
+int record_errno_parse(const char *name, int *ret)
 {
 	*ret = 0;
 	if (!strcmp(name, "OK"))
@@ -118,7 +138,7 @@ static int read_result(const json_t *o, struct record *ret, struct error *reterr
 	    (err = record_get_text(o, "step", 16, &step, reterr)))
 		return err;
 	ret->result_is_undo = !strcmp(step, "undo");
-	if (errno_parse(name, &ret->result) < 0 || knob_parse(knob, &ret->knob) < 0)
+	if (record_errno_parse(name, &ret->result) < 0 || knob_parse(knob, &ret->knob) < 0)
 		return error_set(reterr, -EINVAL, "no such error or knob");
 	return 0;
 }
@@ -130,23 +150,104 @@ static int read_id(const json_t *o, const char *key, enum record_kind kind, stru
 	return record_get_u64(o, key, &ret->id, reterr);
 }
 
+/* Between ticks the tree may have changed. */
+static int read_between(struct record_reader *r, const json_t *o, struct record *ret,
+			struct error *reterr)
+{
+	bool changes = r->nr_gone || json_object_get(o, "tree");
+	int err = record_read_tree(r, o, reterr);
+
+	if (!err && changes && r->nr_zones)
+		record_publish(r, ret);
+	return err;
+}
+
+static int read_again(struct record_reader *r, const json_t *o, struct record *ret,
+		      struct error *reterr)
+{
+	int err = read_id(o, "again", RECORD_AGAIN, ret, reterr);
+
+	return err ? err : read_between(r, o, ret, reterr);
+}
+
+static int read_fast(struct record_reader *r, const json_t *o, struct record *ret,
+		     struct error *reterr)
+{
+	int err = read_event(json_object_get(o, "event"), ret, reterr);
+
+	return err ? err : read_between(r, o, ret, reterr);
+}
+
+static int read_gone(struct record_reader *r, const json_t *o, struct record *ret,
+		     struct error *reterr)
+{
+	int err = read_id(o, "gone", RECORD_GONE, ret, reterr);
+	uint32_t zone = err ? NO_ZONE : record_zone_index(r, ret->id);
+
+	if (!err)
+		err = record_copy_text(o, "name", r->gone_name, sizeof(r->gone_name), reterr);
+	if (!err && !r->gone_name[0] && zone != NO_ZONE)
+		str_copy(r->gone_name, sizeof(r->gone_name), r->zones[zone].name);
+	ret->name = r->gone_name[0] ? r->gone_name : NULL;
+	return err ? err : record_note_gone(r, ret->id);
+}
+
+static int read_mode_line(struct record_reader *r, const json_t *o, struct record *ret,
+			  struct error *reterr)
+{
+	return read_mode(o, ret, reterr);
+}
+
+static int read_result_line(struct record_reader *r, const json_t *o, struct record *ret,
+			    struct error *reterr)
+{
+	return read_result(o, ret, reterr);
+}
+
+static int read_can_apply(struct record_reader *r, const json_t *o, struct record *ret,
+			  struct error *reterr)
+{
+	const json_t *v = json_object_get(o, "can_apply");
+
+	ret->kind = RECORD_CAN_APPLY;
+	ret->can_apply = json_is_true(v);
+	return json_is_boolean(v)
+		   ? 0
+		   : error_set(reterr, -EINVAL, "'can_apply' is neither true nor false");
+}
+
+/* Lines that are a number and perhaps a time. */
+#define NUMBER(name, key, kind)                                                                    \
+	static int name(struct record_reader *r, const json_t *o, struct record *ret,              \
+			struct error *reterr)                                                      \
+	{                                                                                          \
+		return read_id(o, key, kind, ret, reterr);                                         \
+	}
+NUMBER(read_approve, "approve", RECORD_APPROVE)
+NUMBER(read_undo, "undo", RECORD_UNDO)
+NUMBER(read_observe, "observe", RECORD_OBSERVE)
+NUMBER(read_missed, "missed", RECORD_MISSED)
+NUMBER(read_end, "end", RECORD_END)
+#undef NUMBER
+
+/* What a line is, by the field that says so; without any it is a snapshot. */
+static const struct {
+	const char *field;
+	int (*read)(struct record_reader *r, const json_t *o, struct record *ret,
+		    struct error *reterr);
+} lines[] = {
+    {"recording", record_read_head}, {"event", read_fast},    {"mode", read_mode_line},
+    {"approve", read_approve},	     {"undo", read_undo},     {"gone", read_gone},
+    {"result", read_result_line},    {"again", read_again},   {"observe", read_observe},
+    {"can_apply", read_can_apply},   {"missed", read_missed}, {"end", read_end},
+};
+
 static int read_any(struct record_reader *r, const json_t *o, struct record *ret,
 		    struct error *reterr)
 {
-	const json_t *event = json_object_get(o, "event");
-
-	if (event)
-		return read_event(event, ret, reterr);
-	if (json_object_get(o, "mode"))
-		return read_mode(o, ret, reterr);
-	if (json_object_get(o, "approve"))
-		return read_id(o, "approve", RECORD_APPROVE, ret, reterr);
-	if (json_object_get(o, "undo"))
-		return read_id(o, "undo", RECORD_UNDO, ret, reterr);
-	if (json_object_get(o, "gone"))
-		return read_id(o, "gone", RECORD_GONE, ret, reterr);
-	if (json_object_get(o, "result"))
-		return read_result(o, ret, reterr);
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+		if (json_object_get(o, lines[i].field))
+			return lines[i].read(r, o, ret, reterr);
 	return record_read_snapshot(r, o, ret, reterr);
 }
 
@@ -160,10 +261,10 @@ int record_read(struct record_reader *r, const char *line, struct record *ret, s
 	if (!json_is_object(o))
 		return error_set(reterr, -EINVAL, "not a JSON object: %s",
 				 o ? "another value" : e.text);
-	err = record_get_u64(o, "now", &record.now_ns, reterr);
-	if (!err)
-		err = read_any(r, o, &record, reterr);
-	if (!err)
-		*ret = record;
-	return err;
+	if ((err = record_get_u64(o, "now", &record.now_ns, reterr)) ||
+	    (err = record_read_did(r, o, &record.did, reterr)) ||
+	    (err = read_any(r, o, &record, reterr)))
+		return err;
+	*ret = record;
+	return 0;
 }

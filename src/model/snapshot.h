@@ -15,7 +15,6 @@
 
 #define COMM_MAX 16
 #define NO_ZONE	 UINT32_MAX
-
 /* One zone. `value` holds the latest reading; `delta` the growth of a counter over `window_ns`. */
 struct zone_view {
 	uint64_t id;	 /* kernfs id in the cpu controller's hierarchy */
@@ -31,9 +30,11 @@ struct zone_view {
 	bool has_quota; /* its own or an ancestor's CPU quota is finite */
 	uint64_t first_seen_ns;
 	uint64_t told_seq; /* czd's tree_seq when its name, path or class last changed */
-	bool moved;	   /* a value differs from the previous snapshot's, or is new in this one */
-	uint64_t valid;	   /* bit m: value[m] is known */
-	uint64_t delta_valid; /* bit m: delta[m] is known */
+	uint64_t moved; /* bit m: value[m] differs from the previous snapshot's, is new in this one
+			 * or no longer known */
+	bool quota_moved, interface_moved; /* has_quota, interface: the same */
+	uint64_t valid;			   /* bit m: value[m] is known */
+	uint64_t delta_valid;		   /* bit m: delta[m] is known */
 	uint64_t value[ZM_NR];
 	uint64_t delta[ZM_NR];
 	/* The latest growth of the counters of io, and of memory.stat, took so long; 0: a window.
