@@ -225,6 +225,7 @@ static void act_now(struct daemon *d)
 	decide_tick(d->decide, &d->snap, &d->findings, &d->plan);
 	enforce_plan(d, &d->plan);
 	enforce_announce(d);
+	recorder_again(d);
 	watch_ledger_arm(d);
 }
 
@@ -246,6 +247,7 @@ json_t *api_try(const struct api_call *c, struct error *reterr)
 		return NULL;
 	until_ns = now_ns + for_ns;
 	decide_set_mode(d->decide, MODE_ENFORCE, victim_id, until_ns, now_ns);
+	recorder_mode(d, MODE_ENFORCE, victim_id, until_ns, now_ns);
 	then = decide_mode(d->decide, victim_id, until_ns, NULL);
 	events_add(&d->events, clock_real_ns(), EVENT_MODE, v ? v->name : NULL, 0,
 		   "enforcing%s%s for a limited time", v ? " for " : "", v ? v->name : "");
@@ -258,7 +260,7 @@ json_t *api_mode(const struct api_call *c, struct error *reterr)
 {
 	struct daemon *d = c->d;
 	const struct zone_view *v;
-	uint64_t victim_id;
+	uint64_t victim_id, now_ns = clock_mono_ns();
 	const char *text;
 	enum guard_mode mode;
 
@@ -276,7 +278,8 @@ json_t *api_mode(const struct api_call *c, struct error *reterr)
 			error_hint(reterr, "observe or enforce");
 			return NULL;
 		}
-		decide_set_mode(d->decide, mode, victim_id, 0, clock_mono_ns());
+		decide_set_mode(d->decide, mode, victim_id, 0, now_ns);
+		recorder_mode(d, mode, victim_id, 0, now_ns);
 		events_add(&d->events, clock_real_ns(), EVENT_MODE, v ? v->name : NULL, 0,
 			   "mode is now %s%s%s", text, v ? " for " : "", v ? v->name : "");
 		act_now(d);
@@ -300,12 +303,14 @@ json_t *api_approve(const struct api_call *c, struct error *reterr)
 {
 	struct daemon *d = c->d;
 	const struct action *a;
-	uint64_t seq;
+	uint64_t seq, now_ns;
 	int r;
 
 	if (arg_u64(c, "seq", &seq, reterr) < 0 || may_enforce(d, reterr) < 0)
 		return NULL;
-	r = decide_approve(d->decide, seq, clock_mono_ns());
+	now_ns = clock_mono_ns();
+	r = decide_approve(d->decide, seq, now_ns);
+	recorder_hand(d, "approve", seq, now_ns);
 	if (r < 0) {
 		error_set(reterr, r,
 			  r == -ENOENT ? "there is no action %llu"
@@ -340,7 +345,7 @@ static void count_undone(struct tally *t, const struct action *a)
 json_t *api_undo(const struct api_call *c, struct error *reterr)
 {
 	struct daemon *d = c->d;
-	uint64_t seq, open[256];
+	uint64_t seq, open[256], now_ns = clock_mono_ns();
 	size_t n, nr_open = 0;
 	const struct action *a;
 	struct tally t = {0};
@@ -349,19 +354,22 @@ json_t *api_undo(const struct api_call *c, struct error *reterr)
 
 	if (arg_u64(c, "seq", &seq, reterr) < 0)
 		return NULL;
-	observes_now = !seq && decide_enforces(d->decide, clock_mono_ns());
+	observes_now = !seq && decide_enforces(d->decide, now_ns);
 	n = decide_actions(d->decide, &a);
 	for (size_t i = 0; i < n && nr_open < 256; i++) {
 		if ((!seq || a[i].seq == seq) &&
 		    (a[i].state == ACTION_APPLIED || a[i].state == ACTION_KEPT))
 			open[nr_open++] = a[i].seq;
 	}
-	if (!seq)
+	if (!seq) {
 		decide_observe(d->decide);
+		recorder_hand(d, "observe", 0, now_ns);
+	}
 	if (observes_now)
 		events_add(&d->events, clock_real_ns(), EVENT_MODE, NULL, 0,
 			   "mode is now observe: everything is undone by hand");
-	r = decide_undo(d->decide, seq, clock_mono_ns());
+	r = decide_undo(d->decide, seq, now_ns);
+	recorder_hand(d, "undo", seq, now_ns);
 	if (r < 0 && seq) {
 		error_set(reterr, r,
 			  r == -ENOENT ? "there is no action %llu" : "action %llu is not in force",

@@ -288,6 +288,11 @@ json_t *api_events(const struct api_call *c, struct error *reterr)
 	return json_pack("{s:o}", "events", rows);
 }
 
+json_t *api_record(const struct api_call *c, struct error *reterr)
+{
+	return recorder_start(c->d, c->peer->client, c->peer->request_id, reterr);
+}
+
 static void add_metrics(json_t *rows, const struct metric_desc *m, size_t n, const char *scope)
 {
 	for (size_t i = 0; i < n; i++, m++)

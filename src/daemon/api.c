@@ -18,6 +18,7 @@ static const struct {
     {"findings", false, api_findings},
     {"actions", false, api_actions},
     {"events", false, api_events},
+    {"record", false, api_record},
     {"probes", false, api_probes},
     {"doctor", false, api_doctor},
     {"verify", false, api_verify},

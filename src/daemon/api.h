@@ -33,6 +33,7 @@ json_t *api_why(const struct api_call *c, struct error *reterr);
 json_t *api_findings(const struct api_call *c, struct error *reterr);
 json_t *api_actions(const struct api_call *c, struct error *reterr);
 json_t *api_events(const struct api_call *c, struct error *reterr);
+json_t *api_record(const struct api_call *c, struct error *reterr);
 json_t *api_probes(const struct api_call *c, struct error *reterr);
 json_t *api_doctor(const struct api_call *c, struct error *reterr);
 json_t *api_verify(const struct api_call *c, struct error *reterr);

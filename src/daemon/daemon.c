@@ -255,6 +255,7 @@ static int stop(struct daemon *d)
 	d->events.on_event = NULL;
 	feed_close(d);
 	zones_mgr_free(d->zones_mgr); /* whoever waits for a zone hears of it first */
+	recorder_done(&d->recorder);
 	server_free(d->server);
 	pipeline_done(d);
 	verify_done(d);

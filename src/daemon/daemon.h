@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "daemon/desired.h"
 #include "daemon/events.h"
+#include "daemon/recorder.h"
 #include "daemon/server.h"
 #include "daemon/victims.h"
 #include "decide/decide.h"
@@ -110,6 +111,7 @@ struct daemon {
 	int feed_fd;
 	sd_event_source *feed_source;
 	struct events events;
+	struct recorder recorder;
 	struct self_stats self;
 
 	/* the snapshot: the published views, and those before them once the tree has changed */

@@ -9,6 +9,15 @@
 #define STRAYS_A_TICK 8
 #define LOOKS_A_TICK  16 /* some 10 us each */
 
+static void took_effect(struct daemon *d, const struct action *a, enum step_kind kind, int r,
+			const char *from)
+{
+	uint64_t now_ns = clock_mono_ns();
+
+	decide_result(d->decide, a->seq, kind, r, from, now_ns);
+	recorder_step(d, a, kind, r, from, now_ns);
+}
+
 static void apply(struct daemon *d, const struct action *planned)
 {
 	const struct zone *z = zones_by_id(d->zones, planned->target_id);
@@ -28,7 +37,7 @@ static void apply(struct daemon *d, const struct action *planned)
 	} else {
 		error_set(&e, r, "the zone is gone");
 	}
-	decide_result(d->decide, a.seq, STEP_APPLY, r, a.from, clock_mono_ns());
+	took_effect(d, &a, STEP_APPLY, r, a.from);
 	if (r == 0)
 		d->self.fast_applied_total += a.fast;
 	else
@@ -41,7 +50,7 @@ static void undo(struct daemon *d, const struct action *a)
 	struct error e = {0};
 	int r = d->actuator ? actuator_undo(d->actuator, a->seq, &e) : -ENOENT;
 
-	decide_result(d->decide, a->seq, STEP_UNDO, r, NULL, clock_mono_ns());
+	took_effect(d, a, STEP_UNDO, r, NULL);
 	if (r < 0)
 		log_warn("action %llu: undo of %s of %s: %s", (unsigned long long)a->seq,
 			 knob_name(a->knob), a->target_name, e.msg);
@@ -100,8 +109,10 @@ static int look_at(const struct journal_entry *e, void *arg)
 	if (e->seq <= l->after)
 		return 0;
 	l->seq = e->seq;
-	if (actuator_check(l->d->actuator, e->seq) == -ECANCELED)
+	if (actuator_check(l->d->actuator, e->seq) == -ECANCELED) {
 		decide_foreign(l->d->decide, e->seq);
+		recorder_foreign(l->d, e->seq);
+	}
 	return --l->left == 0;
 }
 

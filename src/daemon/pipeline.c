@@ -121,6 +121,7 @@ static void on_zone_remove(const struct zone *z, void *arg)
 	probes_zone_remove(d->probes, z->id);
 	if (d->decide)
 		decide_zone_gone(d->decide, z->id);
+	recorder_gone(d, z->id, z->name);
 	enforce_zone_gone(d, z->id);
 	if (d->baseline)
 		baseline_forget(d->baseline, z->id);
@@ -248,6 +249,7 @@ static void look_and_decide(struct daemon *d)
 	enforce_plan(d, &d->plan);
 	watch_ledger_arm(d); /* a trial may have ended */
 	enforce_announce(d);
+	recorder_tick(d);
 }
 
 /* Ticks */

@@ -31,7 +31,7 @@ struct client {
 	int fd;
 	sd_event_source *source;
 	struct peer peer;
-	bool following, closing;
+	bool following, told, closing; /* told: by server_tell() */
 	bool more; /* whole requests wait in `in`: their turn comes when the client can be written
 		      to */
 	int64_t follow_id;
@@ -272,7 +272,7 @@ static bool make_room(struct server *s, uint64_t now_ns)
 	struct client *oldest = NULL;
 
 	for (struct client *c = s->clients; c; c = c->next) {
-		if (!c->following && (!oldest || c->active_ns < oldest->active_ns))
+		if (!c->following && !c->told && (!oldest || c->active_ns < oldest->active_ns))
 			oldest = c;
 	}
 	if (!oldest || now_ns - oldest->active_ns < CLIENT_IDLE_NS)
@@ -459,6 +459,41 @@ void server_answer(struct server *s, uint64_t ticket, json_t *data, const struct
 		client_look_for_more(c);
 		client_push(c, answer(c->peer.request_id, data ? json_incref(data) : NULL, e));
 	}
+}
+
+static struct client *client_get(const struct server *s, uint64_t client)
+{
+	struct client *c = s->clients;
+
+	while (c && c->peer.client != client)
+		c = c->next;
+	return c && !c->closing ? c : NULL;
+}
+
+bool server_has(const struct server *s, uint64_t client)
+{
+	return client_get(s, client);
+}
+
+int server_tell(struct server *s, uint64_t client, int64_t request_id, json_t *data)
+{
+	struct client *c = client_get(s, client);
+	json_t *msg;
+	int r;
+
+	if (!c)
+		return -ENOENT;
+	c->told = true;
+	msg = answer(request_id, json_incref(data), NULL);
+	r = msg ? client_send(c, msg) : -ENOMEM;
+	json_decref(msg);
+	if (r == -EPIPE) {
+		c->closing = true; /* freed by its own handler */
+		shutdown(c->fd, SHUT_RDWR);
+		client_watch(c);
+		return -ENOENT;
+	}
+	return r;
 }
 
 void server_publish(struct server *s, json_t *data)

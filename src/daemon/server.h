@@ -52,6 +52,13 @@ void server_wait(struct server *s, uint64_t client, uint64_t ticket);
 bool server_is_awaited(const struct server *s, uint64_t ticket);
 /* To all who wait with that ticket: data (borrowed), or NULL and the error. */
 void server_answer(struct server *s, uint64_t ticket, json_t *data, const struct error *e);
+/*
+ * One more answer (data is borrowed) to a request that was answered already, if the client takes
+ * it: -ENOBUFS it has not read what it was sent before, and nothing was queued; -ENOENT it left. A
+ * client that is told something in this way makes no room for others.
+ */
+must_check int server_tell(struct server *s, uint64_t client, int64_t request_id, json_t *data);
+bool server_has(const struct server *s, uint64_t client); /* it has not left */
 /* Send data (borrowed) to every follower. */
 void server_publish(struct server *s, json_t *data);
 

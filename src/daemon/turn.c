@@ -42,7 +42,7 @@ bool turn_can_apply(const struct daemon *d, const char **ret_why_not)
 
 void turn_look(struct daemon *d)
 {
-	bool refused = d->turn_why.code;
+	bool refused = d->turn_why.code, can;
 	struct error e = {0};
 
 	if (d->actuator && decide_enforces(d->decide, clock_mono_ns())) {
@@ -54,5 +54,7 @@ void turn_look(struct daemon *d)
 		d->turn_why = (struct error){0};
 		turn_give_back(d);
 	}
-	decide_can_apply(d->decide, turn_can_apply(d, NULL));
+	can = turn_can_apply(d, NULL);
+	decide_can_apply(d->decide, can);
+	recorder_can_apply(d, can);
 }

@@ -30,6 +30,7 @@ static void on_fast_event(const struct fast_event *e, void *arg)
 		return; /* events go on as long as the harm does */
 	decide_fast(d->decide, &d->snap, e, &d->plan);
 	enforce_plan(d, &d->plan);
+	recorder_fast(d, e);
 }
 
 void watch_ledger_events(struct daemon *d)
