@@ -328,3 +328,15 @@ int client_next(struct client *c, json_t **ret, struct error *reterr)
 {
 	return read_answer(c, 0, ret, reterr);
 }
+
+enum client_wait client_wait(const struct client *c, int other_fd, int timeout_ms)
+{
+	struct pollfd p[] = {{.fd = other_fd, .events = POLLIN}, {.fd = c->fd, .events = POLLIN}};
+	bool has_line = c->len > c->start && memchr(c->buf + c->start, '\n', c->len - c->start);
+
+	if (poll(p, 2, has_line ? 0 : timeout_ms) < 0)
+		return CLIENT_WAIT_NOTHING;
+	if (p[0].revents)
+		return CLIENT_WAIT_OTHER;
+	return has_line || p[1].revents ? CLIENT_WAIT_ANSWER : CLIENT_WAIT_NOTHING;
+}

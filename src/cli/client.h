@@ -45,6 +45,10 @@ must_check int client_poll(struct client *c, json_t **ret, struct error *reterr)
 /* The next answer to the latest request (events --follow); waits without end. -ECONNRESET when czd
  * goes away. */
 must_check int client_next(struct client *c, json_t **ret, struct error *reterr);
+/* Waits until there is (a part of) a further answer, or something to read from other_fd, or for
+ * timeout_ms (-1: without end); a signal may end it early. */
+enum client_wait { CLIENT_WAIT_NOTHING, CLIENT_WAIT_ANSWER, CLIENT_WAIT_OTHER };
+enum client_wait client_wait(const struct client *c, int other_fd, int timeout_ms);
 void client_close(struct client *c);
 /* -Exxx of an errno's name; -EIO of any other. */
 int client_code(const char *name);

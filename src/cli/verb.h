@@ -20,7 +20,7 @@ enum exit_code {
 	EXIT_UNREACHABLE = 3, /* czd is not there, hangs, or talks nonsense */
 	EXIT_NOT_FOUND = 4,
 	EXIT_NOT_PERMITTED = 5,
-	EXIT_DIFFERS = 6,      /* verify and diff found differences */
+	EXIT_DIFFERS = 6,      /* verify, diff and replay found differences */
 	EXIT_CANNOT_RUN = 126, /* a command; as shells and env(1) have it */
 	EXIT_COMMAND_ABSENT = 127,
 };

@@ -16,6 +16,8 @@
 	X(flame)                                                                                   \
 	X(suggest)                                                                                 \
 	X(bundle)                                                                                  \
+	X(record)                                                                                  \
+	X(replay)                                                                                  \
 	X(protect)                                                                                 \
 	X(unprotect)                                                                               \
 	X(create)                                                                                  \
