@@ -348,8 +348,9 @@ static void test_block(void)
 	n = probes_holders(probes, HELD_DISK, zones_by_path(zones, "/" TOP "/in")->id, held, 8);
 	for (size_t i = 0; i < n; i++) {
 		sum_ns += held[i].amount;
-		hog_ns +=
-		    held[i].zone_id == zones_by_path(zones, "/" TOP "/hog")->id ? held[i].amount : 0;
+		hog_ns += held[i].zone_id == zones_by_path(zones, "/" TOP "/hog")->id
+			      ? held[i].amount
+			      : 0;
 	}
 	printf("%llu requests, %llu us, the zone itself says %d, %llu us; held %llu us, by the hog "
 	       "%llu us; p99 %llu us\n",

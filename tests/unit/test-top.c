@@ -140,8 +140,8 @@ static json_t *zone(const char *path, const char *class, json_int_t cpu, json_in
 	static json_int_t id = 10;
 
 	return json_pack("{s:I, s:s, s:s, s:s, s:b, s:s, s:o, s:o, s:I, s:s}", "id", id++, "name",
-			 path[0] && path[1] ? path + 1 : path, "path", path, "class", class, "class_own",
-			 strcmp(class, "normal") != 0, "slo", "", "cpu_ppm",
+			 path[0] && path[1] ? path + 1 : path, "path", path, "class", class,
+			 "class_own", strcmp(class, "normal") != 0, "slo", "", "cpu_ppm",
 			 cpu < 0 ? json_null() : json_integer(cpu), "wait_ppm",
 			 wait < 0 ? json_null() : json_integer(wait), "memory_bytes", memory,
 			 "state", state);
