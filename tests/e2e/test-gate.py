@@ -16,9 +16,9 @@ import sys
 import time
 import urllib.request
 
-import jsonschema
-
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import dist_packages  # noqa: E402,F401
+import jsonschema  # noqa: E402
 import live  # noqa: E402
 from gate import CHANGE_TOKEN, Gate, quoted  # noqa: E402
 from history import HistoryGate, file_of  # noqa: E402

@@ -7,17 +7,12 @@ import select
 import signal
 import struct
 import subprocess
-import sys
 import termios
 import time
 
+import dist_packages  # noqa: F401
 import live
-
-try:
-    import pyte
-except ImportError:  # Debian's package, when another python3 is first in PATH
-    sys.path.append("/usr/lib/python3/dist-packages")
-    import pyte
+import pyte
 
 
 class Screen:
