@@ -146,6 +146,13 @@ static int make_config(const struct zone_app *spec, const char *path, struct err
 	return r < 0 ? error_errno(reterr, r, "write %s", path) : 0;
 }
 
+static int no_crun(struct error *reterr)
+{
+	return error_set(reterr, -ENOENT,
+			 "an OCI bundle needs crun in the zone's root file system, and there is "
+			 "none; with 'rootfs: host' it is the host's");
+}
+
 static int spawn_crun(struct app *a, const char *const *argv, const int stdio[3], bool terminal,
 		      struct error *reterr)
 {
@@ -158,11 +165,7 @@ static int spawn_crun(struct app *a, const char *const *argv, const int stdio[3]
 	    .terminal = terminal,
 	};
 
-	return argv[0]
-		   ? spawn(&s, reterr)
-		   : error_set(reterr, -ENOENT,
-			       "an OCI bundle needs crun in the zone's root file system, and there "
-			       "is none; with 'rootfs: host' it is the host's");
+	return argv[0] ? spawn(&s, reterr) : no_crun(reterr);
 }
 
 /* crun runs in the app's cgroup and leaves cgroups alone: limits are ours. It waits for the
@@ -174,6 +177,8 @@ static int launch_bundle(struct app *a, const int stdio[3], struct error *reterr
 			      "--config",  config,	 a->spec.name, NULL};
 	int r;
 
+	if (!argv[0])
+		return no_crun(reterr);
 	launch_forget(a); /* what a crun that was killed has left */
 	r = str_printf(config, sizeof(config), CONFIGS "/%s.json", a->spec.name);
 	if (r == 0)
