@@ -25,6 +25,8 @@ int suggest_tcp_line(const char *line, uint32_t *ret_port, uint32_t *ret_state, 
 		   " %*u: %*32[0-9A-Fa-f]:%4X %*32[0-9A-Fa-f]:%*4X %2X %*s %*s %*s %*u %*u %llu",
 		   &port, &state, &inode) != 3)
 		return -EINVAL;
+	if (port > 0xffff || state > 0xff) /* "-1F3" is a number too */
+		return -EINVAL;
 	*ret_port = port;
 	*ret_state = state;
 	*ret_inode = inode;

@@ -232,8 +232,8 @@ int recording_next(struct recording_reader *r, char **ret, struct error *reterr)
 	int n;
 
 	for (;;) {
-		line = r->text + r->start;
-		newline = r->len > r->start ? memchr(line, '\n', r->len - r->start) : NULL;
+		newline =
+		    r->len > r->start ? memchr(r->text + r->start, '\n', r->len - r->start) : NULL;
 		if (newline)
 			break;
 		if (r->at_end)
@@ -242,6 +242,7 @@ int recording_next(struct recording_reader *r, char **ret, struct error *reterr)
 		if (n < 0)
 			return n;
 	}
+	line = r->text + r->start;
 	if (r->plain) {
 		r->offset = r->next_offset;
 		r->next_offset += (uint64_t)(newline - line) + 1;
