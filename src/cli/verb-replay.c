@@ -64,17 +64,14 @@ static void keep_line(struct show *s, const struct replay_line *l)
 {
 	static const char *const kinds[] = {"finding", "action", "step", "note", "gap"};
 	static const char *const sides[] = {"both", "replay", "recording"};
+	uint64_t at_ns = l->now_ns - s->first_ns, real_ns = s->real_ns + at_ns;
 	json_int_t seq = seq_of(l);
 
 	json_array_append_new(
-	    s->lines,
-	    json_pack("{s:I,s:o,s:s,s:s,s:o,s:o}", "at_ns", (json_int_t)(l->now_ns - s->first_ns),
-		      "real_ns",
-		      s->real_ns
-			  ? json_integer((json_int_t)(s->real_ns + (l->now_ns - s->first_ns)))
-			  : json_null(),
-		      "kind", kinds[l->kind], "side", sides[l->side], "seq",
-		      seq < 0 ? json_null() : json_integer(seq), "text", utf8(l->text)));
+	    s->lines, json_pack("{s:I,s:o,s:s,s:s,s:o,s:o}", "at_ns", (json_int_t)at_ns, "real_ns",
+				s->real_ns ? json_integer((json_int_t)real_ns) : json_null(),
+				"kind", kinds[l->kind], "side", sides[l->side], "seq",
+				seq < 0 ? json_null() : json_integer(seq), "text", utf8(l->text)));
 }
 
 /* "12:00:01.250", or seconds from the beginning where the time of day is not known. */
@@ -88,7 +85,7 @@ static char *format_when(const struct show *s, uint64_t now_ns, char *buf, size_
 	if (s->real_ns && localtime_r(&t, &tm) && strftime(clock, sizeof(clock), "%H:%M:%S", &tm))
 		snprintf(buf, size, "%s.%03u", clock, (unsigned int)(real_ns / 1000000 % 1000));
 	else
-		snprintf(buf, size, "%8.3f s", (double)(at_ns / 1000000) / 1e3);
+		snprintf(buf, size, "%8.3f s", (double)at_ns / 1e9);
 	return buf;
 }
 

@@ -102,9 +102,7 @@ static void counter(struct trace *t, const struct track *k, const char *name, ui
 
 static double ms_per_s(uint64_t ns, uint64_t window_ns)
 {
-	return window_ns
-		   ? (double)(ns * 1000 / (window_ns / 1000000 ? window_ns / 1000000 : 1)) / 1e6
-		   : 0;
+	return window_ns ? (double)ns * 1e3 / (double)window_ns : 0;
 }
 
 static void add_to(json_t *series, const char *name, double value)
