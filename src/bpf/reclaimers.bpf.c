@@ -8,8 +8,9 @@
  * Pages are seen as they leave the page cache, and as they are written to swap; clean anonymous
  * pages that are in swap already are not. Owners are cgroups of the memory controller.
  */
-#define ZONE_SUMS_FIELDS 2 /* ns, times */
+#define ZONE_SUMS_FIELDS 2 /* times, ns */
 #include "zone-pairs.bpf.h"
+#include "zone-timed.bpf.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
@@ -17,61 +18,28 @@
 #define PF_KSWAPD   0x20000
 #define OWNER_FLAGS 7ul
 
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, u64);
-} starts SEC(".maps"); /* ns; 0: does not reclaim */
-
-static __always_inline int begin(void)
-{
-	u64 *start = bpf_task_storage_get(&starts, bpf_get_current_task_btf(), NULL,
-					  BPF_LOCAL_STORAGE_GET_F_CREATE);
-
-	if (start)
-		*start = bpf_ktime_get_ns();
-	else
-		__sync_fetch_and_add(&lost, 1);
-	return 0;
-}
-
-static __always_inline int end(void)
-{
-	struct task_struct *p = bpf_get_current_task_btf();
-	u64 *start = bpf_task_storage_get(&starts, p, NULL, 0), zone;
-
-	if (!start || !*start)
-		return 0;
-	zone = task_zone(p);
-	zone_add(zone, 0, bpf_ktime_get_ns() - *start);
-	zone_add(zone, 1, 1);
-	*start = 0;
-	return 0;
-}
-
 SEC("tp_btf/mm_vmscan_direct_reclaim_begin")
 int BPF_PROG(on_direct_begin)
 {
-	return begin();
+	return timed_begin();
 }
 
 SEC("tp_btf/mm_vmscan_direct_reclaim_end")
 int BPF_PROG(on_direct_end)
 {
-	return end();
+	return timed_end();
 }
 
 SEC("tp_btf/mm_vmscan_memcg_reclaim_begin")
 int BPF_PROG(on_memcg_begin)
 {
-	return begin();
+	return timed_begin();
 }
 
 SEC("tp_btf/mm_vmscan_memcg_reclaim_end")
 int BPF_PROG(on_memcg_end)
 {
-	return end();
+	return timed_end();
 }
 
 struct mem_cgroup_per_node___objcg {
