@@ -54,42 +54,21 @@ int load_config(const struct options *opt, struct config *ret)
 }
 
 /* What detect, decide, probes and the ledger were started with. */
-#define KEY(name, field)                                                                           \
-	{                                                                                          \
-		name, offsetof(struct config, field), sizeof(((struct config *)0)->field)          \
-	}
-static const struct {
-	const char *name;
-	size_t offset, size;
-} fixed_keys[] = {
-    KEY("tick", tick_ns),
-    KEY("mode", guard.mode),
-    KEY("guard.fast_threshold", guard.fast_threshold_ns),
-    KEY("guard.measure", guard.measure_ns),
-    KEY("guard.cooldown", guard.cooldown_ns),
-    KEY("guard.quiet", guard.quiet_ns),
-    KEY("guard.lease", guard.lease_ns),
-    KEY("guard.max_actions", guard.max_actions),
-    KEY("guard.min_cap", guard.min_cap_ppm),
-    KEY("guard.allow_freeze", guard.allow_freeze),
-    KEY("guard.allow_cpuset", guard.allow_cpuset),
-    KEY("guard.allow_cap", guard.allow_cap),
-    KEY("guard.min_memory", guard.min_memory_bytes),
-    KEY("guard.min_io", guard.min_io_bytes),
-    KEY("guard.allow_memory", guard.allow_memory),
-    KEY("guard.allow_io", guard.allow_io),
-    KEY("guard.min_network", guard.min_network_bytes),
-    KEY("guard.allow_network", guard.allow_network),
-    KEY("ledger.enabled", ledger.enabled),
-    KEY("ledger.budget", ledger.budget_ppm),
-    KEY("ledger.max_zones", ledger.max_zones),
-    KEY("probes.syscalls", probes.syscalls),
-    KEY("probes.block", probes.block),
-    KEY("probes.net", probes.net),
-    KEY("limits.max_zones", max_zones),
-    KEY("limits.fd_budget", fd_budget),
+static const struct config_key fixed_keys[] = {
+    CONFIG_KEY("tick", tick_ns),
+    CONFIG_KEY("mode", guard.mode),
+#define X(key, field) CONFIG_KEY("guard." #key, guard.field),
+    GUARD_KEYS(X)
+#undef X
+	CONFIG_KEY("ledger.enabled", ledger.enabled),
+    CONFIG_KEY("ledger.budget", ledger.budget_ppm),
+    CONFIG_KEY("ledger.max_zones", ledger.max_zones),
+#define X(name) CONFIG_KEY("probes." #name, probes.name),
+    OPTIONAL_PROBES(X)
+#undef X
+	CONFIG_KEY("limits.max_zones", max_zones),
+    CONFIG_KEY("limits.fd_budget", fd_budget),
 };
-#undef KEY
 
 static void say_what_waits(const struct config *old, const struct config *new)
 {

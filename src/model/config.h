@@ -29,6 +29,24 @@ struct guard_config {
 	uint64_t min_network_bytes;		 /* a second; default 128 KiB */
 	bool allow_cpuset, allow_cap, allow_memory, allow_io, allow_network; /* default true */
 };
+/* Its fields but the mode: (key below `guard:`, field). */
+#define GUARD_KEYS(X)                                                                              \
+	X(fast_threshold, fast_threshold_ns)                                                       \
+	X(measure, measure_ns)                                                                     \
+	X(cooldown, cooldown_ns)                                                                   \
+	X(quiet, quiet_ns)                                                                         \
+	X(lease, lease_ns)                                                                         \
+	X(max_actions, max_actions)                                                                \
+	X(min_cap, min_cap_ppm)                                                                    \
+	X(allow_freeze, allow_freeze)                                                              \
+	X(allow_cpuset, allow_cpuset)                                                              \
+	X(allow_cap, allow_cap)                                                                    \
+	X(allow_memory, allow_memory)                                                              \
+	X(allow_io, allow_io)                                                                      \
+	X(min_memory, min_memory_bytes)                                                            \
+	X(min_io, min_io_bytes)                                                                    \
+	X(allow_network, allow_network)                                                            \
+	X(min_network, min_network_bytes)
 
 struct ledger_config {
 	bool enabled;	     /* default true */
@@ -44,6 +62,15 @@ struct probes_config {
 	OPTIONAL_PROBES(X)
 #undef X
 };
+
+struct config_key {
+	const char *name;
+	size_t offset, size;
+};
+#define CONFIG_KEY(key, field)                                                                     \
+	{                                                                                          \
+		key, offsetof(struct config, field), sizeof(((struct config *)0)->field)           \
+	}
 
 struct config {
 	uint64_t tick_ns;   /* default 1 s */

@@ -7,34 +7,12 @@
 #include "model/record-live.h"
 
 /* What detect and decide read of the configuration. */
-#define KEY(name, field)                                                                           \
-	{                                                                                          \
-		name, offsetof(struct config, field), sizeof(((struct config *)0)->field)          \
-	}
-static const struct {
-	const char *name;
-	size_t offset, size;
-} keys[] = {
-    KEY("tick", tick_ns),
-    KEY("mode", guard.mode),
-    KEY("fast_threshold", guard.fast_threshold_ns),
-    KEY("measure", guard.measure_ns),
-    KEY("cooldown", guard.cooldown_ns),
-    KEY("quiet", guard.quiet_ns),
-    KEY("lease", guard.lease_ns),
-    KEY("max_actions", guard.max_actions),
-    KEY("min_cap", guard.min_cap_ppm),
-    KEY("allow_freeze", guard.allow_freeze),
-    KEY("allow_cpuset", guard.allow_cpuset),
-    KEY("allow_cap", guard.allow_cap),
-    KEY("allow_memory", guard.allow_memory),
-    KEY("allow_io", guard.allow_io),
-    KEY("min_memory", guard.min_memory_bytes),
-    KEY("min_io", guard.min_io_bytes),
-    KEY("allow_network", guard.allow_network),
-    KEY("min_network", guard.min_network_bytes),
+static const struct config_key keys[] = {CONFIG_KEY("tick", tick_ns),
+					 CONFIG_KEY("mode", guard.mode),
+#define X(key, field) CONFIG_KEY(#key, guard.field),
+					 GUARD_KEYS(X)
+#undef X
 };
-#undef KEY
 
 /* Fields are bool, a 32-bit number or enum, or a 64-bit number. */
 static uint64_t field_get(const struct config *c, size_t i)
