@@ -17,6 +17,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import live  # noqa: E402
+from live import check  # noqa: E402
 from history import HistoryGate, file_of  # noqa: E402
 
 SHOWN = f"acmepay{os.getpid()}"
@@ -38,11 +39,6 @@ czd: /home/{PERSON}/plan.txt: password="{SECRET}"
 """
 CPU = os.cpu_count() - 1
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-
-
-def check(condition, text):
-    if not condition:
-        raise AssertionError(text)
 
 
 @contextlib.contextmanager

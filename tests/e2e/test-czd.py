@@ -17,20 +17,12 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import live  # noqa: E402
+from live import check, work  # noqa: E402
 
 NAME = f"cz-czd{os.getpid()}"
 FAST = "tick: 200ms\nguard: {measure: 500ms, cooldown: 500ms}\n"
 CPU = os.cpu_count() - 1
 NOBODY = 65534
-
-
-def check(condition, text):
-    if not condition:
-        raise AssertionError(text)
-
-
-def work(*arguments):
-    return [live.program("cz-work"), *arguments, "--seconds", "600"]
 
 
 class Group(live.Group):

@@ -15,16 +15,12 @@ import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import live  # noqa: E402
+from live import check  # noqa: E402
 from browser import Browser  # noqa: E402
 
 NAME = f"cz-flame{os.getpid()}"
 HOSTILE = "<b>&\";']]>\x1b[2J"
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-def check(condition, text):
-    if not condition:
-        raise AssertionError(text)
 
 
 def czctl(*arguments, **options):

@@ -12,6 +12,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import live  # noqa: E402
+from live import check  # noqa: E402
 from browser import Browser  # noqa: E402
 from gate import Gate  # noqa: E402
 from history import HistoryGate, file_of  # noqa: E402
@@ -22,11 +23,6 @@ ODD = f"{NAME}-<img src=x onerror=alert(1)>"
 CPU = os.cpu_count() - 1
 FIRST_PAINT_MS = 2000   # 300 ms on an idle machine is tests/bench's; this is for a page that does not hang
 HEAP_GROWTH = 3 << 20
-
-
-def check(condition, text):
-    if not condition:
-        raise AssertionError(text)
 
 
 def overview(browser, gate):

@@ -20,6 +20,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import dist_packages  # noqa: E402,F401
 import jsonschema  # noqa: E402
 import live  # noqa: E402
+from live import check  # noqa: E402
 from gate import CHANGE_TOKEN, Gate, quoted  # noqa: E402
 from history import HistoryGate, file_of  # noqa: E402
 
@@ -28,11 +29,6 @@ LC, BE = f"{NAME[3:]}-lc", f"{NAME[3:]}-be"  # as czd names them: without its ow
 CPU = os.cpu_count() - 1
 SLOW_CLIENTS = 1100  # more than half of the connections: then nobody may take his time
 SKIPPED = []
-
-
-def check(condition, text):
-    if not condition:
-        raise AssertionError(text)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import live  # noqa: E402
+from live import check  # noqa: E402
 
 TOP_NAME = f"cz-harm{os.getpid()}"
 # waiting for a CPU is not what is looked at here, and a busy machine shall not hide the rest
@@ -28,11 +29,6 @@ DOMAIN, WORKING_SET, HOG, BOUNDED, TABLE, BULK = (n * MIB // (3 if "CZ_GUEST" in
 RUNS = int(os.environ.get("HARM_RUNS", "1"))
 RECOVERIES = int(os.environ.get("HARM_RECOVERIES", RUNS if RUNS >= 10 else 1))
 RIGHT_OF_TEN = 9
-
-
-def check(condition, text):
-    if not condition:
-        raise AssertionError(text)
 
 
 def v2():

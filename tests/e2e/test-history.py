@@ -15,21 +15,13 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import live  # noqa: E402
+from live import check, work  # noqa: E402
 from history import HistoryGate, file_of  # noqa: E402
 
 SHOWN = f"hist{os.getpid()}"  # what czd calls it
 NAME = f"cz-{SHOWN}"
 FAST = "tick: 200ms\nmode: enforce\nguard: {measure: 500ms, cooldown: 500ms}\n"
 CPU = os.cpu_count() - 1
-
-
-def check(condition, text):
-    if not condition:
-        raise AssertionError(text)
-
-
-def work(*arguments):
-    return [live.program("cz-work"), *arguments, "--seconds", "600"]
 
 
 @contextlib.contextmanager

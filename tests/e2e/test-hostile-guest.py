@@ -14,6 +14,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
 import live  # noqa: E402
+from live import check  # noqa: E402
 import vmzone  # noqa: E402
 
 BUILD = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(live.program("cz-vm")))))
@@ -28,11 +29,6 @@ LOG_BYTES = 2 * (1 << 20) + 65536  # a log and its older piece
 RAW = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 MACHINE = {"CZ_KERNEL": vmzone.KERNEL, "CZ_QEMU": vmzone.QEMU, "CZ_QEMU_DATA": os.path.join(vmzone.DEPS, "qemu/usr/share/qemu"),
            "CZ_VIRTIOFSD": vmzone.VIRTIOFSD}
-
-
-def check(condition, text):
-    if not condition:
-        raise AssertionError(text)
 
 
 def status_kib(pid, key):

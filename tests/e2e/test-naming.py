@@ -13,15 +13,12 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import live  # noqa: E402
+from live import check, work  # noqa: E402
 
 NAME = f"cz-naming{os.getpid()}"
 CONFIG = "tick: 500ms\n"
 CPU = 1
 SECONDS_QUIET = float(os.environ.get("CZ_QUIET_SECONDS", "30"))
-
-
-def work(*arguments):
-    return [live.program("cz-work"), *arguments, "--seconds", "600"]
 
 
 def hog():
@@ -77,11 +74,6 @@ class Scene:
 
     def shares(self, finding):
         return {c["zone"].rsplit("/", 1)[-1].removeprefix(f"{NAME[3:]}-"): c["share_ppm"] / 1e4 for c in finding["culprits"]}
-
-
-def check(condition, text):
-    if not condition:
-        raise AssertionError(text)
 
 
 def sums_to_one(finding):

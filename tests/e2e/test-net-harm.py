@@ -14,6 +14,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import live  # noqa: E402
+from live import check  # noqa: E402
 
 NAME = f"cz-net{os.getpid()}"
 HERE, ROUTER, THERE = (f"{NAME}-{n}" for n in "abc")
@@ -34,11 +35,6 @@ while True:
     sent += size * 8
     time.sleep(max(0, begin + sent / bits - time.monotonic()))
 """
-
-
-def check(condition, text):
-    if not condition:
-        raise AssertionError(text)
 
 
 def run(*command):

@@ -13,19 +13,11 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import live  # noqa: E402
+from live import check, work  # noqa: E402
 
 NAME = f"cz-rec{os.getpid()}"
 CONFIG = "tick: 200ms\nguard: {measure: 500ms, cooldown: 500ms}\n"
 CPU = os.cpu_count() - 1
-
-
-def check(condition, text):
-    if not condition:
-        raise AssertionError(text)
-
-
-def work(*arguments):
-    return [live.program("cz-work"), *arguments, "--seconds", "600"]
 
 
 class Recorder:

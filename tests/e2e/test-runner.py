@@ -12,14 +12,10 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import live  # noqa: E402
+from live import check  # noqa: E402
 
 # fails in its first run
 ONCE = 'if mkdir "$0.ran" 2>/dev/null; then {}; fi\n'
-
-
-def check(condition, text):
-    if not condition:
-        raise AssertionError(text)
 
 
 def run(unit=None, **scripts):

@@ -16,16 +16,12 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import live  # noqa: E402
+from live import check  # noqa: E402
 from history import HistoryGate, file_of  # noqa: E402
 
 SHOWN = f"sug{os.getpid()}"  # what czd calls it
 NAME = f"cz-{SHOWN}"
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-
-
-def check(condition, text):
-    if not condition:
-        raise AssertionError(text)
 
 
 def free_port():

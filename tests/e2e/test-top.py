@@ -12,6 +12,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import live  # noqa: E402
+from live import check  # noqa: E402
 from screen import Screen  # noqa: E402
 
 NAME = f"cz-top{os.getpid()}"
@@ -21,11 +22,6 @@ ODD_SHOWN = NAME[3:] + r"-\x1b[2J\xe2\x80\xae" + "\u754c\u754c" + r"\xc2\x9b31m"
 CPU = os.cpu_count() - 1
 CZD = live.Czd("tick: 250ms\n")
 KEY = {"up": "\x1b[A", "down": "\x1b[B", "escape": "\x1b", "enter": "\r", "home": "\x1bOH"}
-
-
-def check(condition, text):
-    if not condition:
-        raise AssertionError(text)
 
 
 def top(*arguments, rows=24, columns=80, **env):

@@ -9,6 +9,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import live  # noqa: E402
+from live import check  # noqa: E402
 
 UNIT = os.path.join(live.TOP, "packaging/czd.service.in")
 # An app that runs as root, as a web server begins: a port below 1024.
@@ -23,11 +24,6 @@ def settings():
         if equals and not line.startswith("#"):
             found[name] = f"{found.get(name, '')} {value}".strip()
     return found
-
-
-def check(condition, text):
-    if not condition:
-        raise AssertionError(text)
 
 
 def systemd_reads_it():

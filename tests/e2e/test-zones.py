@@ -16,14 +16,10 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import live  # noqa: E402
+from live import check  # noqa: E402
 
 PID = os.getpid()
 CONFIG = "tick: 200ms\n"
-
-
-def check(condition, text):
-    if not condition:
-        raise AssertionError(text)
 
 
 class Zone:

@@ -33,6 +33,11 @@ def skip(reason):
     sys.exit(SKIP)
 
 
+def check(condition, text):
+    if not condition:
+        raise AssertionError(text)
+
+
 class Skip(Exception):
     """This case cannot be had here; its text says why. The others go on."""
 
@@ -64,6 +69,11 @@ def program(name):
     if not os.access(path, os.X_OK):
         sys.exit(f"{name} is not built ({path}): ./dev build")
     return path
+
+
+def work(*arguments):
+    """A cz-work that outlasts its test, which ends it."""
+    return [program("cz-work"), *arguments, "--seconds", "600"]
 
 
 def wait_for(condition, timeout_s, what):
