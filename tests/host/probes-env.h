@@ -12,6 +12,7 @@
 
 #include "probes/probe.h"
 #include "zones/zones.h"
+#include "check.h"
 
 #define TOP "cz-test-sums"
 #define IN  "/" TOP "/in"
@@ -27,15 +28,6 @@ struct shared {
 extern struct shared *work;
 extern struct cgroup_fs fs;
 extern struct probes *probes;
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x)) {                                                                        \
-			fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #x);            \
-			clean_up();                                                                \
-			exit(1);                                                                   \
-		}                                                                                  \
-	} while (0)
 
 int probes_env_open(void); /* 0, or 77 and said why */
 void probes_env_close(void);

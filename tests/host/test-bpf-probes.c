@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "probes/probe.h"
 #include "zones/zones.h"
+#include "check.h"
 
 #define TOP	   "cz-test-bpf"
 #define NR_THREADS 64
@@ -62,15 +63,6 @@ static void clean_up(void)
 		for (size_t i = 0; i < ARRAY_SIZE(names) && cgroup_has(&fs, trees[t]); i++)
 			drop(fs.hierarchies[fs.of[trees[t]]].mount, names[i]);
 }
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x)) {                                                                        \
-			fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #x);            \
-			clean_up();                                                                \
-			exit(1);                                                                   \
-		}                                                                                  \
-	} while (0)
 
 static void on_add(const struct zone *z, void *arg)
 {

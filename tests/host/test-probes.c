@@ -24,6 +24,7 @@
 #include "kernel/text.h"
 #include "probes/probe.h"
 #include "zones/zones.h"
+#include "check.h"
 
 #define TOP "cz-test-probes"
 #define MS  1000000ull
@@ -35,15 +36,6 @@ static struct probes *probes;
 static struct zones *zones;
 static pid_t tasks[16];
 static size_t nr_tasks;
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x)) {                                                                        \
-			fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #x);            \
-			clean_up();                                                                \
-			exit(1);                                                                   \
-		}                                                                                  \
-	} while (0)
 
 /* Our path in every hierarchy that has what probes read. */
 static const enum cgroup_controller joined[] = {CG_CPU, CG_CPUACCT, CG_MEMORY,
