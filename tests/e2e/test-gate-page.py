@@ -144,12 +144,12 @@ def memory(browser, gate):
     """After the history of five minutes is full (at 20 snapshots a second) it does not grow."""
     browser.run("location.hash = ''")
     before = heap(browser)
-    for _ in range(20):
+    for _ in range(10):
         seen = browser.run("document.body.dataset.realNs")
         browser.wait(f"document.body.dataset.realNs !== '{seen}'", 10, "the next tick")
     grown = heap(browser) - before
-    check(grown < HEAP_GROWTH, f"the heap grew by {grown} bytes in 20 ticks")
-    print(f"   heap {before >> 10} KiB, {grown >> 10} KiB more after 20 ticks")
+    check(grown < HEAP_GROWTH, f"the heap grew by {grown} bytes in 10 ticks")
+    print(f"   heap {before >> 10} KiB, {grown >> 10} KiB more after 10 ticks")
 
 
 def token(browser, czd):

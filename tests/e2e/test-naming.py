@@ -18,7 +18,7 @@ from live import check, work  # noqa: E402
 NAME = f"cz-naming{os.getpid()}"
 CONFIG = "tick: 500ms\n"
 CPU = 1
-SECONDS_QUIET = float(os.environ.get("CZ_QUIET_SECONDS", "30"))
+SECONDS_QUIET = float(os.environ.get("CZ_QUIET_SECONDS", "20"))
 
 
 def hog():
