@@ -87,10 +87,8 @@ struct ledger_event {
 
 /* Argument of the timer_init program. */
 struct ledger_timer_args {
-	u32 victim, nr_cpus;
+	u32 victim;
 };
-/* Argument of the task iterator, in .bss: which victim, and whether to count in or out. */
-enum ledger_seed { SEED_ADD, SEED_DROP };
 
 enum ledger_counter {
 	COUNTER_EVENTS_LOST,
