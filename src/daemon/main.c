@@ -108,58 +108,54 @@ static int bad_option(const char *word)
 	return usage_error(text);
 }
 
-int main(int argc, char **argv)
+/* What to do with the options. */
+struct command {
+	bool undo, check, no_keeper;
+	uint64_t watchdog_s;
+};
+
+/* Returns -1 when there is something to do, else the exit code. */
+static int parse_words(int argc, char **argv, struct options *opt, struct command *cmd)
 {
-	struct options opt = {.root = "/",
-			      .config_path = DEFAULT_CONFIG,
-			      .libexec_dir = DEFAULT_LIBEXEC,
-			      .beat_fd = -1};
-	struct keeper_options ko = {
-	    .worker = run_worker, .undo = run_undo, .arg = &opt, .ret_beat_fd = &opt.beat_fd};
-	const char *set = getenv("CZ_LIBEXEC");
-	char libexec[PATH_MAX];
-	bool undo = false, check = false, keeper = true;
-	uint64_t watchdog_s = WATCHDOG_S;
 	enum log_level level;
 	int c;
 
-	if (set && set[0])
-		opt.libexec_dir = set;
 	opterr = 0; /* one sentence of our own */
 	while ((c = getopt_long(argc, argv, "c:hV", long_options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
-			opt.config_path = optarg;
-			opt.config_required = true;
+			opt->config_path = optarg;
+			opt->config_required = true;
 			break;
 		case OPT_RUN_DIR:
-			opt.run_dir = optarg;
+			opt->run_dir = optarg;
 			break;
 		case OPT_STATE_DIR:
-			opt.state_dir = optarg;
+			opt->state_dir = optarg;
 			break;
 		case OPT_ROOT:
-			opt.root = optarg;
+			opt->root = optarg;
 			break;
 		case OPT_LIBEXEC:
-			opt.libexec_dir = optarg;
+			opt->libexec_dir = optarg;
 			break;
 		case OPT_NO_BPF:
-			opt.no_bpf = true;
+			opt->no_bpf = true;
 			break;
 		case OPT_NO_KEEPER:
-			keeper = false;
+			cmd->no_keeper = true;
 			break;
 		case OPT_WATCHDOG:
-			if (parse_u64(optarg, &watchdog_s) < 0 || watchdog_s > WATCHDOG_MAX_S)
+			if (parse_u64(optarg, &cmd->watchdog_s) < 0 ||
+			    cmd->watchdog_s > WATCHDOG_MAX_S)
 				return usage_error("--watchdog is a whole number of seconds, at "
 						   "most a day");
 			break;
 		case OPT_UNDO:
-			undo = true;
+			cmd->undo = true;
 			break;
 		case OPT_CHECK:
-			check = true;
+			cmd->check = true;
 			break;
 		case OPT_LOG_LEVEL:
 			if (log_level_from_name(optarg, &level) < 0)
@@ -177,8 +173,27 @@ int main(int argc, char **argv)
 			return bad_option(argv[optind - 1]);
 		}
 	}
-	if (optind < argc)
-		return usage_error("unexpected argument");
+	return optind < argc ? usage_error("unexpected argument") : -1;
+}
+
+int main(int argc, char **argv)
+{
+	struct options opt = {.root = "/",
+			      .config_path = DEFAULT_CONFIG,
+			      .libexec_dir = DEFAULT_LIBEXEC,
+			      .beat_fd = -1};
+	struct command cmd = {.watchdog_s = WATCHDOG_S};
+	struct keeper_options ko = {
+	    .worker = run_worker, .undo = run_undo, .arg = &opt, .ret_beat_fd = &opt.beat_fd};
+	const char *set = getenv("CZ_LIBEXEC");
+	char libexec[PATH_MAX];
+	int status;
+
+	if (set && set[0])
+		opt.libexec_dir = set;
+	status = parse_words(argc, argv, &opt, &cmd);
+	if (status >= 0)
+		return status;
 	if (!opt.state_dir)
 		opt.state_dir = opt.run_dir ? opt.run_dir : DEFAULT_STATE_DIR;
 	if (!opt.run_dir)
@@ -186,10 +201,10 @@ int main(int argc, char **argv)
 	/* what is started from there has another working directory */
 	if (realpath(opt.libexec_dir, libexec))
 		opt.libexec_dir = libexec;
-	if (check)
+	if (cmd.check)
 		return run_check(&opt);
-	if (undo)
+	if (cmd.undo)
 		return run_undo(&opt);
-	ko.watchdog_ns = watchdog_s * 1000000000;
-	return keeper ? keeper_run(&ko) : run_worker(&opt);
+	ko.watchdog_ns = cmd.watchdog_s * 1000000000;
+	return cmd.no_keeper ? run_worker(&opt) : keeper_run(&ko);
 }
