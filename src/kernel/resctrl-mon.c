@@ -7,6 +7,7 @@
 #include "kernel/resctrl.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -175,5 +176,62 @@ int resctrl_read_counts(const struct resctrl *rc, const char *path, struct resct
 		add(&sum.mbm_local_bytes, rows[i].counts.mbm_local_bytes);
 	}
 	*ret = sum;
+	return 0;
+}
+
+int resctrl_assignments_parse(const char *text, const char *event, bool *ret_all_on,
+			      bool *ret_all_off)
+{
+	size_t len = strlen(event);
+	struct text_line l;
+	int r;
+
+	while ((r = text_next_line(&text, &l)) > 0) {
+		const char *p = l.start + len, *end = l.start + l.len;
+		bool on = true, off = true;
+
+		if (l.len <= len || memcmp(l.start, event, len) != 0 || *p != ':')
+			continue;
+		for (p = memchr(p, '=', (size_t)(end - p)); p;
+		     p = memchr(p + 1, '=', (size_t)(end - p - 1))) {
+			if (p + 1 == end || (p[1] != 'e' && p[1] != '_'))
+				return -EINVAL;
+			*(p[1] == 'e' ? &off : &on) = false;
+		}
+		if (on && off)
+			return -EINVAL; /* no domain at all */
+		*ret_all_on = on;
+		*ret_all_off = off;
+		return 0;
+	}
+	return r < 0 ? r : -ENOENT;
+}
+
+int resctrl_assign_counter(const struct resctrl *rc, const char *path, bool local, bool on,
+			   struct error *reterr)
+{
+	static const char name[] = "mbm_L3_assignments";
+	const char *event = local ? "mbm_local_bytes" : "mbm_total_bytes";
+	char text[4096], file[RESCTRL_PATH_MAX];
+	bool all_on, all_off;
+	ssize_t n;
+	int r;
+
+	if (!rc->info.mbm_assign)
+		return error_set(reterr, -EOPNOTSUPP,
+				 "counters are not assigned here: every group has its own");
+	snprintf(text, sizeof(text), "%s:*=%s\n", event, on ? "e" : "_");
+	r = resctrl_write(rc, path, name, text, reterr);
+	if (r < 0)
+		return r;
+	n = resctrl_file(file, sizeof(file), path, name);
+	if (n >= 0)
+		n = kio_read_text_at(rc->fd, file, text, sizeof(text));
+	r = n < 0 ? (int)n : resctrl_assignments_parse(text, event, &all_on, &all_off);
+	if (r < 0)
+		return error_errno(reterr, r, "%s of %s", name, resctrl_shown(path));
+	if (!(on ? all_on : all_off))
+		return error_set(reterr, -EIO, "%s of %s did not change", name,
+				 resctrl_shown(path));
 	return 0;
 }

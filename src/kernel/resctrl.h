@@ -212,7 +212,6 @@ must_check int resctrl_count_delta(uint64_t before, uint64_t after, uint64_t wra
 struct resctrl_counts { /* summed over domains; RESCTRL_UNKNOWN when one of them is not known */
 	uint64_t llc_occupancy_bytes, mbm_total_bytes, mbm_local_bytes;
 };
-/* domain: index in the order of the names of mon_data's directories; NULL text: the end. */
 struct resctrl_count_row {
 	uint32_t domain; /* id of the L3 cache */
 	int32_t node;	 /* SNC: the node of a mon_sub_L3 directory; -1: all of the cache */
@@ -223,5 +222,12 @@ must_check int resctrl_read_rows(const struct resctrl *rc, const char *path,
 				 struct resctrl_count_row *rows, size_t max);
 must_check int resctrl_read_counts(const struct resctrl *rc, const char *path,
 				   struct resctrl_counts *ret);
+/* Where counters are assigned (info.mbm_assign): gives the group one in every domain, or takes it.
+ * -ENOSPC: none is left; -EOPNOTSUPP: counters are not assigned here. */
+must_check int resctrl_assign_counter(const struct resctrl *rc, const char *path, bool local,
+				      bool on, struct error *reterr);
+/* Has the event's line this state in every domain? "mbm_total_bytes:0=e;1=_". */
+must_check int resctrl_assignments_parse(const char *text, const char *event, bool *ret_all_on,
+					 bool *ret_all_off);
 /* "mon_L3_00" -> 0, "mon_sub_L3_03" -> 3 and *ret_sub. -EINVAL: another name. */
 must_check int resctrl_mon_name_parse(const char *name, uint32_t *ret_id, bool *ret_sub);

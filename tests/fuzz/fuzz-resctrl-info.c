@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct resctrl rc = {.fd = -1};
 	struct resctrl_info info = {0};
 	char path[RESCTRL_PATH_MAX];
-	bool flag = false;
+	bool flag = false, on, off;
 	uint64_t v = 77;
 	uint32_t id = 77;
 
@@ -22,6 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		FUZZ_ASSERT(flag == (strstr(s, "[mbm_event]\n") != NULL));
 	if (resctrl_count_parse(s, &v) < 0)
 		FUZZ_ASSERT(v == 77);
+	if (resctrl_assignments_parse(s, "mbm_total_bytes", &on, &off) == 0)
+		FUZZ_ASSERT(strstr(s, "mbm_total_bytes:") && !(on && off));
 	if (resctrl_mon_name_parse(s, &id, &flag) < 0)
 		FUZZ_ASSERT(id == 77);
 	if (resctrl_path(path, sizeof(path), s, s, NULL) == 0)
