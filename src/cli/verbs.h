@@ -18,6 +18,7 @@
 	X(bundle)                                                                                  \
 	X(record)                                                                                  \
 	X(replay)                                                                                  \
+	X(detect)                                                                                  \
 	X(protect)                                                                                 \
 	X(unprotect)                                                                               \
 	X(create)                                                                                  \
