@@ -201,6 +201,10 @@ void control_session(void *guest)
 {
 	struct guest *g = guest;
 
-	if (channel_up(g->ports[CHANNEL_CONTROL].channel))
+	if (!channel_up(g->ports[CHANNEL_CONTROL].channel))
+		return;
+	if (g->failed[0])
+		control_event(g, "failed", json_pack("{s:s}", "text", g->failed));
+	else
 		control_event(g, "ready", about(g));
 }

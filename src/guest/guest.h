@@ -28,6 +28,7 @@ struct guest {
 	struct bus bus; /* for the schedulers; closed where there is no BPF */
 	struct timer tick;
 	bool ending;
+	char failed[256]; /* why this machine cannot be what it is to be; "": it can */
 };
 
 /* Tells the host, and the console. Bounded: more than a few a second are dropped and counted. */

@@ -178,6 +178,16 @@ static int enter(const char *root)
 	return 0;
 }
 
+static const char *why_no_root(enum boot_root root, int r)
+{
+	if (root == BOOT_ROOT_IMAGE && r == -ENODEV)
+		return "the image has not come as " DISK;
+	if (root == BOOT_ROOT_IMAGE && r == -EINVAL)
+		return "the image holds no file system that this kernel can mount (ext4, xfs, "
+		       "btrfs, erofs, squashfs), or a damaged one";
+	return strerror(-r);
+}
+
 static void switch_root(struct guest *g)
 {
 	int r;
@@ -189,8 +199,11 @@ static void switch_root(struct guest *g)
 					       : mount_image("/sysroot");
 	if (r == 0)
 		r = enter("/sysroot");
-	if (r < 0)
-		guest_notice(g, "guest", "the root file system cannot be had: %s", strerror(-r));
+	if (r == 0)
+		return;
+	snprintf(g->failed, sizeof(g->failed), "the root file system cannot be had: %s",
+		 why_no_root(g->boot.root, r));
+	fprintf(stderr, "cz-guest: %s\n", g->failed);
 }
 
 void init_machine(struct guest *g)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The way down of a machine: asked by its guest, by its button, by its emulator; then killed. */
+/* The way down of a machine: asked by its guest, by its button, by its emulator; then killed. And
+ * what is said of its end. */
+#include <stdio.h>
 #include "vm/zone.h"
 
 #define GRACE_MAX_MS 600000
@@ -54,4 +56,44 @@ void zone_power_down(struct zone *z, uint64_t grace_ms)
 	zone_state_changed(z);
 	sd_event_source_set_time_relative(z->escalation, 0);
 	sd_event_source_set_enabled(z->escalation, SD_EVENT_ONESHOT);
+}
+
+static void last_words(const struct zone *z, enum vm_end how, const char *text, char *line,
+		       size_t size)
+{
+	static const char *const words[] = {
+	    [VM_END_OFF] = "the guest switched itself off",
+	    [VM_END_QUIT] = "QEMU was told to quit",
+	    [VM_END_RESET] = "the guest reset itself",
+	    [VM_END_PANIC] = "the guest's kernel panicked",
+	    [VM_END_DIED] = "QEMU died",
+	    [VM_END_RELEASED] = "the domain was given back",
+	};
+	const char *asked = z->state == VM_STOPPING ? ", as asked" : "";
+	const char *panic = z->logs ? logs_panic(z->logs) : NULL;
+
+	/* A kernel that panics resets its machine; where it has told the device of it, QEMU says
+	 * so. */
+	if (how == VM_END_PANIC || (how == VM_END_RESET && panic))
+		snprintf(line, size, "%s: %s (%s)%s", words[VM_END_PANIC],
+			 panic ? panic : "the console does not say why", text, asked);
+	else if (z->failed[0])
+		snprintf(line, size, "the guest cannot run: %s%s", z->failed, asked);
+	else
+		snprintf(line, size, "%s (%s)%s", words[how], text, asked);
+}
+
+void zone_ended(void *arg, enum vm_end how, const char *text)
+{
+	struct zone *z = arg;
+	char line[480];
+
+	last_words(z, how, text, line, sizeof(line));
+	z->exit_code = z->state == VM_STOPPING || (how == VM_END_OFF && !z->failed[0]) ? 0 : 1;
+	z->state = VM_STOPPING;
+	if (z->exit_code == 0) /* in good order */
+		zone_state_changed(z);
+	z->log_budget++; /* the last word is always heard */
+	zone_notice(z, "guest", line);
+	sd_event_exit(z->loop, z->exit_code);
 }

@@ -162,39 +162,6 @@ static void on_limited(void *arg)
 	zone_state_changed(arg);
 }
 
-static void on_ended(void *arg, enum vm_end how, const char *text)
-{
-	static const char *const words[] = {
-	    [VM_END_OFF] = "the guest switched itself off",
-	    [VM_END_QUIT] = "QEMU was told to quit",
-	    [VM_END_RESET] = "the guest reset itself",
-	    [VM_END_PANIC] = "the guest's kernel panicked",
-	    [VM_END_DIED] = "QEMU died",
-	    [VM_END_RELEASED] = "the domain was given back",
-	};
-	struct zone *z = arg;
-	bool wanted = z->state == VM_STOPPING;
-	const char *panic = z->logs ? logs_panic(z->logs) : NULL;
-	char line[480];
-
-	/* A kernel that panics resets its machine; where it has told the device of it, QEMU says
-	 * so. */
-	if (how == VM_END_RESET && panic)
-		how = VM_END_PANIC;
-	snprintf(line, sizeof(line), "%s%s%s (%s)%s", words[how], how == VM_END_PANIC ? ": " : "",
-		 how != VM_END_PANIC ? ""
-		 : panic	     ? panic
-				     : "the console does not say why",
-		 text, wanted ? ", as asked" : "");
-	z->exit_code = wanted || how == VM_END_OFF ? 0 : 1;
-	z->state = VM_STOPPING;
-	if (z->exit_code == 0) /* in good order */
-		zone_state_changed(z);
-	z->log_budget++; /* the last word is always heard */
-	zone_notice(z, "guest", line);
-	sd_event_exit(z->loop, z->exit_code);
-}
-
 /* Without its root file system a guest hangs: better it ends, and whoever restarts zones can. */
 static int on_share_end(sd_event_source *s, const siginfo_t *si, void *arg)
 {
@@ -253,6 +220,15 @@ static void on_guest_ready(struct zone *z, const json_t *message)
 		zone_notice(z, "channel", "the guest could not be told what to run");
 }
 
+/* What the guest says of it is the reason of its end. */
+static void on_guest_failed(struct zone *z, const json_t *message)
+{
+	const char *text = json_string_value(json_object_get(message, "text"));
+
+	str_copy(z->failed, sizeof(z->failed), text && *text ? text : "it does not say why");
+	z->backend->kill(z->machine);
+}
+
 static void on_guest_stats(struct zone *z, const json_t *message)
 {
 	json_t *stats = json_copy_within(message, &guest_limits);
@@ -288,7 +264,11 @@ static void on_control(struct zone *z, const struct channel_frame *f)
 		const char *event;
 		void (*take)(struct zone *z, const json_t *message);
 	} takers[] = {
-	    {"ready", on_guest_ready}, {"stats", on_guest_stats}, {"notice", on_guest_notice}};
+	    {"ready", on_guest_ready},
+	    {"failed", on_guest_failed},
+	    {"stats", on_guest_stats},
+	    {"notice", on_guest_notice},
+	};
 	const char *event;
 	json_t *message;
 	int r = 0;
@@ -414,7 +394,7 @@ static int open_link(struct zone *z, struct zone_start *start)
 static int zone_open(struct zone *z, struct zone_start *start, struct error *reterr)
 {
 	const struct vm_events events = {z,	     on_ready,	 on_memory, on_port,
-					 on_refused, on_limited, on_ended};
+					 on_refused, on_limited, zone_ended};
 	int ours[VM_STREAMS], r = sd_event_new(&z->loop);
 
 	if (r >= 0)

@@ -63,6 +63,7 @@ struct zone {
 
 	unsigned int step; /* of the way down */
 	uint64_t grace_ns;
+	char failed[256]; /* the guest's own word that it cannot run; "": none */
 	int exit_code;
 };
 
@@ -76,6 +77,7 @@ void zone_notice(struct zone *z, const char *kind, const char *text);
 /* down.c */
 void zone_power_down(struct zone *z, uint64_t grace_ms);
 int zone_step_down(sd_event_source *source, uint64_t now_usec, void *arg); /* z->escalation's */
+void zone_ended(void *arg, enum vm_end how, const char *text);		   /* vm_events' */
 
 /* requests.c */
 void zone_request(void *arg, json_int_t id, const char *what, const json_t *request);

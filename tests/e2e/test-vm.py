@@ -216,6 +216,24 @@ class Zones(unittest.TestCase):
         with open(image, "rb") as file:
             self.assertNotIn(b"written", file.read())
 
+    def test_image_that_cannot_be_mounted(self):
+        """The real guest says so, and its words are the last of cz-vm: there czd has the reason of the error from."""
+        zone = self.zone(spec={"os": {}})
+        with open(f"{zone.top}/image", "wb") as file:
+            file.write(b"no file system".ljust(MIB, b"\0"))
+        zone.launch["guest"] = os.path.join(os.path.dirname(os.path.dirname(CZ_VM)), "guest/cz-guest")
+        zone.launch["spec"].update(os={"rootfs": {"image": f"{zone.top}/image"}, "accel": "tcg"})
+        zone.start().connect()
+        pids = zone.children()
+        self.assertEqual(zone.process.wait(BOOT_S), 1, zone.stderr())
+        self.gone(pids)
+        last = zone.stderr().splitlines()[-1]
+        self.assertIn("the guest cannot run: the root file system cannot be had: the image holds no file system", last)
+        zone.link.settimeout(1)
+        while zone.read(1):
+            pass
+        self.assertNotIn("running", [event.get("state") for event in zone.events])
+
     def test_bridge_and_signal(self):
         """On a bridge, in a network namespace of its own; TERM is a power-down like any other."""
         zone = self.zone(spec={"os": {"accel": "tcg"}, "resource": {"net": {"mode": "bridge", "bridge": "cz-br",
