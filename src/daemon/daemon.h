@@ -120,6 +120,9 @@ struct daemon {
 	size_t views_cap[2];
 	int front;
 	struct ledger_view ledgers[LEDGER_VICTIMS_MAX];
+	struct disk_view disks[DISKS_MAX];
+	struct disk_use *disk_uses;
+	size_t cap_disk_uses;
 	bool tree_dirty;   /* zones changed since the views were built */
 	uint64_t tree_seq; /* counts the layouts in which zones came, went or changed their class */
 	uint64_t *new_ids; /* zones that appeared and were not looked up in `desired` yet */

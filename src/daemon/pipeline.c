@@ -473,5 +473,6 @@ void pipeline_done(struct daemon *d)
 	decide_free(d->decide);
 	free(d->views[0]);
 	free(d->views[1]);
+	free(d->disk_uses);
 	free(d->new_ids);
 }

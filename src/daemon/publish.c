@@ -64,6 +64,37 @@ static void view_moved(struct zone_view *v, const struct zone_view *before)
 	}
 }
 
+static int add_use(struct daemon *d, const struct disk_use *u)
+{
+	if (d->snap.nr_disk_uses == d->cap_disk_uses) {
+		size_t cap = d->cap_disk_uses ? 2 * d->cap_disk_uses : 64;
+		struct disk_use *more = realloc(d->disk_uses, cap * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		d->disk_uses = more;
+		d->cap_disk_uses = cap;
+	}
+	d->disk_uses[d->snap.nr_disk_uses++] = *u;
+	return 0;
+}
+
+/* Of zones whose io was read in this tick. Without memory, some are not told. */
+static void add_uses(struct daemon *d, const struct zone_view *v, uint32_t index)
+{
+	const uint64_t io = METRIC_BIT(ZM_IO_READ_BYTES) | METRIC_BIT(ZM_IO_WRITE_BYTES) |
+			    METRIC_BIT(ZM_IO_READS) | METRIC_BIT(ZM_IO_WRITES);
+	const struct zone_row *row = v->moved & io ? probes_row(d->probes, v->id) : NULL;
+
+	for (size_t i = 0; row && i < row->nr_disks; i++) {
+		const struct zone_disk *at = &row->disks[i];
+
+		if (at->grew_bytes | at->grew_ops)
+			(void)add_use(d, &(struct disk_use){v->id, index, at->dev, at->grew_bytes,
+							    at->grew_ops});
+	}
+}
+
 static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *v,
 		      const struct zone_view *views, const struct zone_view *before, bool fresh)
 {
@@ -86,6 +117,7 @@ static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *
 	if (fresh) {
 		view_values(d, v, before);
 		view_moved(v, before);
+		add_uses(d, v, (uint32_t)(v - views));
 	} else if (before) {
 		v->moved = before->moved;
 		v->valid = before->valid;
@@ -170,11 +202,14 @@ uint32_t publish_index_of(const struct daemon *d, uint64_t id)
 	return z ? z->index : NO_ZONE;
 }
 
-/* Point the ledger views at the zones of this layout. */
-static void link_ledgers(struct daemon *d)
+/* Point the ledger views, and what zones did at disks, at the zones of this layout. */
+static void link_zones(struct daemon *d)
 {
 	size_t n = 0;
 
+	for (size_t i = 0; i < d->snap.nr_disk_uses; i++)
+		d->disk_uses[i].zone = publish_index_of(d, d->disk_uses[i].zone_id);
+	d->snap.disk_uses = d->disk_uses;
 	for (size_t i = 0; i < d->victims.nr; i++) {
 		struct victim *vi = d->victims.items[i];
 
@@ -196,7 +231,7 @@ int publish_fresh(struct daemon *d)
 		return 0;
 	if (lay_out(d, false) < 0)
 		return -ENOMEM;
-	link_ledgers(d);
+	link_zones(d);
 	return 0;
 }
 
@@ -217,12 +252,23 @@ static void publish_host(struct daemon *d)
 	d->host_before = *h;
 }
 
+static void publish_disks(struct daemon *d)
+{
+	const struct disk_view *disks;
+
+	d->snap.nr_disk_uses = 0;
+	d->snap.nr_disks = probes_disks(d->probes, &disks);
+	memcpy(d->disks, disks, d->snap.nr_disks * sizeof(*disks));
+	d->snap.disks = d->disks;
+}
+
 int publish_all(struct daemon *d)
 {
 	uint64_t now_ns = clock_mono_ns();
 
 	d->snap.window_ns = d->snap.now_ns ? now_ns - d->snap.now_ns : 0;
 	d->snap.now_ns = now_ns;
+	publish_disks(d);
 	if (!d->tree_dirty)
 		refresh(d);
 	else if (lay_out(d, true) < 0)
@@ -236,7 +282,7 @@ int publish_all(struct daemon *d)
 		victim_read(&d->victims, vi, d->ledger, d->snap.window_ns,
 			    known ? v->delta[ZM_RUN_DELAY_NS] : UINT64_MAX);
 	}
-	link_ledgers(d);
+	link_zones(d);
 	publish_host(d);
 	return 0;
 }

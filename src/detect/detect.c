@@ -102,6 +102,7 @@ static struct window *watch_push(struct watch *w, const struct snapshot *s,
 				 const struct ledger_view *l)
 {
 	const struct zone_view *z = &s->zones[l->zone];
+	uint32_t disk = w->nr ? watch_window(w, 0)->disk : 0;
 	struct window *win;
 
 	w->head = w->nr ? (w->head + 1) % RING_WINDOWS : 0;
@@ -119,6 +120,7 @@ static struct window *watch_push(struct watch *w, const struct snapshot *s,
 	    .usage_known = z->delta_valid & METRIC_BIT(ZM_CPU_USAGE_NS),
 	    .usage_ns = z->delta[ZM_CPU_USAGE_NS],
 	    .estimated = l->estimated,
+	    .disk = disk,
 	};
 	memcpy(win->cpu.cause_ns, l->cause_ns, sizeof(win->cpu.cause_ns));
 	if (l->estimated) { /* nothing was attributed, whatever the fields say */

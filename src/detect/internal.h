@@ -49,6 +49,7 @@ struct window {
 	uint64_t now_ns, window_ns;
 	struct blame cpu;
 	struct stall memory, io;
+	uint32_t disk; /* at which it waited most, or else did when it last did any io; 0: none */
 	struct stall network; /* the part of the time that is the part of its packets sent again */
 	uint64_t waits, wait_p99_ns;
 	uint64_t feed_count, feed_p99_ns;

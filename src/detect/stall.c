@@ -12,19 +12,9 @@
 #define CLAIMS_MIN_PART	 50	       /* and at least the 50th part of what is short */
 #define CLAIM_NAMED_PART 10	       /* of all claims: smaller ones are not named */
 #define HOST_LOW_PPM	 100000	       /* memory available on the host */
-#define THROTTLED_PPM	 800000	       /* of a limit: it is at it */
-#define IO_MIN_BYTES	 (1ull << 20)  /* others together in a second */
-#define IO_OP_BYTES	 (64ull << 10) /* what one operation weighs */
 #define NET_MIN_BYTES	 (64ull << 10) /* others together in a second */
 
-/* The claims of one domain: of the victim, and of the others, largest first. */
-struct split {
-	uint64_t self, others;
-	size_t nr;
-	struct window_part parts[PARTS_KEPT]; /* ns: the claim */
-};
-
-static uint64_t delta_of(const struct zone_view *z, enum zone_metric m)
+uint64_t stall_delta(const struct zone_view *z, enum zone_metric m)
 {
 	return z->delta_valid & METRIC_BIT(m) ? z->delta[m] : 0;
 }
@@ -41,9 +31,8 @@ static void split_add(struct split *sp, uint64_t zone_id, uint64_t claim)
 	sp->parts[i] = (struct window_part){.zone_id = zone_id, .ns = claim, .cpu = -1};
 }
 
-/* From st->totals. Those of a parent hold its children's: each zone is left with its own. */
-static void split_claims(struct stalls *st, const struct snapshot *s, uint32_t victim,
-			 uint32_t domain, struct split *sp)
+void split_claims(struct stalls *st, const struct snapshot *s, uint32_t victim, uint32_t domain,
+		  struct split *sp)
 {
 	*sp = (struct split){.self = st->totals[victim]};
 	memset(st->below, 0, s->nr_zones * sizeof(*st->below));
@@ -59,14 +48,12 @@ static void split_claims(struct stalls *st, const struct snapshot *s, uint32_t v
 	}
 }
 
-static uint64_t portion(uint64_t ns, uint64_t part, uint64_t whole)
+uint64_t stall_portion(uint64_t ns, uint64_t part, uint64_t whole)
 {
 	return (uint64_t)((unsigned __int128)ns * part / whole);
 }
 
-/* The stall, in proportion to the claims. Small ones are no evidence: their part is nobody's, as is
- * what rounding leaves. */
-static void split_stall(const struct split *sp, struct blame *b)
+void split_stall(const struct split *sp, struct blame *b)
 {
 	uint64_t total = sp->self + sp->others;
 
@@ -74,26 +61,26 @@ static void split_stall(const struct split *sp, struct blame *b)
 		struct window_part *p = &b->parts[b->nr_parts++];
 
 		*p = sp->parts[i];
-		p->ns = portion(b->wait_ns, p->ns, total);
+		p->ns = stall_portion(b->wait_ns, p->ns, total);
 		b->cause_ns[CAUSE_NEIGHBOUR] += p->ns;
 	}
-	b->cause_ns[CAUSE_SELF] = portion(b->wait_ns, sp->self, total);
+	b->cause_ns[CAUSE_SELF] = stall_portion(b->wait_ns, sp->self, total);
 	b->cause_ns[CAUSE_UNKNOWN] =
 	    b->wait_ns - b->cause_ns[CAUSE_NEIGHBOUR] - b->cause_ns[CAUSE_SELF];
 }
 
-static void all_to(struct blame *b, enum cause cause)
+void stall_all_to(struct blame *b, enum cause cause)
 {
 	b->cause_ns[cause] = b->wait_ns;
 }
 
-static bool stall_begin(struct stall *st, uint64_t ns, uint64_t window_ns)
+bool stall_begin(struct stall *st, uint64_t ns, uint64_t window_ns)
 {
 	st->known = true;
 	st->blame.wait_ns = ns;
 	if (share_ppm(ns, window_ns) >= STALL_MIN_PPM)
 		return true;
-	all_to(&st->blame, CAUSE_UNKNOWN);
+	stall_all_to(&st->blame, CAUSE_UNKNOWN);
 	return false;
 }
 
@@ -159,7 +146,7 @@ static bool host_is_low(const struct snapshot *s)
 		   HOST_LOW_PPM;
 }
 
-static uint32_t index_of(const struct snapshot *s, uint64_t id)
+uint32_t stall_index_of(const struct snapshot *s, uint64_t id)
 {
 	const struct zone_view *z = snapshot_zone(s, id);
 
@@ -188,7 +175,7 @@ static void own_limit(const struct zone_view *z, struct stall *m)
 {
 	char a[32];
 
-	all_to(&m->blame, CAUSE_SELF);
+	stall_all_to(&m->blame, CAUSE_SELF);
 	snprintf(m->told, sizeof(m->told), "it holds %s: its own memory limit is reached",
 		 format_bytes(z->value[ZM_MEM_BYTES], a, sizeof(a)));
 }
@@ -213,112 +200,25 @@ static void memory_measure(struct stalls *st, const struct snapshot *s, uint32_t
 	memory_totals(st, s, victim, domain);
 	split_claims(st, s, victim, domain, &sp);
 	if (sp.self + sp.others >= (least > CLAIMS_MIN_BYTES ? least : CLAIMS_MIN_BYTES)) {
-		uint32_t most = sp.others > sp.self ? index_of(s, sp.parts[0].zone_id) : victim;
+		uint32_t most =
+		    sp.others > sp.self ? stall_index_of(s, sp.parts[0].zone_id) : victim;
 
 		split_stall(&sp, &m->blame);
 		tell_growth(st, s, most, most == victim ? "it" : s->zones[most].name, domain, m);
 	} else if (!domain && host_is_low(s)) {
-		all_to(&m->blame, CAUSE_HOST);
+		stall_all_to(&m->blame, CAUSE_HOST);
 		str_copy(m->told, sizeof(m->told), "the host is out of memory, and no zone grew");
 	} else {
-		all_to(&m->blame, CAUSE_UNKNOWN);
+		stall_all_to(&m->blame, CAUSE_UNKNOWN);
 		str_copy(m->told, sizeof(m->told), "no other zone grew or kept reclaim busy");
 	}
-}
-
-/* io */
-
-/* What a zone did in the window, also where it was not read for longer. */
-static uint64_t io_done(const struct snapshot *s, const struct zone_view *z, enum zone_metric m)
-{
-	return part_of_span(delta_of(z, m), z->io_span_ns, s->window_ns);
-}
-
-static uint64_t io_bytes(const struct snapshot *s, const struct zone_view *z)
-{
-	return io_done(s, z, ZM_IO_READ_BYTES) + io_done(s, z, ZM_IO_WRITE_BYTES);
-}
-
-static uint64_t io_ops(const struct snapshot *s, const struct zone_view *z)
-{
-	return io_done(s, z, ZM_IO_READS) + io_done(s, z, ZM_IO_WRITES);
-}
-
-/* Did it do nearly as much as the limit allows in that time? */
-static bool near_limit(const struct snapshot *s, const struct zone_view *z, enum zone_metric limit,
-		       enum zone_metric done, uint64_t time_ns)
-{
-	uint64_t per_sec = z->value[limit];
-
-	return z->valid & METRIC_BIT(limit) &&
-	       (unsigned __int128)io_done(s, z, done) * 1000000000 * PPM >=
-		   (unsigned __int128)per_sec * time_ns * THROTTLED_PPM;
-}
-
-/* By a limit of its own, or of a group above it. */
-static bool io_is_near_limit(const struct snapshot *s, uint32_t zone, uint64_t time_ns)
-{
-	for (; zone < s->nr_zones; zone = s->zones[zone].parent) {
-		const struct zone_view *z = &s->zones[zone];
-
-		if (near_limit(s, z, ZM_IO_READ_LIMIT, ZM_IO_READ_BYTES, time_ns) ||
-		    near_limit(s, z, ZM_IO_WRITE_LIMIT, ZM_IO_WRITE_BYTES, time_ns) ||
-		    near_limit(s, z, ZM_IO_READS_LIMIT, ZM_IO_READS, time_ns) ||
-		    near_limit(s, z, ZM_IO_WRITES_LIMIT, ZM_IO_WRITES, time_ns))
-			return true;
-	}
-	return false;
-}
-
-static void tell_io(const struct snapshot *s, const struct zone_view *z, struct stall *io)
-{
-	uint64_t ms = s->window_ns / 1000000;
-	char a[32];
-
-	snprintf(io->told, sizeof(io->told), "%.64s did %s in %llu operations a second", z->name,
-		 format_bytes(ms ? io_bytes(s, z) * 1000 / ms : 0, a, sizeof(a)),
-		 (unsigned long long)(ms ? io_ops(s, z) * 1000 / ms : 0));
-}
-
-static void io_measure(struct stalls *st, const struct snapshot *s, uint32_t victim,
-		       uint64_t stall_ns, struct window *win)
-{
-	struct stall *io = &win->io;
-	struct split sp;
-
-	if (!stall_begin(io, stall_ns, s->window_ns))
-		return;
-	if (io_is_near_limit(s, victim, s->window_ns)) {
-		all_to(&io->blame, CAUSE_THROTTLED);
-		str_copy(io->told, sizeof(io->told), "its own io limit is used up");
-		return;
-	}
-	/* What it did takes as long as it stalled under that limit: perhaps a burst, held by it. */
-	if (io_is_near_limit(s, victim, stall_ns)) {
-		all_to(&io->blame, CAUSE_UNKNOWN);
-		str_copy(io->told, sizeof(io->told), "its own io limit alone may be why");
-		return;
-	}
-	for (uint32_t i = 0; i < s->nr_zones; i++)
-		st->totals[i] = io_bytes(s, &s->zones[i]) + io_ops(s, &s->zones[i]) * IO_OP_BYTES;
-	split_claims(st, s, victim, 0, &sp);
-	if (sp.others < IO_MIN_BYTES * (s->window_ns / 1000000) / 1000)
-		sp.others = sp.nr = 0;
-	if (!sp.self && !sp.others) {
-		all_to(&io->blame, CAUSE_UNKNOWN);
-		str_copy(io->told, sizeof(io->told), "no zone was seen at a disk");
-		return;
-	}
-	split_stall(&sp, &io->blame);
-	if (sp.nr)
-		tell_io(s, &s->zones[index_of(s, sp.parts[0].zone_id)], io);
 }
 
 /* Network */
 
 static uint64_t sent_beside(const struct zone_view *z, const struct zone_view *victim)
 {
-	return strcmp(z->interface, victim->interface) ? 0 : delta_of(z, ZM_NET_BYTES);
+	return strcmp(z->interface, victim->interface) ? 0 : stall_delta(z, ZM_NET_BYTES);
 }
 
 static void network_measure(struct stalls *st, const struct snapshot *s, uint32_t victim,
@@ -331,22 +231,23 @@ static void network_measure(struct stalls *st, const struct snapshot *s, uint32_
 	char a[32];
 
 	if (!z->interface[0] || !zone_resent(z, &ppm) ||
-	    !stall_begin(n, portion(s->window_ns, ppm, PPM), s->window_ns))
+	    !stall_begin(n, stall_portion(s->window_ns, ppm, PPM), s->window_ns))
 		return;
 	for (uint32_t i = 0; i < s->nr_zones; i++)
 		st->totals[i] = sent_beside(&s->zones[i], z);
 	split_claims(st, s, victim, 0, &sp);
 	if (sp.others < NET_MIN_BYTES * (s->window_ns / 1000000) / 1000) {
-		all_to(&n->blame, CAUSE_UNKNOWN);
+		stall_all_to(&n->blame, CAUSE_UNKNOWN);
 		snprintf(n->told, sizeof(n->told), "no other zone sends much through %s",
 			 z->interface);
 		return;
 	}
 	split_stall(&sp, &n->blame);
-	snprintf(n->told, sizeof(n->told), "%.64s sends %s a second through %s, as it does",
-		 s->zones[index_of(s, sp.parts[0].zone_id)].name,
-		 format_bytes(portion(sp.parts[0].ns, 1000000000, s->window_ns), a, sizeof(a)),
-		 z->interface);
+	snprintf(
+	    n->told, sizeof(n->told), "%.64s sends %s a second through %s, as it does",
+	    s->zones[stall_index_of(s, sp.parts[0].zone_id)].name,
+	    format_bytes(stall_portion(sp.parts[0].ns, 1000000000, s->window_ns), a, sizeof(a)),
+	    z->interface);
 }
 
 void stalls_measure(struct stalls *st, const struct snapshot *s, uint32_t victim,

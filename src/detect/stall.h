@@ -31,6 +31,31 @@ must_check int stalls_update(struct stalls *st, const struct snapshot *s);
 /* Fills win->memory and win->io of the zone. */
 void stalls_measure(struct stalls *st, const struct snapshot *s, uint32_t victim,
 		    struct window *win);
+
+/* The claims of one domain: of the victim, and of the others, largest first. */
+struct split {
+	uint64_t self, others;
+	size_t nr;
+	struct window_part parts[PARTS_KEPT]; /* ns: the claim */
+};
+/* From st->totals. Those of a parent hold its children's: each zone is left with its own. */
+void split_claims(struct stalls *st, const struct snapshot *s, uint32_t victim, uint32_t domain,
+		  struct split *sp);
+/* The stall, in proportion to the claims. Small ones are no evidence: their part is nobody's, as is
+ * what rounding leaves. */
+void split_stall(const struct split *sp, struct blame *b);
+/* False: too short to be looked into. */
+bool stall_begin(struct stall *st, uint64_t ns, uint64_t window_ns);
+void stall_all_to(struct blame *b, enum cause cause);
+uint64_t stall_delta(const struct zone_view *z, enum zone_metric m);
+uint64_t stall_portion(uint64_t ns, uint64_t part, uint64_t whole);
+/* The zone's index in the snapshot; 0, the root: it is gone. */
+uint32_t stall_index_of(const struct snapshot *s, uint64_t id);
+
+/* stall-io.c */
+void io_measure(struct stalls *st, const struct snapshot *s, uint32_t victim, uint64_t stall_ns,
+		struct window *win);
+
 /* It stalls on memory, not only by its own doing. */
 bool stalls_may_have_culprit(const struct window *win);
 

@@ -83,16 +83,42 @@ int cgroup_mem_limit_parse(bool v2, const char *text, uint64_t *ret_bytes)
 	return r;
 }
 
-/* "8:0 rbytes=1 wbytes=2 rios=3 wios=4 ..."; a device may stand alone, and floats follow. */
-static int io_fields(const char *p, const char *end, struct cgroup_io *io)
+/* "8:0 ..." at the start of a line; NULL: no device, or there is no room. */
+static struct cgroup_disk *disk_of(const struct text_line *l, struct cgroup_io *io)
 {
-	const struct text_key keys[] = {
-	    {"rbytes=", &io->read_bytes},
-	    {"wbytes=", &io->write_bytes},
-	    {"rios=", &io->reads},
-	    {"wios=", &io->writes},
+	const char *p = l->start, *end = l->start + l->len;
+	uint64_t major, minor;
+	uint32_t dev;
+
+	if (scan_u64(&p, end, &major) < 0 || p == end || *p++ != ':' ||
+	    scan_u64(&p, end, &minor) < 0 || major >= 1 << 12 || minor >= 1 << 20)
+		return NULL;
+	dev = (uint32_t)(major << 20 | minor);
+	for (size_t i = 0; i < io->nr_disks; i++)
+		if (io->disks[i].dev == dev)
+			return &io->disks[i];
+	if (io->nr_disks == CGROUP_DISKS_MAX)
+		return NULL;
+	io->disks[io->nr_disks] = (struct cgroup_disk){.dev = dev};
+	return &io->disks[io->nr_disks++];
+}
+
+/* "8:0 rbytes=1 wbytes=2 rios=3 wios=4 ..."; a device may stand alone, and floats follow. */
+static int io_fields(const struct text_line *l, struct cgroup_io *io)
+{
+	struct cgroup_disk none, *disk = disk_of(l, io);
+	const char *p = l->start, *end = l->start + l->len;
+	const struct {
+		const char *key;
+		uint64_t *sum, *part;
+	} keys[] = {
+	    {"rbytes=", &io->read_bytes, disk ? &disk->bytes : &none.bytes},
+	    {"wbytes=", &io->write_bytes, disk ? &disk->bytes : &none.bytes},
+	    {"rios=", &io->reads, disk ? &disk->ops : &none.ops},
+	    {"wios=", &io->writes, disk ? &disk->ops : &none.ops},
 	};
 
+	none = (struct cgroup_disk){0};
 	for (; p < end; p++) {
 		for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 			size_t n = strlen(keys[i].key);
@@ -103,7 +129,8 @@ static int io_fields(const char *p, const char *end, struct cgroup_io *io)
 			p += n;
 			if (scan_u64(&p, end, &v) < 0)
 				return -EINVAL;
-			*keys[i].value += v;
+			*keys[i].sum += v;
+			*keys[i].part += v;
 			break;
 		}
 		while (p < end && *p != ' ')
@@ -119,7 +146,7 @@ int cgroup_io_stat_parse(const char *text, struct cgroup_io *ret)
 	int r;
 
 	while ((r = text_next_line(&text, &l)) > 0) {
-		r = io_fields(l.start, l.start + l.len, &io);
+		r = io_fields(&l, &io);
 		if (r < 0)
 			return r;
 	}
@@ -129,8 +156,9 @@ int cgroup_io_stat_parse(const char *text, struct cgroup_io *ret)
 }
 
 /* "8:0 Read 1" lines, and a total at the end. */
-int cgroup_blkio_parse(const char *text, uint64_t *ret_read, uint64_t *ret_write)
+int cgroup_blkio_parse(const char *text, bool ops, struct cgroup_io *io)
 {
+	struct cgroup_io all = *io;
 	uint64_t sums[2] = {0};
 	struct text_line l;
 	int r;
@@ -142,6 +170,7 @@ int cgroup_blkio_parse(const char *text, uint64_t *ret_read, uint64_t *ret_write
 		for (int i = 0; p && i < 2; i++) {
 			size_t n = strlen(kinds[i]);
 			const char *at = p + 1;
+			struct cgroup_disk *disk;
 			uint64_t v;
 
 			if ((size_t)(end - at) <= n || memcmp(at, kinds[i], n) != 0)
@@ -150,12 +179,16 @@ int cgroup_blkio_parse(const char *text, uint64_t *ret_read, uint64_t *ret_write
 			if (scan_u64(&at, end, &v) < 0 || at != end)
 				return -EINVAL;
 			sums[i] += v;
+			disk = disk_of(&l, &all);
+			if (disk)
+				*(ops ? &disk->ops : &disk->bytes) += v;
 		}
 	}
 	if (r < 0)
 		return r;
-	*ret_read = sums[0];
-	*ret_write = sums[1];
+	*(ops ? &all.reads : &all.read_bytes) = sums[0];
+	*(ops ? &all.writes : &all.write_bytes) = sums[1];
+	*io = all;
 	return 0;
 }
 

@@ -115,15 +115,23 @@ struct cgroup_mem_events {
 must_check int cgroup_mem_events_parse(const char *text, struct cgroup_mem_events *ret);
 /* CGF_MEM_MAX, CGF_MEM_HIGH: UINT64_MAX for no limit. */
 must_check int cgroup_mem_limit_parse(bool v2, const char *text, uint64_t *ret_bytes);
-/* All devices together. v1 has bytes and operations in two files: the pair of the one given. */
+/* All devices together, and the first of them one by one. */
+#define CGROUP_DISKS_MAX 64
+struct cgroup_disk {
+	uint32_t dev; /* major << 20 | minor */
+	uint64_t bytes, ops;
+};
 struct cgroup_io {
 	uint64_t read_bytes, write_bytes, reads, writes;
+	size_t nr_disks;
+	struct cgroup_disk disks[CGROUP_DISKS_MAX];
 };
 must_check int cgroup_io_stat_parse(const char *text, struct cgroup_io *ret);
+/* v1 has bytes and operations in two files: fills in what the one given tells. */
+must_check int cgroup_blkio_parse(const char *text, bool ops, struct cgroup_io *io);
 /* The smallest limit of all devices: of the field "rbps=" and kin on v2 (CGF_IO_MAX), or of all of
  * a v1 file with field NULL. UINT64_MAX: none. */
 uint64_t cgroup_io_limit_parse(const char *text, const char *field);
-must_check int cgroup_blkio_parse(const char *text, uint64_t *ret_read, uint64_t *ret_write);
 
 must_check int cgroup_open_usage(const struct cgroup_fs *fs,
 				 const char *path); /* CGF_USAGE: keep or close it */

@@ -52,12 +52,13 @@ static bool is_partition(const char *name, const char *disk)
 	return isdigit((unsigned char)*name) && name[strspn(name, "0123456789")] == 0;
 }
 
-static bool is_layered(const char *name)
-{
-	static const char *const kinds[] = {"dm-", "md", "loop", "zram", "ram", "drbd"};
+static const char *const layered[] = {"dm-", "md", "drbd", "loop", "zram", "ram"};
+#define ALWAYS_LAYERED 3 /* of them */
 
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (!strncmp(name, kinds[i], strlen(kinds[i])))
+static bool is_layered(const char *name, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (!strncmp(name, layered[i], strlen(layered[i])))
 			return true;
 	return false;
 }
@@ -66,6 +67,22 @@ static void add(uint64_t *sum, uint64_t n)
 {
 	if (__builtin_add_overflow(*sum, n, sum))
 		*sum = UINT64_MAX;
+}
+
+static void add_disk(struct disk_totals *t, const char *name, const uint64_t number[2],
+		     const uint64_t v[8])
+{
+	struct disk_stat *d = &t->disks[t->nr_disks];
+
+	if (!(v[0] | v[4]) || t->nr_disks == DISK_STATS_MAX || number[0] >= 1 << 12 ||
+	    number[1] >= 1 << 20 || !str_copy(d->name, sizeof(d->name), name))
+		return;
+	d->dev = (uint32_t)(number[0] << 20 | number[1]);
+	d->requests = v[0];
+	d->wait_ns = saturating_mul(v[3], 1000000);
+	add(&d->requests, v[4]);
+	add(&d->wait_ns, saturating_mul(v[7], 1000000));
+	t->nr_disks++;
 }
 
 int proc_diskstats_parse(const char *text, struct disk_totals *ret)
@@ -83,7 +100,10 @@ int proc_diskstats_parse(const char *text, struct disk_totals *ret)
 		if (next_numbers(&p, end, number, 2) < 0 || next_word(&p, end, name) < 0 ||
 		    next_numbers(&p, end, v, ARRAY_SIZE(v)) < 0)
 			return -EINVAL;
-		if (is_layered(name) || is_partition(name, disk))
+		if (is_layered(name, ALWAYS_LAYERED) || is_partition(name, disk))
+			continue;
+		add_disk(&all, name, number, v);
+		if (is_layered(name, ARRAY_SIZE(layered)))
 			continue;
 		memcpy(disk, name, sizeof(disk));
 		add(&all.reads, v[0]);

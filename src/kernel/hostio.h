@@ -8,10 +8,19 @@
 #include "base/error.h"
 
 /* /proc/diskstats: whole disks only, and no layered ones (device mapper, RAID, loop, zram), whose
- * io is that of the disks below. */
+ * io is that of the disks below. One by one, loop and zram are told as well: they may lie in
+ * memory. */
+#define DISK_STATS_MAX 64
+struct disk_stat {
+	char name[32];
+	uint32_t dev; /* major << 20 | minor */
+	uint64_t requests, wait_ns; /* that ended, and how long they took */
+};
 struct disk_totals {
 	uint64_t read_bytes, write_bytes, reads, writes;
 	uint64_t busy_ns; /* sum over disks of the time during which each had requests */
+	size_t nr_disks;  /* that have ever done any io */
+	struct disk_stat disks[DISK_STATS_MAX];
 };
 must_check int proc_diskstats_parse(const char *text, struct disk_totals *ret);
 

@@ -25,6 +25,9 @@ struct record_reader {
 	struct ledger_view *ledgers;
 	struct ledger_part **parts; /* [nr_ledgers] */
 	size_t nr_ledgers;
+	struct disk_view disks[DISKS_MAX];
+	struct disk_use *disk_uses;
+	size_t nr_disks, nr_disk_uses;
 	uint64_t host_valid, host_value[HM_NR], host_delta[HM_NR];
 	/* of a column in the recording: the metric, or COLUMN_UNKNOWN of one that is not ours */
 	uint8_t column[RECORD_COLUMNS_MAX], host_column[RECORD_COLUMNS_MAX];
@@ -76,6 +79,10 @@ must_check int record_read_tree(struct record_reader *r, const json_t *o, struct
 must_check int record_read_moved(struct record_reader *r, const json_t *o, struct error *reterr);
 must_check int record_apply_moved(const struct record_reader *r, const char *text,
 				  struct zone_view *z, struct error *reterr);
+
+/* record-disks.c: "disks" and "at_disks", forgotten by a line without them */
+must_check int record_read_disks(struct record_reader *r, const json_t *o, struct error *reterr);
+void record_publish_disks(struct record_reader *r);
 
 /* record-did.c */
 must_check int record_read_did(struct record_reader *r, const json_t *o, struct record_did *ret,

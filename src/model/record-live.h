@@ -16,6 +16,7 @@ json_t *record_head_json(const struct record_head *h);
 json_t *record_tick_json(const struct snapshot *s, const struct record_had *had);
 /* Sets "tree" on a line between ticks, when zones are new or changed since. */
 void record_add_tree(json_t *line, const struct snapshot *s, const struct record_had *had);
+void record_add_disks(json_t *line, const struct snapshot *s);
 void record_add_cpus(json_t *line, const struct cpu_topology *cpus);
 /* `before`: the totals that were told last; NULL: all are told. */
 struct record_host {

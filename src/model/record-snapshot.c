@@ -43,6 +43,7 @@ void record_reader_free(struct record_reader *r)
 	free(r->core_of);
 	free(r->ledgers);
 	free_parts(r->parts, r->nr_ledgers);
+	free(r->disk_uses);
 	free(r);
 }
 
@@ -295,6 +296,7 @@ void record_publish(struct record_reader *r, struct record *ret)
 	r->snapshot.host_valid = r->host_valid;
 	memcpy(r->snapshot.host_value, r->host_value, sizeof(r->host_value));
 	memcpy(r->snapshot.host_delta, r->host_delta, sizeof(r->host_delta));
+	record_publish_disks(r);
 	ret->snapshot = &r->snapshot;
 }
 
@@ -320,7 +322,8 @@ int record_read_snapshot(struct record_reader *r, const json_t *o, struct record
 
 	if ((err = record_get_u64(o, "now", &now_ns, reterr)) ||
 	    (err = record_get_u64(o, "window", &window_ns, reterr)) ||
-	    (err = read_cpus(r, o, reterr)) || (err = read_readings(r, o, reterr)))
+	    (err = read_cpus(r, o, reterr)) || (err = read_readings(r, o, reterr)) ||
+	    (err = record_read_disks(r, o, reterr)))
 		return err;
 	nr = r->nr_zones;
 	err = record_get_u64(o, "nr", &nr, reterr);

@@ -351,6 +351,7 @@ json_t *record_tick_json(const struct snapshot *s, const struct record_had *had)
 		record_add_tree(o, s, had);
 		json_object_set_new(o, "moved", moved(s));
 	}
+	record_add_disks(o, s);
 	json_object_set_new(o, "nr", json_integer((json_int_t)s->nr_zones));
 	json_object_set_new(o, "ledgers", ledgers(s, true));
 	return o;

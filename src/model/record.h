@@ -19,6 +19,8 @@
  * those of the line before. A ledger without "parts" but with "wait" is an estimated one.
  * By hand, CPU time of the zones listed, 0 for the others, and all else of them not told:
  *   {"now": NS, "window": NS, "use": [[ZONE, NS], ...], "ledgers": [...]}
+ * Of several disks, what their requests in the window took, and zones did there (in io_span_ns):
+ *   "disks": [[NAME, DEV, REQUESTS, NS], ...], "at_disks": [[ID, DEV, BYTES, OPERATIONS], ...]
  * From czd, exactly: zones that are new or changed (with "under", the parent's id, in place of
  * "parent"), what moved, and the host's totals. Ledgers name their zone by "id":
  *   {"now": NS, "window": NS, "nr": ZONES, "tree": [zone, ...], "host": MOVED,

@@ -77,6 +77,22 @@ struct cpu_topology {
 	const uint32_t *core_of; /* [nr_cpus]: same value = SMT siblings; NULL: no SMT known */
 };
 
+/* A disk that lies on no other, and its requests that ended in this window. */
+#define DISKS_MAX 64
+struct disk_view {
+	char name[32];
+	uint32_t dev; /* major << 20 | minor */
+	uint64_t requests, wait_ns; /* how many, and how long they took, one after the other */
+};
+
+/* What a zone did at a disk, in the time that its io_span_ns says. */
+struct disk_use {
+	uint64_t zone_id;
+	uint32_t zone; /* its index in snapshot.zones, NO_ZONE if already gone */
+	uint32_t dev;
+	uint64_t bytes, ops;
+};
+
 struct snapshot {
 	uint64_t seq;
 	uint64_t now_ns;    /* CLOCK_MONOTONIC */
@@ -85,6 +101,10 @@ struct snapshot {
 	const struct zone_view *zones; /* parents before children; zones[0] is the root */
 	size_t nr_ledgers;
 	const struct ledger_view *ledgers; /* one a protected zone */
+	/* None where all io is at one disk: the zones' sums say the same. */
+	size_t nr_disks, nr_disk_uses;
+	const struct disk_view *disks;
+	const struct disk_use *disk_uses;
 	struct cpu_topology cpus;
 	uint64_t host_valid;
 	uint64_t host_value[HM_NR], host_delta[HM_NR];

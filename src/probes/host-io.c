@@ -15,6 +15,11 @@
 #define TEXT_SIZE  (256 << 10)
 #define LOOK_EVERY 60 /* ticks between two looks at what an interface is */
 
+struct host_disk {
+	struct disk_totals before;
+	char text[TEXT_SIZE];
+};
+
 static int host_disk_open(struct probes *p, void **ret_state, char *why, size_t size)
 {
 	char some[64];
@@ -23,19 +28,40 @@ static int host_disk_open(struct probes *p, void **ret_state, char *why, size_t 
 		snprintf(why, size, "/proc/diskstats is not readable");
 		return -EOPNOTSUPP;
 	}
-	*ret_state = malloc(TEXT_SIZE);
+	*ret_state = calloc(1, sizeof(struct host_disk));
 	return *ret_state ? 0 : -ENOMEM;
 }
 
+/* One that is new, or whose counters wrapped, had no requests: how long they take is not known. */
+static void note_disk(const struct disk_totals *before, const struct disk_stat *now,
+		      struct disk_view *ret)
+{
+	*ret = (struct disk_view){.dev = now->dev};
+	str_copy(ret->name, sizeof(ret->name), now->name);
+	for (size_t i = 0; i < before->nr_disks; i++) {
+		const struct disk_stat *b = &before->disks[i];
+
+		if (b->dev != now->dev || now->requests < b->requests || now->wait_ns < b->wait_ns)
+			continue;
+		ret->requests = now->requests - b->requests;
+		ret->wait_ns = now->wait_ns - b->wait_ns;
+	}
+}
+_Static_assert(DISK_STATS_MAX <= DISKS_MAX, "a disk for each that is told");
+
 static void host_disk_begin(void *state, struct probes *p)
 {
+	struct host_disk *s = state;
 	struct disk_totals t;
 
-	if (kio_read_text_at(p->k->root_fd, "proc/diskstats", state, TEXT_SIZE) < 0 ||
-	    proc_diskstats_parse(state, &t) < 0) {
+	if (kio_read_text_at(p->k->root_fd, "proc/diskstats", s->text, sizeof(s->text)) < 0 ||
+	    proc_diskstats_parse(s->text, &t) < 0) {
 		p->stats.errors_total++;
 		return;
 	}
+	for (p->nr_disks = 0; p->nr_disks < t.nr_disks; p->nr_disks++)
+		note_disk(&s->before, &t.disks[p->nr_disks], &p->disks[p->nr_disks]);
+	s->before = t;
 	host_set(&p->host, HM_DISK_READ_BYTES, t.read_bytes);
 	host_set(&p->host, HM_DISK_WRITE_BYTES, t.write_bytes);
 	host_set(&p->host, HM_DISK_READS, t.reads);

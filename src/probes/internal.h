@@ -103,6 +103,8 @@ struct probes {
 	struct probe_instance instances[PROBES_MAX];
 	struct kept_files kept;
 	struct host_row host;
+	struct disk_view disks[DISKS_MAX];
+	size_t nr_disks; /* that were ever used */
 	struct probes_stats stats;
 	size_t active_now;
 

@@ -16,8 +16,15 @@
 #include "kernel/kernel.h"
 #include "kernel/slice.h"
 #include "model/metric.h"
+#include "model/snapshot.h"
 
 struct probes;
+
+/* What a zone did at a disk: up to the latest reading of its io, and since the one before. */
+struct zone_disk {
+	uint32_t dev; /* major << 20 | minor */
+	uint64_t bytes, ops, grew_bytes, grew_ops;
+};
 
 /* The latest readings of a zone; counters as the kernel has them. Deltas are the pipeline's. */
 struct zone_row {
@@ -30,6 +37,10 @@ struct zone_row {
 	uint64_t io_span_ns, memory_span_ns;
 	char interface[16]; /* through which it sent most, in the latest tick that it sent */
 	uint64_t value[ZM_NR];
+	/* With its io; kept only while more than one disk is in use. The probes'. */
+	struct zone_disk *disks;
+	size_t nr_disks;
+	bool disks_known; /* as of a reading */
 };
 struct host_row {
 	uint64_t valid;
@@ -75,6 +86,9 @@ int probes_wake_fd(const struct probes *p);
 
 const struct zone_row *probes_row(const struct probes *p, uint64_t id); /* NULL: unknown zone */
 const struct host_row *probes_host(const struct probes *p);
+/* The disks that have done any io since the host started, if there are several; else 0. Valid until
+ * the next tick begins. */
+size_t probes_disks(const struct probes *p, const struct disk_view **ret);
 
 /*
  * Who did what to a zone in the latest tick, itself included. Returns how many were stored; 0 where

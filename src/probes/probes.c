@@ -133,6 +133,7 @@ void probes_zone_remove(struct probes *p, uint64_t id)
 	*(z->prev ? &z->prev->next : &p->first) = z->next;
 	*(z->next ? &z->next->prev : &p->last) = z->prev;
 	hash_remove(&p->by_id, id);
+	free(z->row.disks);
 	free(z);
 }
 
@@ -213,6 +214,12 @@ const struct zone_row *probes_row(const struct probes *p, uint64_t id)
 const struct host_row *probes_host(const struct probes *p)
 {
 	return &p->host;
+}
+
+size_t probes_disks(const struct probes *p, const struct disk_view **ret)
+{
+	*ret = p->disks;
+	return p->nr_disks > 1 ? p->nr_disks : 0;
 }
 
 static size_t index_of_kind(enum holder_kind kind)

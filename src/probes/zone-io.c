@@ -3,9 +3,12 @@
  * Bytes and operations of a zone at block devices, its children's included. Every tick for
  * best-effort and protected zones, for others that run in the slow round, or while tasks of a host
  * with protected zones stall on io: who does how much is to be compared then. Writes count when
- * they reach the disk, which on v1 is often in the name of the root: nobody's.
+ * they reach the disk, which on v1 is often in the name of the root: nobody's. By disk as well,
+ * where several are in use.
  */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "probes/internal.h"
 
@@ -17,13 +20,12 @@ static int io_open(struct probes *p, void **ret_state, char *why, size_t size)
 	return -EOPNOTSUPP;
 }
 
-static int read_v1(struct probes *p, struct probe_zone *z, enum cgroup_file f, uint64_t *ret_read,
-		   uint64_t *ret_write)
+static int read_v1(struct probes *p, struct probe_zone *z, bool ops, struct cgroup_io *io)
 {
 	char buf[8192];
-	ssize_t n = kept_read(p, z, f, buf, sizeof(buf));
+	ssize_t n = kept_read(p, z, ops ? CGF_IO_OPS : CGF_IO_BYTES, buf, sizeof(buf));
 
-	return n < 0 ? (int)n : cgroup_blkio_parse(buf, ret_read, ret_write);
+	return n < 0 ? (int)n : cgroup_blkio_parse(buf, ops, io);
 }
 
 static int read_v2(struct probes *p, struct probe_zone *z, struct cgroup_io *ret)
@@ -32,6 +34,51 @@ static int read_v2(struct probes *p, struct probe_zone *z, struct cgroup_io *ret
 	ssize_t n = kept_read(p, z, CGF_IO_BYTES, buf, sizeof(buf));
 
 	return n < 0 ? (int)n : cgroup_io_stat_parse(buf, ret);
+}
+
+static const struct zone_disk *disk_before(const struct zone_row *row, uint32_t dev)
+{
+	static const struct zone_disk none;
+
+	for (size_t i = 0; i < row->nr_disks; i++)
+		if (row->disks[i].dev == dev)
+			return &row->disks[i];
+	return &none;
+}
+
+/* A counter that fell is another counter. */
+static uint64_t growth(uint64_t now, uint64_t before)
+{
+	return now > before ? now - before : 0;
+}
+
+static int note_disks(const struct probes *p, struct zone_row *row, const struct cgroup_io *io)
+{
+	size_t nr = p->nr_disks > 1 ? io->nr_disks : 0;
+	struct zone_disk now[CGROUP_DISKS_MAX];
+
+	for (size_t i = 0; i < nr; i++) {
+		const struct cgroup_disk *d = &io->disks[i];
+		const struct zone_disk *before = disk_before(row, d->dev);
+
+		now[i] = (struct zone_disk){.dev = d->dev, .bytes = d->bytes, .ops = d->ops};
+		if (!row->disks_known)
+			continue;
+		now[i].grew_bytes = growth(d->bytes, before->bytes);
+		now[i].grew_ops = growth(d->ops, before->ops);
+	}
+	if (nr > row->nr_disks) {
+		struct zone_disk *more = realloc(row->disks, nr * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		row->disks = more;
+	}
+	if (nr)
+		memcpy(row->disks, now, nr * sizeof(now[0]));
+	row->nr_disks = nr;
+	row->disks_known = p->nr_disks > 1;
+	return 0;
 }
 
 static bool io_due(const struct probes *p, const struct probe_zone *z)
@@ -43,7 +90,7 @@ static bool io_due(const struct probes *p, const struct probe_zone *z)
 
 static int io_read(void *state, struct probes *p, struct probe_zone *z)
 {
-	struct cgroup_io io;
+	struct cgroup_io io = {0};
 	int r;
 
 	/* the root's is the host's, which is read elsewhere; v1 has none */
@@ -52,10 +99,12 @@ static int io_read(void *state, struct probes *p, struct probe_zone *z)
 	if (cgroup_file_v2(p->fs, CGF_IO_BYTES)) {
 		r = read_v2(p, z, &io);
 	} else {
-		r = read_v1(p, z, CGF_IO_BYTES, &io.read_bytes, &io.write_bytes);
+		r = read_v1(p, z, false, &io);
 		if (r == 0)
-			r = read_v1(p, z, CGF_IO_OPS, &io.reads, &io.writes);
+			r = read_v1(p, z, true, &io);
 	}
+	if (r == 0)
+		r = note_disks(p, &z->row, &io);
 	if (r < 0)
 		return r;
 	z->row.io_span_ns = probe_span(p, &z->io_ns);

@@ -288,11 +288,34 @@ def own_memory_limit_is_self():
         check("own memory limit" in found["evidence"], f"{found}")
 
 
-def io_decoys(s):
-    """One burns CPU, and one reads a little."""
+def io_decoys(s, other=None):
+    """One burns CPU and reads another disk, and one reads a little."""
+    if other:
+        if not v2():  # a disk that was never limited is not counted by newer kernels
+            number = os.stat(other).st_rdev
+            live.write(s.groups["decoy"].file("blkio.throttle.read_bps_device"), f"{os.major(number)}:{os.minor(number)} 1000000000000")
+        s.start("decoy", fio(other, 64 * MIB, "--rw=read", "--direct=1", "--ioengine=psync", "--bs=1m", "--rate=2000m"))
     path = s.disk.file("table", TABLE)
     s.start("decoy", ["stress-ng", "--cpu", "1", "--cpu-load", "20", "--quiet", "--timeout", "600"])
     s.start("bounded", fio(path, TABLE, "--rw=randread", "--direct=1", "--ioengine=psync", "--bs=4k", "--rate_iops=5"))
+
+
+@contextlib.contextmanager
+def other_disk():
+    """A disk that nobody waits for: a loop device in memory. None where there is no such device."""
+    with tempfile.TemporaryDirectory(prefix="cz-harm-", dir="/dev/shm") as folder:
+        path = os.path.join(folder, "disk")
+        with open(path, "wb") as file:
+            file.truncate(64 * MIB)
+        made = subprocess.run(["losetup", "--find", "--show", path], capture_output=True, text=True, check=False)
+        if made.returncode:
+            print(f"no other disk: {made.stderr.strip()}")
+            yield None
+            return
+        try:
+            yield made.stdout.strip()
+        finally:
+            subprocess.run(["losetup", "--detach", made.stdout.strip()], check=False)
 
 
 def io_victim(s):
@@ -309,8 +332,8 @@ def io_hog(s, jobs=2, depth=32):
 
 
 def io_culprit_is_named_and_held_back():
-    """fio reads as much as the disk gives."""
-    with scene(io_decoys, domain=0) as s:
+    """fio reads as much as the disk gives; a decoy reads more, from another disk."""
+    with other_disk() as other, scene(lambda s: io_decoys(s, other), domain=0) as s:
         hog = io_hog(s)
         io_victim(s)
         repeated(s, "io", hog, closed(s, "io"))

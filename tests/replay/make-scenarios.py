@@ -520,11 +520,35 @@ def io_hog():
         yield tick(10, 100)
 
 
+def io_disks():
+    """redis logs to a fast disk and waits for a slow one. decoy fills the fast one, batch reads from the slow one:
+    only batch is named. Then batch moves to the fast disk, and nobody is at the slow one."""
+    w = memory_world()
+    use = {'/box': 300, '/box/redis': 100, '/box/batch': 100, '/box/decoy': 100}
+    fast, slow = 259 << 20, 8 << 20
+
+    def tick(stall_ms, slow_mib, fast_mib):
+        stalled(w, '/box/redis', 0, stall_ms)
+        line = w.tick({'/box/redis': CALM}, use)
+        line['disks'] = [['nvme0n1', fast, 1000 + 8 * fast_mib, (1000 + 8 * fast_mib) * MS // 10],
+                         ['sda', slow, 50 + slow_mib, (50 + slow_mib) * 16 * MS]]
+        line['at_disks'] = [[w.id('/box/redis'), fast, 4 * MIB, 1000], [w.id('/box/redis'), slow, MIB // 4, 50],
+                            [w.id('/box/decoy'), fast, 900 * MIB, 7200], [w.id('/box/batch'), slow, slow_mib * MIB, slow_mib],
+                            [w.id('/box/batch'), fast, fast_mib * MIB, 8 * fast_mib]]
+        return line
+    for _ in range(40):
+        yield tick(10, 0, 0)
+    for _ in range(8):
+        yield tick(600, 40, 0)
+    for _ in range(12):
+        yield tick(600, 0, 400)
+
+
 SCENARIOS = {f.__name__.replace('_', '-'): f for f in (
     two_hogs, decoy, nested_bystanders, fork_join, self_overload, throttled, throttled_hog, kernel_softirq, steal,
     estimated, not_cpu, app_latency, quiet, phase_change, flapping, probe, ladder, hopeless, try_expiry, approve,
     foreign_change, errors, clock_jump, victim_idle, not_be, memory_hog,
-    memory_own_limit, memory_nobody, io_hog)}
+    memory_own_limit, memory_nobody, io_hog, io_disks)}
 
 for name in sys.argv[1:] or SCENARIOS:
     with open(os.path.join(HERE, name + '.jsonl'), 'w', encoding='utf-8') as out:

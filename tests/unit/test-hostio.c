@@ -47,6 +47,11 @@ static void test_parse(void **state)
 	assert_int_equal(d.read_bytes, 110 * 512);
 	assert_int_equal(d.write_bytes, 204 * 512);
 	assert_int_equal(d.busy_ns, 36000000);
+	assert_int_equal(d.nr_disks, 4); /* loop0 may lie in memory; dm-0 lies on others */
+	assert_string_equal(d.disks[1].name, "nvme0n1");
+	assert_int_equal(d.disks[1].dev, 259 << 20);
+	assert_int_equal(d.disks[1].requests, 30);
+	assert_int_equal(d.disks[1].wait_ns, 15000000);
 	assert_int_equal(proc_net_dev_parse(net_dev, is_eth, NULL, &n), 0);
 	assert_int_equal(n.received_bytes, 1000000000000);
 	assert_int_equal(n.received_packets, 7);

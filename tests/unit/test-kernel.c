@@ -104,9 +104,9 @@ static int try_io_stat(const char *text)
 
 static int try_blkio(const char *text)
 {
-	uint64_t a, b;
+	struct cgroup_io io = {0};
 
-	return cgroup_blkio_parse(text, &a, &b);
+	return cgroup_blkio_parse(text, false, &io);
 }
 
 static int try_psi(const char *text)
@@ -253,10 +253,15 @@ static void test_values(void **state)
 		    UINT64_MAX);
 	assert_true(cgroup_io_limit_parse("8:0 1048576\n9:0 4096\n", NULL) == 4096);
 	assert_true(cgroup_io_limit_parse("", NULL) == UINT64_MAX);
-	assert_int_equal(cgroup_blkio_parse(blkio, &a, &b), 0);
-	assert_true(a == 83886100 && b == 3149827);
-	assert_int_equal(cgroup_blkio_parse("Total 0\n", &a, &b), 0);
-	assert_true(a == 0 && b == 0);
+	io = (struct cgroup_io){0};
+	assert_int_equal(cgroup_blkio_parse(blkio, false, &io), 0);
+	assert_true(io.read_bytes == 83886100 && io.write_bytes == 3149827 && !io.reads);
+	assert_int_equal(cgroup_blkio_parse("254:0 Read 7\n254:0 Write 8\nTotal 15\n", true, &io),
+			 0);
+	assert_true(io.read_bytes == 83886100 && io.reads == 7 && io.writes == 8);
+	assert_true(io.disks[0].dev == 254 << 20 && io.disks[0].ops == 15);
+	assert_int_equal(cgroup_blkio_parse("Total 0\n", false, &io), 0);
+	assert_true(io.read_bytes == 0 && io.write_bytes == 0);
 	assert_int_equal(cgroup_mem_limit_parse(true, "max\n", &a), 0);
 	assert_true(a == UINT64_MAX);
 	assert_int_equal(cgroup_mem_limit_parse(false, "9223372036854771712\n", &a), 0);

@@ -83,6 +83,8 @@ static void same_zone(const struct zone_view *a, const struct zone_view *b)
 struct host {
 	struct snapshot s;
 	struct zone_view zones[WORLD_ZONES];
+	struct disk_view disks[2];
+	struct disk_use uses[2];
 	char names[WORLD_ZONES * TICKS][16];
 	size_t nr_names;
 	uint64_t tree_seq;
@@ -148,6 +150,31 @@ static void change_tree(struct host *h, struct record_reader *r)
 	}
 }
 
+/* Two disks, at which two zones did something. */
+static void tell_disks(struct host *h)
+{
+	for (uint32_t i = 0; i < 2; i++) {
+		uint32_t zone = (uint32_t)any(h->s.nr_zones);
+
+		h->disks[i] = (struct disk_view){"vdX", 254 << 20 | i, any(100), any(SEC)};
+		h->uses[i] =
+		    (struct disk_use){h->zones[zone].id, zone, h->disks[i].dev, any(SEC), any(100)};
+	}
+	h->s.disks = h->disks;
+	h->s.disk_uses = h->uses;
+	h->s.nr_disks = 2;
+	h->s.nr_disk_uses = any(3);
+}
+
+static void same_disks(const struct snapshot *a, const struct snapshot *b)
+{
+	assert_int_equal(a->nr_disks, b->nr_disks);
+	assert_memory_equal(a->disks, b->disks, b->nr_disks * sizeof(*b->disks));
+	assert_int_equal(a->nr_disk_uses, b->nr_disk_uses);
+	for (size_t i = 0; i < b->nr_disk_uses; i++)
+		assert_memory_equal(&a->disk_uses[i], &b->disk_uses[i], sizeof(*b->disk_uses));
+}
+
 static void tell_host(struct host *h, json_t *line, struct record_host *told, bool whole)
 {
 	for (int m = 0; m < HM_NR; m++) {
@@ -179,6 +206,7 @@ static void test_ticks_there_and_back(void **state)
 			tick_zone(&h->zones[i]);
 		h->s.now_ns = t * SEC;
 		had.whole = t == 1 || any(20) == 0;
+		tell_disks(h);
 		line = record_tick_json(&h->s, &had);
 		tell_host(h, line, &told, had.whole);
 		had.tree_seq = h->tree_seq;
@@ -187,6 +215,7 @@ static void test_ticks_there_and_back(void **state)
 		assert_int_equal(rec.snapshot->nr_zones, h->s.nr_zones);
 		for (size_t i = 0; i < h->s.nr_zones; i++)
 			same_zone(&rec.snapshot->zones[i], &h->zones[i]);
+		same_disks(rec.snapshot, &h->s);
 		assert_memory_equal(rec.snapshot->host_value, h->s.host_value,
 				    sizeof(h->s.host_value));
 	}

@@ -265,6 +265,70 @@ static void test_io_is_split_by_what_each_did(void **state)
 	assert_non_null(strstr(f->told, "batch did 400 MiB in 3200 operations a second"));
 }
 
+static const struct disk_view disks[] = {
+    {"nvme0n1", 1, 8200, 82000 * 10000ull}, /* 0.1 ms a request */
+    {"sda", 2, 100, 100 * 16 * MSEC},
+};
+
+static void at_disks(struct lab *lab, const struct disk_use *uses, size_t nr)
+{
+	lab->w.s.disks = disks;
+	lab->w.s.nr_disks = 2;
+	lab->w.s.disk_uses = uses;
+	lab->w.s.nr_disk_uses = nr;
+}
+
+/* Its requests take long at sda, however many more it has at the other disk. */
+static void test_io_is_split_by_the_disk_waited_for(void **state)
+{
+	struct lab *lab = *state;
+	const struct finding *f;
+	struct disk_use uses[] = {
+	    {world_id(lab->lc), lab->lc, 1, 4 * MIB, 1000},
+	    {world_id(lab->lc), lab->lc, 2, MIB, 50},
+	    {world_id(lab->decoy), lab->decoy, 1, 900 * MIB, 7200},
+	    {world_id(lab->hog), lab->hog, 2, 40 * MIB, 50},
+	};
+
+	calm(lab, 40);
+	at_disks(lab, uses, 4);
+	f = hurt(lab, 0, 500 * MSEC);
+	assert_non_null(f);
+	assert_string_equal(f->culprits[0].name, "batch");
+	assert_in_range(f->culprits[0].share_ppm, 750000, 850000);
+	assert_in_range(f->culprits[1].share_ppm, 90000, 120000);
+	assert_int_equal(finding_sum_ppm(f), PPM);
+	assert_non_null(strstr(f->told, "batch did 40 MiB in 50 operations a second at sda"));
+	for (int i = 0; i < 5; i++)
+		second(lab, 0, 0);
+	uses[1].dev = 1; /* the zone itself at the one disk, all others at the other */
+	uses[2].dev = 2;
+	assert_null(hurt(lab, 0, 500 * MSEC));
+}
+
+/* It begins nothing while it waits: at the disk where it did before. A layer's io is of others. */
+static void test_a_zone_that_is_stuck_waits_where_it_did(void **state)
+{
+	struct lab *lab = *state;
+	const struct finding *f;
+	struct disk_use uses[] = {
+	    {world_id(lab->lc), lab->lc, 2, MIB, 50},
+	    {world_id(lab->lc), lab->lc, 77, MIB, 50},
+	    {world_id(lab->decoy), lab->decoy, 1, 900 * MIB, 7200},
+	    {world_id(lab->hog), lab->hog, 2, 40 * MIB, 50},
+	};
+
+	at_disks(lab, uses, 2);
+	for (int i = 0; i < 40; i++)
+		assert_null(second(lab, 0, 10 * MSEC));
+	at_disks(lab, uses + 2, 2);
+	f = hurt(lab, 0, 900 * MSEC);
+	assert_non_null(f);
+	assert_int_equal(f->nr_culprits, 1);
+	assert_string_equal(f->culprits[0].name, "batch");
+	assert_int_equal(f->culprits[0].share_ppm, PPM);
+}
+
 static void test_own_io_limit_is_throttled(void **state)
 {
 	struct lab *lab = *state;
@@ -441,6 +505,8 @@ int main(void)
 	    TEST(test_churn_below_a_full_group_is_its_own),
 	    TEST(test_churn_without_growth_is_named),
 	    TEST(test_io_is_split_by_what_each_did),
+	    TEST(test_io_is_split_by_the_disk_waited_for),
+	    TEST(test_a_zone_that_is_stuck_waits_where_it_did),
 	    TEST(test_own_io_limit_is_throttled),
 	    TEST(test_a_burst_at_the_own_io_limit_is_nobodys),
 	    TEST(test_own_io_is_no_harm),
