@@ -7,6 +7,8 @@
 #include "base/cleanup.h"
 #include "detect/cpi2-internal.h"
 
+#define AHEAD 16 /* samples whose memory is under way */
+
 int cpi2_grow(void **array, size_t *cap, size_t need, size_t size)
 {
 	size_t more = *cap + *cap / 2 + 64;
@@ -365,6 +367,26 @@ int cpi2_sample(struct cpi2 *e, const struct cpi2_sample *s)
 		return judge(e, s, t, limit);
 	e->tally.unjudged++;
 	return 0;
+}
+
+/* What a sample of the task will touch. */
+static void fetch_ahead(const struct cpi2 *e, uint32_t task)
+{
+	__builtin_prefetch(&e->tasks[task], 1);
+	__builtin_prefetch(&e->slots[(size_t)task * e->nr_slots + e->at], 1);
+	__builtin_prefetch(&e->sums[(size_t)task * e->nr_bins], 1);
+}
+
+int cpi2_samples(struct cpi2 *e, const struct cpi2_sample *s, size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		if (i + AHEAD < n)
+			fetch_ahead(e, s[i + AHEAD].task);
+		r = cpi2_sample(e, &s[i]);
+	}
+	return r;
 }
 
 bool cpi2_is_anomalous(const struct cpi2 *e, uint32_t task)
