@@ -19,6 +19,7 @@
 	X(record)                                                                                  \
 	X(replay)                                                                                  \
 	X(detect)                                                                                  \
+	X(sim)                                                                                     \
 	X(protect)                                                                                 \
 	X(unprotect)                                                                               \
 	X(create)                                                                                  \
