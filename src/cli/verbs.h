@@ -47,6 +47,7 @@
 	X(doctor)                                                                                  \
 	X(check)                                                                                   \
 	X(spec)                                                                                    \
+	X(resctrl)                                                                                 \
 	X(kernel)                                                                                  \
 	X(version)
 

@@ -270,10 +270,8 @@ static int explain_absence(const struct kernel *k, struct error *reterr)
 	int fd = kio_openat(k->root_fd, SYS_PATH, O_PATH | O_DIRECTORY);
 
 	if (fd < 0) {
-		error_set(reterr, -EOPNOTSUPP,
-			  "this CPU or kernel has no resctrl: no RDT (Intel), QoS (AMD) or MPAM "
-			  "(Arm), or a kernel without CONFIG_X86_CPU_RESCTRL");
-		error_hint(reterr, "virtual machines have none: ask the host");
+		error_set(reterr, -EOPNOTSUPP, "this CPU or kernel has no resctrl");
+		error_hint(reterr, "it takes RDT, QoS or MPAM; virtual machines rarely have it");
 		return -EOPNOTSUPP;
 	}
 	close(fd);
