@@ -117,6 +117,10 @@ static int set_field(struct usage_map *m, enum usage_field f, char *text, struct
 	if (r < 0)
 		return r;
 	m->field[f].nr = 0;
+	if (f == USAGE_CPI)
+		m->field[USAGE_CYCLES].nr = m->field[USAGE_INSTRUCTIONS].nr = 0;
+	if (f == USAGE_CYCLES)
+		m->field[USAGE_CPI].nr = 0;
 	while ((column = fields[f].kind == NAME ? strsep(&rest, "+") : rest)) {
 		if (m->field[f].nr == USAGE_JOINED_MAX)
 			return error_set(reterr, -EINVAL, "%s: at most %d columns", fields[f].name,

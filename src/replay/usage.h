@@ -42,8 +42,8 @@ struct usage_map {
 };
 /*
  * "time=start_time:us,task=job+index,cpu=percent*0.01,cpi=#6": fields that are named replace those
- * that were there. Columns joined by + make a name; a number may be multiplied; a time has a unit
- * (s, ms, us, ns; s).
+ * that were there; cycles takes the place of cpi, and cpi that of cycles. Columns joined by + make
+ * a name; a number may be multiplied; a time has a unit (s, ms, us, ns; s).
  */
 must_check int usage_map_set(struct usage_map *m, const char *text, struct error *reterr);
 /* What is needed is there: time, task, cpu, and cpi or cycles with instructions. */
