@@ -6,11 +6,12 @@
  * of its weight over the sum of its active siblings' ("active": something in it wants to run). One
  * queue for all CPUs is ordered by tags. A task that wants to run gets its cgroup's next tag, and
  * the cgroup's tag moves on by slice / share; when the task stops, that is corrected to what was
- * really used. The clock is the largest tag that has run; a cgroup that was idle starts at the
- * clock, with no credit. One that never stopped wanting may lie behind the clock, because a task
- * that was interrupted gave time back: it keeps that, up to CREDIT_SLICES of CPU time, beyond which
- * it has too few tasks for its share. So the shares of cgroups that want more than they get are
- * exact, whatever the number of their tasks, and short runs are not rounded up.
+ * really used. The clock is the largest tag that has run in its turn; a cgroup that was idle starts
+ * at the clock, with no credit. One that never stopped wanting may lie behind the clock, because a
+ * task that was interrupted gave time back, or because the hypervisor stopped a CPU that held its
+ * tasks: it keeps that, up to CREDIT_SLICES of CPU time, beyond which it has too few tasks for its
+ * share. So the shares of cgroups that want more than they get are exact, whatever the number of
+ * their tasks, and short runs are not rounded up.
  *
  * For zones with several apps whose weights are meant: the kernel's weights are rarely honoured by
  * other sched_ext policies. No task waits for longer than about --max-wait, whatever its weight:
@@ -37,7 +38,7 @@ COUNTERS(COUNT_NR)
 #define OWN_WEIGHT    100
 #define SHARE_ONE     (1ull << 32)
 #define SHARE_MIN     (1ull << 15)
-#define CREDIT_SLICES 8
+#define CREDIT_SLICES 64
 
 const volatile u64 slice_ns = 4 * NSEC_PER_MSEC;
 const volatile u64 max_wait_ns = 10 * NSEC_PER_SEC;
@@ -73,9 +74,10 @@ struct {
 struct task_ctx {
 	u64 cgroup; /* id of its node */
 	u64 tag;
-	u64 charged;	/* in tag units: what the request was taken for, and not yet corrected */
-	u64 started_ns; /* 0: not running */
-	bool runnable;	/* counted in its node */
+	u64 charged;	  /* in tag units: what the request was taken for, and not yet corrected */
+	u64 started_ns;	  /* 0: not running */
+	bool runnable;	  /* counted in its node */
+	bool out_of_turn; /* runs whatever its tag is: that says nothing of the clock */
 };
 
 struct {
@@ -228,7 +230,8 @@ void STRUCT_OPS(vtime_enqueue, struct task_struct *p, u64 enq_flags)
 	if (!t)
 		return;
 	request(p, t);
-	if (is_cpu_kthread(p)) {
+	t->out_of_turn = is_cpu_kthread(p);
+	if (t->out_of_turn) {
 		dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags | preempt_once(p));
 		return;
 	}
@@ -299,10 +302,11 @@ void STRUCT_OPS(vtime_running, struct task_struct *p)
 
 	if (!t)
 		return;
-	if (!t->charged) /* sent straight to an idle CPU */
+	if (!t->charged) /* sent straight to an idle CPU, or goes on after an interruption */
 		request(p, t);
 	t->started_ns = now_ns();
-	clock_advance(t->tag);
+	if (!t->out_of_turn)
+		clock_advance(t->tag);
 }
 
 void STRUCT_OPS(vtime_stopping, struct task_struct *p, bool runnable)
@@ -313,6 +317,8 @@ void STRUCT_OPS(vtime_stopping, struct task_struct *p, bool runnable)
 		return;
 	account(t, now_ns());
 	t->started_ns = 0;
+	/* with some of its slice left it goes on here before all others, and is not queued again */
+	t->out_of_turn = runnable;
 }
 
 /* The nearest cgroup upwards that has a node. */
