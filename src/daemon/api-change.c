@@ -321,6 +321,12 @@ json_t *api_approve(const struct api_call *c, struct error *reterr)
 	}
 	act_now(d);
 	a = action_by_seq(d, seq);
+	if (a && a->state == ACTION_EXPIRED) {
+		error_set(reterr, -ESTALE, "action %llu was not done: %s", (unsigned long long)seq,
+			  a->ended);
+		error_hint(reterr, "czctl actions shows what is proposed");
+		return NULL;
+	}
 	return a ? shape_action(d, a) : json_object();
 }
 

@@ -91,16 +91,8 @@ static void plan_undos(struct decide *d, struct plan *plan)
 static void plan_approved(struct decide *d, struct plan *plan)
 {
 	for (size_t i = 0; i < d->nr_actions; i++) {
-		struct action *a = &d->actions[i];
-		uint32_t target = tree_find(&d->tree, a->target_id);
-
-		if (a->state != ACTION_PROPOSED || !d->trials[i].approved ||
-		    d->trials[i].phase != PHASE_RESTING)
-			continue;
-		if (target == NO_ZONE || tree_why_not(&d->tree, target))
-			action_settle(d, i, ACTION_EXPIRED,
-				      "the target is gone or may no longer be touched");
-		else
+		if (d->actions[i].state == ACTION_PROPOSED && d->trials[i].approved &&
+		    d->trials[i].phase == PHASE_RESTING)
 			plan_apply(d, i, plan);
 	}
 }

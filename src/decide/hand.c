@@ -21,6 +21,7 @@ int decide_approve(struct decide *d, uint64_t seq, uint64_t now_ns)
 	if (p) {
 		p->approved_until_ns = d->now_ns + d->cfg.lease_ns;
 		p->approved_rung = d->trials[i].rung;
+		p->approved_target_id = d->actions[i].target_id;
 	}
 	return 0;
 }

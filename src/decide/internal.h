@@ -78,6 +78,7 @@ struct pair {
 	uint64_t harm_ns;	    /* latest harm by it: finding or fast event */
 	uint64_t approved_until_ns; /* by a person: what was approved comes back with the harm */
 	enum rung approved_rung;    /* up to this one */
+	uint64_t approved_target_id;
 	uint64_t changed_ns;	    /* latest apply or undo */
 	uint64_t released_ns;	    /* latest probe, 0 none */
 	uint64_t hold_until_ns;	    /* nothing before */

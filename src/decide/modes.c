@@ -63,6 +63,19 @@ uint64_t permitted_ns(const struct decide *d, uint64_t victim_id)
 								   : d->permitted_ns;
 }
 
+/* Who undid something by hand, and then says that czd shall act, has thought about it. */
+static void holds_by_hand_end(struct decide *d, uint64_t victim_id)
+{
+	for (size_t i = 0; i < d->nr_pairs; i++) {
+		struct pair *p = &d->pairs[i];
+
+		if (p->held_by_hand && (!victim_id || p->victim_id == victim_id)) {
+			p->held_by_hand = false;
+			p->hold_until_ns = 0;
+		}
+	}
+}
+
 void decide_set_mode(struct decide *d, enum guard_mode mode, uint64_t victim_id, uint64_t until_ns,
 		     uint64_t now_ns)
 {
@@ -72,8 +85,10 @@ void decide_set_mode(struct decide *d, enum guard_mode mode, uint64_t victim_id,
 
 	d->now_ns = max_u64(d->now_ns, now_ns);
 	from_ns = mode_is_enforce(d, victim_id) ? permitted_ns(d, victim_id) : d->now_ns;
-	if (mode == MODE_ENFORCE)
+	if (mode == MODE_ENFORCE) {
 		d->cannot_apply = false; /* a person asks for it: try the journal once more */
+		holds_by_hand_end(d, victim_id);
+	}
 	if (!victim_id) {
 		if (!until_ns)
 			d->mode = mode;

@@ -80,15 +80,47 @@ static void end_action(struct decide *d, size_t i, const char *why)
 		p->rung = ladder_first(p->resource);
 }
 
+/* The same for one that was not begun. */
+static const char *must_expire(struct decide *d, const struct snapshot *s, const struct action *a)
+{
+	uint32_t target = tree_find(&d->tree, a->target_id);
+
+	if (is_unwatched(d, s, a->victim_id))
+		return "the victim is no longer protected";
+	if (target == NO_ZONE || tree_why_not(&d->tree, target))
+		return "the target is gone or may no longer be touched";
+	return NULL;
+}
+
+/* What was approved for a zone ends with its class, or with the victim's protection: when they come
+ * back, it is asked anew. */
+static void approvals_check(struct decide *d, const struct snapshot *s)
+{
+	for (size_t i = 0; i < d->nr_pairs; i++) {
+		struct pair *p = &d->pairs[i];
+		uint32_t target;
+
+		if (!p->approved_until_ns)
+			continue;
+		target = tree_find(&d->tree, p->approved_target_id);
+		if (is_unwatched(d, s, p->victim_id) ||
+		    (target != NO_ZONE && tree_why_not(&d->tree, target)))
+			p->approved_until_ns = 0;
+	}
+}
+
 void actions_check(struct decide *d, const struct snapshot *s)
 {
+	approvals_check(d, s);
 	for (size_t i = 0; i < d->nr_actions; i++) {
 		struct action *a = &d->actions[i];
 		const char *why;
 
-		if (a->state == ACTION_PROPOSED && d->trials[i].phase == PHASE_RESTING &&
-		    is_unwatched(d, s, a->victim_id))
-			action_settle(d, i, ACTION_EXPIRED, "the victim is no longer protected");
+		if (a->state == ACTION_PROPOSED && d->trials[i].phase == PHASE_RESTING) {
+			why = must_expire(d, s, a);
+			if (why)
+				action_settle(d, i, ACTION_EXPIRED, why);
+		}
 		if (!action_in_force(a))
 			continue;
 		note_busy(d, s, i);

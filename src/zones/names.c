@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Friendly names from cgroup paths alone: no engine is asked. The innermost component that an
- * engine or a VM manager has named wins; then the innermost systemd unit; else the path.
- * What lies below the named component is appended: "web.service/worker".
+ * engine or a VM manager has named wins; then the systemd unit; else the path. What lies below the
+ * named component is appended: "web.service/worker".
+ *
+ * Whoever a cgroup is delegated to chooses the names below it, and rules go by names. So a name
+ * that can be chosen at will counts only where the host's own managers put it: below slices, which
+ * are not delegated. "user@1000.service/app.slice/redis.service" is not redis.service.
  */
 #include <ctype.h>
 #include <limits.h>
@@ -115,8 +119,31 @@ static bool ends_with(const char *s, size_t len, const char *suffix)
 	return len > n && !strcmp(s + len - n, suffix);
 }
 
-static bool naming_match(const struct naming *n, const char *parent, const char *text, char *buf,
-			 size_t size)
+bool path_only_slices_above(const char *path, const char *component)
+{
+	const char *next;
+
+	for (path++; path < component; path = next + 1) {
+		next = strchrnul(path, '/');
+		if (next - path < 6 || strncmp(next - 6, ".slice", 6) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Did the host's own managers choose the name of this component? */
+static bool is_hosts_own(const char *path, const char *component)
+{
+	static const char *const tops[] = {"/lxc/", "/machine/"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(tops); i++)
+		if (component == path + strlen(tops[i]) && !strncmp(path, tops[i], strlen(tops[i])))
+			return true;
+	return path_only_slices_above(path, component);
+}
+
+static bool naming_match(const struct naming *n, const char *parent, const char *text, bool own,
+			 char *buf, size_t size)
 {
 	size_t len = strlen(text), prefix = strlen(n->prefix), suffix = strlen(n->suffix);
 	const char *body = text + prefix;
@@ -127,6 +154,8 @@ static bool naming_match(const struct naming *n, const char *parent, const char 
 	    len <= prefix + suffix)
 		return false;
 	len -= prefix + suffix;
+	if (n->form != FORM_ID && !own)
+		return false;
 	if (n->form == FORM_ID) {
 		if (!is_hex(body, len))
 			return false;
@@ -199,13 +228,13 @@ static bool pod_match(const char *parent, const char *text, char *buf, size_t si
 	return id || pod_uid(text);
 }
 
-static bool engine_match(const char *parent, const char *text, char *buf, size_t size,
+static bool engine_match(const char *parent, const char *text, bool own, char *buf, size_t size,
 			 enum zone_kind *kind)
 {
 	if (pod_match(parent, text, buf, size, kind))
 		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(namings); i++)
-		if (naming_match(&namings[i], parent, text, buf, size)) {
+		if (naming_match(&namings[i], parent, text, own, buf, size)) {
 			*kind = namings[i].kind;
 			return true;
 		}
@@ -238,11 +267,14 @@ char *zone_friendly_name(const char *path, char *buf, size_t size, enum zone_kin
 
 	*ret_kind = ZONE_CGROUP;
 	for (const char *start; end > path; end = start > path ? start - 1 : path) {
+		bool own;
+
 		start = component_before(path, end, &c);
+		own = is_hosts_own(path, start);
 		component_before(path, start > path ? start - 1 : path, &parent);
-		if (engine_match(parent.text, c.text, name, sizeof(name), ret_kind))
+		if (engine_match(parent.text, c.text, own, name, sizeof(name), ret_kind))
 			return finish(buf, size, name, c.rest);
-		if (!unit_rest && unit_match(c.text)) {
+		if (own && !unit_rest && unit_match(c.text)) {
 			unit_rest = c.rest;
 			memcpy(unit, c.text, sizeof(unit));
 		}

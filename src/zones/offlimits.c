@@ -33,7 +33,8 @@ static const char *const mark_why[MARK_NR] = {
     [MARK_KTHREAD] = "kernel threads run in it",
 };
 
-/* Names of units that say it without a look at processes; what is below them is off-limits too. */
+/* Names of units that say it without a look at processes; what is below them is off-limits too.
+ * Only names that systemd gave: a tenant could call a cgroup of its own sshd.service. */
 static const struct {
 	const char *pattern, *why;
 } units[] = {
@@ -81,6 +82,8 @@ static const char *unit_why(const struct zone *z)
 {
 	const char *leaf = strrchr(z->path, '/') + 1;
 
+	if (!path_only_slices_above(z->path, leaf))
+		return NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
 		if (path_glob_match(units[i].pattern, leaf))
 			return z->kind == ZONE_CGROUP ? units[i].why : NULL;

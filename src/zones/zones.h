@@ -117,5 +117,9 @@ struct zones_stats {
 };
 void zones_stats(const struct zones *zs, struct zones_stats *ret);
 
+/* names.c: pure. Is a component of the path (pointing into it) below slices alone? Then it has its
+ * name from systemd, and not from somebody to whom a cgroup was delegated. */
+bool path_only_slices_above(const char *path, const char *component);
+
 /* names.c: pure. Friendly name of a cgroup path into buf (escaped), and its kind. Returns buf. */
 char *zone_friendly_name(const char *path, char *buf, size_t size, enum zone_kind *ret_kind);

@@ -126,6 +126,7 @@ static void test_off_limits(void)
 	make("-o");
 	make("-o/self");
 	make("-o/other");
+	make("-o/sshd.service"); /* a name of a tenant's choice, and nothing in it */
 	child = fork();
 	if (child == 0) {
 		int fd;
@@ -138,6 +139,7 @@ static void test_off_limits(void)
 		CHECK(zones_first(zs)->off_limits_why);
 		CHECK(get(zs, "-o/self")->off_limits_why && get(zs, "-o")->off_limits_why);
 		CHECK(!get(zs, "-o/other")->off_limits_why);
+		CHECK(!get(zs, "-o/sshd.service")->off_limits_why);
 		zones_free(zs);
 		exit(0);
 	}
@@ -145,6 +147,7 @@ static void test_off_limits(void)
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	drop("-o/self");
 	drop("-o/other");
+	drop("-o/sshd.service");
 	drop("-o");
 }
 

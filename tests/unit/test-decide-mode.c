@@ -85,6 +85,26 @@ static void test_undo_ends_the_approval(void **state)
 	assert_int_equal(harm(lab)->nr, 0);
 }
 
+/* What is no longer best-effort, or no longer protected, is asked about anew when it is so again.
+ */
+static void test_approval_ends_with_the_class(void **state)
+{
+	struct lab *lab = *state;
+
+	decide_set_mode(lab->d, MODE_OBSERVE, 0, 0, 0);
+	harm(lab);
+	lab->w.zones[lab->hog].class = CLASS_NORMAL;
+	assert_int_equal(decide_approve(lab->d, 1, lab->w.s.now_ns), 0);
+	assert_int_equal(calm(lab)->nr, 0);
+	assert_int_equal(action_nr(lab, 1)->state, ACTION_EXPIRED);
+	assert_string_equal(action_nr(lab, 1)->ended,
+			    "the target is gone or may no longer be touched");
+	lab->w.zones[lab->hog].class = CLASS_BE;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(harm(lab)->nr, 0);
+	assert_int_equal(action_nr(lab, 2)->state, ACTION_PROPOSED);
+}
+
 /* What czd itself took counts from when it was allowed to act. */
 static void test_permission_is_kept(void **state)
 {
@@ -118,6 +138,22 @@ static void test_undo_by_hand_holds(void **state)
 	for (int i = 0; i < 15; i++)
 		harm(lab);
 	assert_int_equal(action_nr(lab, 2)->knob, KNOB_CPU_IDLE);
+}
+
+/* "To act again: czctl mode enforce" */
+static void test_enforce_by_hand_ends_the_hold(void **state)
+{
+	struct lab *lab = *state;
+
+	harm(lab);
+	decide_observe(lab->d);
+	assert_int_equal(decide_undo(lab->d, 0, lab->d->now_ns), 0);
+	for (int i = 0; i < 20; i++)
+		harm(lab);
+	assert_int_equal(action_nr(lab, 1)->state, ACTION_REVERTED);
+	decide_set_mode(lab->d, MODE_ENFORCE, 0, 0, 0);
+	harm(lab);
+	assert_int_equal(action_nr(lab, 2)->state, ACTION_APPLIED);
 }
 
 static void test_try_ends_by_itself(void **state)
@@ -182,11 +218,18 @@ static void test_own_mode_wins(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    LAB(test_observe_only_remembers),	 LAB(test_approve),
-	    LAB(test_approved_comes_back),	 LAB(test_approval_is_for_one_step),
-	    LAB(test_undo_ends_the_approval),	 LAB(test_permission_is_kept),
-	    LAB(test_undo_by_hand_holds),	 LAB(test_try_ends_by_itself),
-	    LAB(test_trials_are_listed_and_end), LAB(test_own_mode_wins),
+	    LAB(test_observe_only_remembers),
+	    LAB(test_approve),
+	    LAB(test_approved_comes_back),
+	    LAB(test_approval_is_for_one_step),
+	    LAB(test_undo_ends_the_approval),
+	    LAB(test_approval_ends_with_the_class),
+	    LAB(test_enforce_by_hand_ends_the_hold),
+	    LAB(test_permission_is_kept),
+	    LAB(test_undo_by_hand_holds),
+	    LAB(test_try_ends_by_itself),
+	    LAB(test_trials_are_listed_and_end),
+	    LAB(test_own_mode_wins),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

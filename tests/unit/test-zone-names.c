@@ -25,7 +25,7 @@ static const struct {
     {"/system.slice/system-getty.slice/getty@tty1.service", "getty@tty1.service", ZONE_CGROUP},
     {"/system.slice/web.service/worker/1", "web.service/worker/1", ZONE_CGROUP},
     {"/user.slice/user-1000.slice/user@1000.service/app.slice/app-org.gnome.Term.scope",
-     "app-org.gnome.Term.scope", ZONE_CGROUP},
+     "user@1000.service/app.slice/app-org.gnome.Term.scope", ZONE_CGROUP},
     {"/system.slice/dev-disk-by\\x2dlabel.swap", "dev-disk-by-label.swap", ZONE_CGROUP},
     {"/system.slice/a\\x2db.service/c\\x2dd", "a-b.service/c-d", ZONE_CGROUP},
     {"/a.service", "a.service", ZONE_CGROUP},
@@ -73,6 +73,14 @@ static const struct {
     {"/machine.slice/machine-deb12.scope", "deb12", ZONE_CONTAINER},
     {"/machine.slice/systemd-nspawn@deb12.service/payload", "deb12/payload", ZONE_CONTAINER},
     {"/machine/qemu-x.libvirt-qemu", "machine/qemu-x.libvirt-qemu", ZONE_CGROUP},
+    /* what a tenant calls the cgroups below its own */
+    {"/user.slice/user-1000.slice/user@1000.service/app.slice/redis.service",
+     "user@1000.service/app.slice/redis.service", ZONE_CGROUP},
+    {"/cz-batch/redis.service", "batch/redis.service", ZONE_CGROUP},
+    {"/cz-batch/x.slice/redis.service", "batch/x.slice/redis.service", ZONE_CGROUP},
+    {"/system.slice/web.service/machine-db.scope", "web.service/machine-db.scope", ZONE_CGROUP},
+    {"/tenant/lxc/db", "tenant/lxc/db", ZONE_CGROUP},
+    {"/tenant/qemu-1-db.libvirt-qemu", "tenant/qemu-1-db.libvirt-qemu", ZONE_CGROUP},
     /* what nobody should be able to do to a terminal */
     {"/evil\x1b[2J\r", "evil\\x1b[2J\\x0d", ZONE_CGROUP},
     {"/evil\\x1b[2J.service", "evil\\x1b[2J.service", ZONE_CGROUP},
