@@ -63,12 +63,13 @@ static void keep_alarm(struct detect *d, const struct usage_alarm *a)
 						"correlation", a->suspects[i].correlation));
 	json_array_append_new(
 	    d->alarms,
-	    json_pack("{s:I,s:o,s:o,s:o,s:I,s:I,s:I,s:b,s:b,s:o,s:o,s:o,s:o}", "time_ns",
+	    json_pack("{s:I,s:o,s:o,s:o,s:I,s:I,s:I,s:b,s:b,s:o,s:o,s:o,s:o,s:o}", "time_ns",
 		      (json_int_t)a->time_ns, "task", utf8(a->task), "job", utf8(a->job), "machine",
 		      utf8(a->machine), "cpi_ppm", (json_int_t)a->cpi_ppm, "mean_ppm",
 		      (json_int_t)a->mean_ppm, "threshold_ppm", (json_int_t)a->threshold_ppm,
 		      "begins", a->begins, "analysed", a->analysed, "culprit", utf8(a->culprit),
-		      "needed", real_or_null(a->analysed, a->needed), "suspects", suspects, "hurt",
+		      "needed", real_or_null(a->analysed, a->needed), "suspects", suspects,
+		      "lacking", utf8(a->lacking), "hurt",
 		      a->label < 0 ? json_null() : json_boolean(a->label)));
 }
 
@@ -88,9 +89,10 @@ static void print_alarm(struct detect *d, const struct usage_alarm *a)
 			 a->suspects[0].task, a->suspects[0].correlation, a->needed);
 	}
 	out_paragraph(&d->cli->out, 10, a->culprit[0] ? STYLE_WARN : STYLE_PLAIN,
-		      "%9s %s: CPI %.2f, usual %.2f, threshold %.2f%s; %s",
+		      "%9s %s: CPI %.2f, usual %.2f, threshold %.2f%s%s%s; %s",
 		      format_duration(a->time_ns - d->first_ns, when, sizeof(when)), a->task,
-		      a->cpi_ppm / 1e6, a->mean_ppm / 1e6, a->threshold_ppm / 1e6, truth, who);
+		      a->cpi_ppm / 1e6, a->mean_ppm / 1e6, a->threshold_ppm / 1e6,
+		      a->lacking[0] ? ", lacks " : "", a->lacking, truth, who);
 }
 
 static void on_alarm(const struct usage_alarm *a, void *arg)

@@ -35,7 +35,8 @@ static const struct usage_format formats[] = {
      .columns = "container_id,machine_id,time_stamp,cpu_util_percent,mem_util_percent,cpi,mem_gps,"
 		"mpki,net_in,net_out,disk_io_percent",
      .map =
-	 "time=time_stamp:s,task=container_id,machine=machine_id,cpu=cpu_util_percent*0.01,cpi=cpi",
+	 "time=time_stamp:s,task=container_id,machine=machine_id,cpu=cpu_util_percent*0.01,cpi=cpi,"
+	 "mpki=mpki,bandwidth=mem_gps",
      .jobs_columns =
 	 "container_id,machine_id,time_stamp,app_du,status,cpu_request,cpu_limit,mem_size",
      .jobs_map = "task=container_id,job=app_du"},
@@ -46,7 +47,7 @@ static const struct usage_format formats[] = {
 	 "ts,node_id,container_id,pod_id,cpu,core_id,socket_id,instructions,cycles,ref_cycles,"
 	 "llc_misses",
      .map = "time=ts:s,task=container_id,machine=node_id,cycles=ref_cycles,"
-	    "instructions=instructions,cpu=ref_cycles*4e-10",
+	    "instructions=instructions,cpu=ref_cycles*4e-10,misses=llc_misses",
      .jobs_columns = "node_id,container_id,pod_id,cpu_mode,app_name,deploy_group,container_type,"
 		     "container_cpu_spec,container_mem_spec,pod_cpu_spec,pod_mem_spec",
      .jobs_map = "task=container_id,job=app_name,class=container_type"},
@@ -70,12 +71,21 @@ static const struct {
 	const char *name;
 	enum kind kind;
 } fields[USAGE_NR] = {
-    [USAGE_TIME] = {"time", TIME},	   [USAGE_TASK] = {"task", NAME},
-    [USAGE_JOB] = {"job", NAME},	   [USAGE_MACHINE] = {"machine", NAME},
-    [USAGE_PLATFORM] = {"platform", NAME}, [USAGE_CLASS] = {"class", NAME},
-    [USAGE_CPU] = {"cpu", NUMBER},	   [USAGE_CPI] = {"cpi", NUMBER},
-    [USAGE_CYCLES] = {"cycles", NUMBER},   [USAGE_INSTRUCTIONS] = {"instructions", NUMBER},
-    [USAGE_LABEL] = {"label", NAME},	   [USAGE_CULPRIT] = {"culprit", NAME},
+    [USAGE_TIME] = {"time", TIME},
+    [USAGE_TASK] = {"task", NAME},
+    [USAGE_JOB] = {"job", NAME},
+    [USAGE_MACHINE] = {"machine", NAME},
+    [USAGE_PLATFORM] = {"platform", NAME},
+    [USAGE_CLASS] = {"class", NAME},
+    [USAGE_CPU] = {"cpu", NUMBER},
+    [USAGE_CPI] = {"cpi", NUMBER},
+    [USAGE_CYCLES] = {"cycles", NUMBER},
+    [USAGE_INSTRUCTIONS] = {"instructions", NUMBER},
+    [USAGE_MPKI] = {"mpki", NUMBER},
+    [USAGE_MISSES] = {"misses", NUMBER},
+    [USAGE_BANDWIDTH] = {"bandwidth", NUMBER},
+    [USAGE_LABEL] = {"label", NAME},
+    [USAGE_CULPRIT] = {"culprit", NAME},
 };
 
 static int unit_factor(const char *unit, double *ret)

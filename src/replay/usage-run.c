@@ -2,10 +2,12 @@
 #include "replay/usage-run.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/cleanup.h"
 #include "base/hash.h"
+#include "detect/prm.h"
 #include "replay/names.h"
 
 #define DAY_NS 86400e9
@@ -24,7 +26,9 @@ struct task {
 	/* rows of the same time that are not yet a sample */
 	bool pending;
 	uint64_t pending_ns;
-	double cycles, instructions, cpu_ppm;
+	double cycles, instructions, misses, cpu_ppm;
+	uint32_t spec;
+	struct prm_sample last;
 };
 
 struct usage_run {
@@ -35,6 +39,8 @@ struct usage_run {
 	struct names tasks, specs, machines, words; /* words: names to print */
 	struct task *task;
 	size_t task_cap;
+	struct prm_model **model; /* by spec; NULL until a row tells more than CPI */
+	size_t model_cap;
 	struct job *job_of; /* by word of a task's name */
 	size_t job_cap;
 	uint32_t *pending;
@@ -74,6 +80,9 @@ void usage_run_free(struct usage_run *u)
 	names_done(&u->words);
 	free(u->task);
 	free(u->job_of);
+	for (size_t i = 0; i < u->model_cap; i++)
+		free(u->model[i]);
+	free(u->model);
 	free(u->pending);
 	free(u);
 }
@@ -147,10 +156,27 @@ static void judge_alarm(struct usage_run *u, struct task *t, const struct cpi2_a
 		u->result.names_wrong++;
 }
 
+/* What is lacking, as text; buf >= 64. */
+static const char *lacking_of(const struct usage_run *u, const struct task *t, char *buf,
+			      size_t size)
+{
+	const struct prm_model *m = t->spec < u->model_cap ? u->model[t->spec] : NULL;
+	uint32_t lacking = m ? prm_judge(m, &t->last) & ~(uint32_t)PRM_UNKNOWN : 0;
+	size_t len = 0;
+
+	buf[0] = 0;
+	for (uint32_t bit = 1; bit <= lacking; bit <<= 1)
+		if (lacking & bit)
+			len += (size_t)snprintf(buf + len, size - len, "%s%s", len ? ", " : "",
+						prm_resource_name((enum prm_resource)bit));
+	return buf;
+}
+
 static void on_alarm(const struct cpi2_alarm *a, void *arg)
 {
 	struct usage_run *u = arg;
 	struct task *t = &u->task[a->task];
+	char lacking[64];
 	uint32_t name = a->culprit == CPI2_NONE ? 0 : u->task[a->culprit].name;
 	bool named = a->culprit != CPI2_NONE && (a->begins || name != t->told);
 	struct usage_alarm told = {.time_ns = a->time_ns,
@@ -164,7 +190,8 @@ static void on_alarm(const struct cpi2_alarm *a, void *arg)
 				   .begins = a->begins,
 				   .analysed = a->analysed,
 				   .needed = a->needed,
-				   .nr_suspects = a->nr_suspects};
+				   .nr_suspects = a->nr_suspects,
+				   .lacking = lacking_of(u, t, lacking, sizeof(lacking))};
 
 	t->alarms++;
 	if (a->begins)
@@ -210,8 +237,11 @@ static int task_of(struct usage_run *u, const struct usage_row *row, uint32_t *r
 	r = names_pair(&u->specs, job_name ? word(u, job_name) : row->task, row->platform, &spec);
 	if (r < 0)
 		return r;
-	u->task[id] = (struct task){
-	    .name = name, .job = job_name, .machine = machine_name, .worst_suspect = CPI2_NONE};
+	u->task[id] = (struct task){.name = name,
+				    .job = job_name,
+				    .machine = machine_name,
+				    .worst_suspect = CPI2_NONE,
+				    .spec = spec};
 	return cpi2_task_add(u->e, id, spec, machine, class);
 }
 
@@ -222,6 +252,32 @@ static int push(struct usage_run *u, uint32_t id, uint64_t time_ns, uint32_t cpi
 	    .time_ns = time_ns, .task = id, .cpi_ppm = cpi_ppm, .cpu_ppm = cpu_ppm};
 
 	return cpi2_sample(u->e, &s);
+}
+
+/* Beside CPI: the job's fences learn from its tasks while they are well. After the sample was
+ * judged. */
+static int learn_more(struct usage_run *u, uint32_t id, uint32_t cpi_ppm, uint32_t cpu_ppm,
+		      double mpki, double bandwidth)
+{
+	struct task *t = &u->task[id];
+	uint32_t threshold;
+	int r;
+
+	if (!cpi_ppm || (isnan(mpki) && isnan(bandwidth)))
+		return 0;
+	r = grow((void **)&u->model, &u->model_cap, t->spec + 1ul, sizeof(*u->model));
+	if (r == 0 && !u->model[t->spec]) {
+		u->model[t->spec] = calloc(1, sizeof(**u->model));
+		if (u->model[t->spec])
+			u->model[t->spec]->cpus = PRM_BINS / 2 - 1;
+	}
+	if (r < 0 || !u->model[t->spec])
+		return -ENOMEM;
+	t->last = (struct prm_sample){cpu_ppm, {cpi_ppm / 1e6, mpki, NAN, bandwidth, NAN}};
+	threshold = cpi2_threshold_ppm(u->e, id, cpu_ppm);
+	if (!cpi2_is_anomalous(u->e, id) && (!threshold || cpi_ppm <= threshold))
+		prm_learn(u->model[t->spec], &t->last);
+	return 0;
 }
 
 static uint32_t clamp_ppm(double x)
@@ -240,6 +296,10 @@ static int flush_pending(struct usage_run *u)
 		t->pending = false;
 		r = push(u, u->pending[i], t->pending_ns, clamp_ppm(cpi * 1e6),
 			 clamp_ppm(t->cpu_ppm));
+		if (r == 0)
+			r = learn_more(
+			    u, u->pending[i], clamp_ppm(cpi * 1e6), clamp_ppm(t->cpu_ppm),
+			    t->misses > 0 ? 1000 * t->misses / t->instructions : NAN, NAN);
 	}
 	u->nr_pending = 0;
 	return r;
@@ -263,10 +323,11 @@ static int gather(struct usage_run *u, uint32_t id, const struct usage_row *row)
 		u->pending[u->nr_pending++] = id;
 		t->pending = true;
 		t->pending_ns = row->time_ns;
-		t->cycles = t->instructions = t->cpu_ppm = 0;
+		t->cycles = t->instructions = t->misses = t->cpu_ppm = 0;
 	}
 	t->cycles += row->cycles;
 	t->instructions += row->instructions;
+	t->misses += row->misses;
 	t->cpu_ppm += row->cpu_ppm;
 	return 0;
 }
@@ -283,9 +344,14 @@ static int take_row(struct usage_run *u, const struct usage_row *row)
 	u->result.last_ns = row->time_ns > u->result.last_ns ? row->time_ns : u->result.last_ns;
 	if (u->sink.row)
 		u->sink.row(row, cpi2_threshold_ppm(u->e, id, row->cpu_ppm), u->sink.arg);
-	r = row->instructions > 0 && !row->cpi_ppm
-		? gather(u, id, row)
-		: push(u, id, row->time_ns, row->cpi_ppm, row->cpu_ppm);
+	if (row->instructions > 0 && !row->cpi_ppm) {
+		r = gather(u, id, row);
+	} else {
+		r = push(u, id, row->time_ns, row->cpi_ppm, row->cpu_ppm);
+		if (r == 0)
+			r = learn_more(u, id, row->cpi_ppm, row->cpu_ppm, row->mpki,
+				       row->bandwidth);
+	}
 	return r < 0 ? r : learn_truth(u, &u->task[id], row);
 }
 

@@ -19,6 +19,8 @@ struct usage_alarm {
 	uint32_t cpi_ppm, mean_ppm, threshold_ppm;
 	bool begins, analysed;
 	double needed;
+	const char
+	    *lacking; /* "cache, memory bandwidth"; "": not known, or the trace does not tell */
 	size_t nr_suspects;
 	struct usage_suspect suspects[CPI2_SUSPECTS];
 	int label; /* 1: hurt in truth, 0: not, -1: the trace does not say */

@@ -222,7 +222,8 @@ static void add_by_name(struct usage_reader *r, char *const *names, size_t n)
 	static const struct {
 		enum usage_field field;
 		const char *name;
-	} known[] = {{USAGE_JOB, "job"},	   {USAGE_MACHINE, "machine"},
+	} known[] = {{USAGE_MPKI, "mpki"},	   {USAGE_BANDWIDTH, "bandwidth"},
+		     {USAGE_JOB, "job"},	   {USAGE_MACHINE, "machine"},
 		     {USAGE_PLATFORM, "platform"}, {USAGE_CLASS, "class"},
 		     {USAGE_LABEL, "label"},	   {USAGE_CULPRIT, "culprit"}};
 
@@ -232,6 +233,7 @@ static void add_by_name(struct usage_reader *r, char *const *names, size_t n)
 		if (f->nr || (!r->json && find_column(r, known[i].name, names, n) < 0))
 			continue;
 		f->nr = 1;
+		f->factor = 1;
 		str_copy(f->column[0], sizeof(f->column[0]), known[i].name);
 	}
 }
@@ -389,6 +391,16 @@ static int label_of(struct usage_reader *r, const struct usage_row *row)
 	return is_told(r, USAGE_CULPRIT) ? row->culprit[0] != 0 : -1;
 }
 
+/* NaN: not told. */
+static int measure_of(struct usage_reader *r, enum usage_field f, double *ret, struct error *reterr)
+{
+	int told = number_of(r, f, ret, reterr);
+
+	if (told == 0)
+		*ret = NAN;
+	return told;
+}
+
 static int fill_row(struct usage_reader *r, struct usage_row *row, struct error *reterr)
 {
 	double time = 0, cpu = 0, cpi = 0;
@@ -405,6 +417,12 @@ static int fill_row(struct usage_reader *r, struct usage_row *row, struct error 
 		err = number_of(r, USAGE_CYCLES, &row->cycles, reterr);
 	if (err >= 0)
 		err = number_of(r, USAGE_INSTRUCTIONS, &row->instructions, reterr);
+	if (err >= 0)
+		err = number_of(r, USAGE_MISSES, &row->misses, reterr);
+	if (err >= 0)
+		err = measure_of(r, USAGE_MPKI, &row->mpki, reterr);
+	if (err >= 0)
+		err = measure_of(r, USAGE_BANDWIDTH, &row->bandwidth, reterr);
 	if (err < 0)
 		return err;
 	row->task = name_of(r, USAGE_TASK);

@@ -28,6 +28,9 @@ enum usage_field {
 	USAGE_CPI,
 	USAGE_CYCLES,	    /* instead of cpi: rows of one task and time are summed */
 	USAGE_INSTRUCTIONS, /* with cycles */
+	USAGE_MPKI,	    /* misses of the last-level cache in 1000 instructions */
+	USAGE_MISSES,	    /* instead of mpki, with cycles */
+	USAGE_BANDWIDTH,    /* of memory, in any unit */
 	USAGE_LABEL,	    /* whether the task was hurt then: 1, 0, true, false */
 	USAGE_CULPRIT,	    /* by whom: a task or job; none or empty: it was not */
 	USAGE_NR
@@ -67,15 +70,16 @@ struct usage_row {
 	    *culprit; /* "": not told; until the next row */
 	enum zone_class class;
 	uint32_t cpu_ppm, cpi_ppm; /* cpi 0: not known */
-	double cycles, instructions;
-	int label; /* -1: not told */
+	double cycles, instructions, misses;
+	double mpki, bandwidth; /* NaN: not told */
+	int label;		/* -1: not told */
 };
 
 struct usage_reader;
 /*
  * The fd is the reader's from now on, columns is borrowed; `name` is for messages. Columns of a
- * header, or keys, that are called job, machine, platform, class, label or culprit are that, if the
- * map has no other for it.
+ * header, or keys, that are called mpki, bandwidth, job, machine, platform, class, label or culprit
+ * are that, if the map has no other for it.
  */
 must_check int usage_open(int fd, const char *name, const struct usage_map *map,
 			  const char *columns, struct usage_reader **ret, struct error *reterr);

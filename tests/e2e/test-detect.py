@@ -64,6 +64,7 @@ def every_format_is_read(folder):
     amtrace = ("--format", "amtrace", "--set", "spec=2h", "--jobs", make(folder, "amtrace-jobs"))
     found = detect(*amtrace, plain + ".gz")
     finds(found, "web-0", "batch-0")
+    check({a["lacking"] for a in found["alarms"]} == {"cache"}, f"{[a['lacking'] for a in found['alarms']]}")
     check(found == detect(*amtrace, plain), "gzip differs from plain")
     with open(csv, encoding="utf-8") as file:
         lines = file.readlines()
