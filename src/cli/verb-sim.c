@@ -65,12 +65,14 @@ static json_t *answer_json(const struct sim_cli *s, const char *name, const stru
 						      "progress", a->progress[i], "allocation",
 						      alloc_json(&a->alloc[i])));
 	return json_pack(
-	    "{s:s,s:b,s:o,s:f,s:f,s:f,s:o,s:o,s:o}", "controller", name, "met", a->met,
+	    "{s:s,s:b,s:o,s:f,s:f,s:f,s:i,s:b,s:f,s:o,s:o,s:o}", "controller", name, "met", a->met,
 	    "settled_ns",
 	    a->settled_ns == UINT64_MAX ? json_null() : json_integer((json_int_t)a->settled_ns),
 	    "emu", a->emu, "changes_per_s", a->changes_per_s, "reversals_per_s", a->reversals_per_s,
-	    "migrate", a->migrate < 0 ? json_null() : json_string(s->mix.apps[a->migrate]->name),
-	    "apps", apps, "changes", s->changes ? json_incref(s->changes) : json_null());
+	    "samples", (int)a->samples, "final_met", a->final_met, "final_progress",
+	    a->final_progress, "migrate",
+	    a->migrate < 0 ? json_null() : json_string(s->mix.apps[a->migrate]->name), "apps", apps,
+	    "changes", s->changes ? json_incref(s->changes) : json_null());
 }
 
 static void add_row(const struct sim_cli *s, struct table *t, const char *name,
@@ -159,27 +161,40 @@ static int run_one(struct sim_cli *s, const struct controller *c, struct table *
 	return 0;
 }
 
-static int oracle_says(const struct sim_cli *s)
+/* 1 there is an allocation that meets all targets, and what it serves; 0 there is none;
+ * -EOPNOTSUPP. */
+static int oracle_says(const struct sim_cli *s, double *ret_emu)
 {
 	struct sim_place places[CTL_APPS_MAX] = {0};
+	struct sim_result results[CTL_APPS_MAX];
 	size_t be = 0;
+	int found;
 
+	*ret_emu = 0;
 	for (size_t i = 0; i < s->mix.nr; i++) {
 		places[i] = (struct sim_place){.app = s->mix.apps[i], .load = s->mix.load[i]};
 		be += s->mix.apps[i]->be;
 	}
-	return be > 1 ? -EOPNOTSUPP : oracle_find(&sim_xeon, places, s->mix.nr);
+	found = be > 1 ? -EOPNOTSUPP : oracle_find(&sim_xeon, places, s->mix.nr);
+	sim_evaluate(&sim_xeon, places, s->mix.nr, results);
+	for (size_t i = 0; i < s->mix.nr; i++)
+		*ret_emu += s->mix.apps[i]->be ? results[i].progress : s->mix.load[i];
+	return found;
 }
 
-static void print_head(const struct sim_cli *s, int oracle)
+static void print_head(const struct sim_cli *s, int oracle, double emu)
 {
-	const char *says = oracle > 0 ? "There is an allocation that meets all targets."
-			   : oracle == 0
-			       ? "No allocation meets all targets: expect none to."
-			       : "Whether an allocation meets all targets was not searched: "
-				 "there are several best-effort apps.";
+	const struct out *o = &s->cli->out;
 
-	out_paragraph(&s->cli->out, 0, oracle ? STYLE_PLAIN : STYLE_WARN, "%s", says);
+	if (oracle > 0)
+		out_paragraph(o, 0, STYLE_PLAIN,
+			      "The best allocation that meets all targets has an EMU of %.0f %%.",
+			      emu * 100);
+	else
+		out_paragraph(o, 0, STYLE_WARN, "%s",
+			      oracle ? "Whether an allocation meets all targets was not searched: "
+				       "there are several best-effort apps."
+				     : "No allocation meets all targets: expect none to.");
 }
 
 static int run_mix(struct sim_cli *s)
@@ -190,17 +205,20 @@ static int run_mix(struct sim_cli *s)
 	};
 	struct table t = {.columns = columns, .nr_columns = ARRAY_SIZE(columns)};
 	json_t *all = s->cli->json ? json_array() : NULL;
-	int oracle = oracle_says(s), err = s->only ? 0 : run_one(s, NULL, &t, all);
+	double emu;
+	int oracle = oracle_says(s, &emu), err = s->only ? 0 : run_one(s, NULL, &t, all);
 
 	if (!all)
-		print_head(s, oracle);
+		print_head(s, oracle, emu);
 	for (size_t i = 0; !err && controllers[i]; i++)
 		if (!s->only || s->only == controllers[i])
 			err = run_one(s, controllers[i], &t, all);
 	if (all) {
-		_cleanup_json_ json_t *data = json_pack(
-		    "{s:o,s:o,s:I}", "feasible", oracle < 0 ? json_null() : json_boolean(oracle),
-		    "runs", all, "seed", (json_int_t)s->seed);
+		_cleanup_json_ json_t *data =
+		    json_pack("{s:o,s:o,s:o,s:I}", "feasible",
+			      oracle < 0 ? json_null() : json_boolean(oracle), "oracle_emu",
+			      oracle > 0 ? json_real(emu) : json_null(), "runs", all, "seed",
+			      (json_int_t)s->seed);
 
 		cli_print_json(data);
 	} else {
@@ -360,18 +378,18 @@ const struct verb verb_sim = {
     .name = "sim",
     .summary = "run published controllers on a simulated machine; needs no czd",
     .usage = "[--controller NAME] [--step APP=LOAD@TIME] APP=LOAD...",
-    .help = "How would PARTIES or Heracles divide a machine between these apps? The controllers\n"
-	    "are those of this project, the machine is a model fitted to the tables of PARTIES\n"
-	    "(ASPLOS'19): 14 cores, 20 ways of cache. A load is that share of what the app can\n"
-	    "serve alone. The same seed gives the same answer.\n"
+    .help = "How would PARTIES or Heracles divide a machine between these apps? Controllers\n"
+	    "are those of this project, the machine is a model fitted to the tables of\n"
+	    "PARTIES (ASPLOS'19): 14 cores, 20 ways of cache. A load is that share of what\n"
+	    "the app can serve alone. The same seed gives the same answer.\n"
 	    "\n"
-	    "SETTLED: when all targets had been met for 2 s. ALL MET: no app had more than 1 %\n"
-	    "of its requests late, while measured. LATE: half seconds in which the worst app\n"
+	    "SETTLED: when all targets had been met for 2 s. ALL MET: no app had over 1 % of\n"
+	    "its requests late, while measured. LATE: half seconds in which the worst app\n"
 	    "was. EMU: loads served in time and best-effort progress, together.\n"
 	    "\n"
 	    "Apps: memcached xapian nginx moses mongodb sphinx; best effort, without a load:\n"
 	    "stream compute analytics.\n"
-	    "Controllers: parties parties-code heracles.\n"
+	    "Controllers: parties parties-code heracles clite.\n"
 	    "\n"
 	    "Examples:\n"
 	    "  czctl sim memcached=20% xapian=20% nginx=40%\n"

@@ -4,10 +4,7 @@
 
 const char *const res_names[RES_NR] = {"cores", "ways", "frequency", "memory", "disk", "bandwidth"};
 const struct controller *const controllers[] = {
-    &controller_parties,
-    &controller_parties_code,
-    &controller_heracles,
-    NULL,
+    &controller_parties, &controller_parties_code, &controller_heracles, &controller_clite, NULL,
 };
 
 const struct controller *controller_find(const char *name)
@@ -60,8 +57,8 @@ void ctl_equal_share(const struct ctl_view *v, struct ctl_plan *p)
 		a->owner = (uint8_t)i;
 		a->cap_ppm = 0;
 		for (enum res r = 0; r < RES_NR; r++)
-			a->units[r] = res_is_shared(r) ? part(v->host.total[r], v->nr, i)
-						       : v->host.total[r];
+			a->units[r] =
+			    res_is_shared(r) ? part(v->host.total[r], v->nr, i) : v->host.total[r];
 		a->units[RES_DISK] =
 		    v->apps[i].uses_disk ? part(v->host.total[RES_DISK], users, user++) : 0;
 		if (v->host.total[RES_FREQ])

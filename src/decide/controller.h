@@ -63,10 +63,10 @@ struct ctl_view {
 
 struct ctl_plan {
 	struct ctl_alloc alloc[CTL_APPS_MAX]; /* comes in as it is; changed where wanted */
-	bool settled;			      /* it has finished searching (clite) */
-	int migrate;			      /* an app to be moved to another host, or -1 */
-	int culprit;			      /* in: whom a detector named, or -1 */
-	char why[160];			      /* one sentence, or "" when nothing is changed */
+	unsigned int samples; /* that a search took, once it has finished (clite); 0 before */
+	int migrate;	      /* an app to be moved to another host, or -1 */
+	int culprit;	      /* in: whom a detector named, or -1 */
+	char why[160];	      /* one sentence, or "" when nothing is changed */
 };
 
 struct controller {
@@ -82,7 +82,8 @@ struct controller {
 };
 extern const struct controller controller_parties, controller_parties_code, controller_heracles,
     controller_clite, controller_libra, controller_cpi2;
-extern const struct controller *const controllers[]; /* ends with NULL */
+/* Those that need no detector beside them; ends with NULL. */
+extern const struct controller *const controllers[];
 /* By name; NULL: there is none. */
 const struct controller *controller_find(const char *name);
 

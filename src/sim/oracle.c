@@ -5,7 +5,6 @@
  * it holds under its own (a fixed point). Given them, the apps are independent, and a table over
  * (cores, ways) left answers exactly whether a division exists, as a knapsack does.
  */
-#include <errno.h>
 #include <math.h>
 #include <string.h>
 #include "sim/oracle.h"
@@ -88,39 +87,51 @@ static void take(struct search *s, int cores)
 	}
 }
 
-/* What is left over goes to the best-effort app; the number of cores that gives it most. */
-static bool choose(struct search *s)
+/* With so many cores for the best-effort app, and all ways that the others do not need. */
+static bool attempt(struct search *s, int be_cores)
 {
-	double most = -1;
-	int chosen = -1;
+	struct sim_result results[CTL_APPS_MAX];
+	int cores = s->cores - be_cores, be_ways = s->ways / (int)s->nr;
 
-	if (s->be < 0) {
-		if (s->best[s->nr_lc][s->cores] > s->ways)
+	for (int round = 0; round < ROUNDS; round++) {
+		if (s->be >= 0)
+			place(&s->places[s->be], be_cores, be_ways);
+		for (size_t i = 0; i < s->nr_lc; i++)
+			needs(s, s->order[i]);
+		fill(s);
+		be_ways = s->ways - s->best[s->nr_lc][cores];
+		if (be_ways < (s->be >= 0))
 			return false;
-		take(s, s->cores);
-		return true;
+		take(s, cores);
+		if (s->be >= 0)
+			place(&s->places[s->be], be_cores, be_ways);
+		sim_evaluate(s->m, s->places, s->nr, results);
+		if (sim_all_met(s->places, s->nr, results))
+			return true;
 	}
-	for (int c = (int)s->nr_lc; c < s->cores; c++) {
-		struct sim_place all[CTL_APPS_MAX];
-		struct sim_result results[CTL_APPS_MAX];
-		int left = s->ways - s->best[s->nr_lc][c];
+	return false;
+}
 
-		if (left < 1)
+/* The number of cores with which the best-effort app does most. */
+static bool attempt_all(struct search *s)
+{
+	struct sim_place best[CTL_APPS_MAX];
+	double most = -1;
+
+	for (int c = s->cores - (int)s->nr_lc; c > 0; c--) {
+		struct sim_result results[CTL_APPS_MAX];
+
+		if (!attempt(s, c))
 			continue;
-		take(s, c);
-		memcpy(all, s->places, s->nr * sizeof(*all));
-		place(&all[s->be], s->cores - c, left);
-		sim_evaluate(s->m, all, s->nr, results);
-		if (results[s->be].progress > most && sim_all_met(all, s->nr, results)) {
-			most = results[s->be].progress;
-			chosen = c;
-		}
+		sim_evaluate(s->m, s->places, s->nr, results);
+		if (results[s->be].progress <= most)
+			continue;
+		most = results[s->be].progress;
+		memcpy(best, s->places, s->nr * sizeof(*best));
 	}
-	if (chosen < 0)
-		return false;
-	take(s, chosen);
-	place(&s->places[s->be], s->cores - chosen, s->ways - s->best[s->nr_lc][chosen]);
-	return true;
+	if (most >= 0)
+		memcpy(s->places, best, s->nr * sizeof(*best));
+	return most >= 0;
 }
 
 /* Memory is a threshold: each gets what it needs. The disk goes to those that use it, by load. */
@@ -149,7 +160,6 @@ static bool give_storage(struct search *s)
 
 int oracle_find(const struct sim_machine *m, struct sim_place *places, size_t nr)
 {
-	struct sim_result results[CTL_APPS_MAX];
 	struct search s = {.m = m,
 			   .places = places,
 			   .nr = nr,
@@ -165,15 +175,5 @@ int oracle_find(const struct sim_machine *m, struct sim_place *places, size_t nr
 	}
 	if (!give_storage(&s))
 		return 0;
-	for (int round = 0; round < ROUNDS; round++) {
-		for (size_t i = 0; i < s.nr_lc; i++)
-			needs(&s, s.order[i]);
-		fill(&s);
-		if (!choose(&s))
-			return 0;
-		sim_evaluate(m, places, nr, results);
-		if (sim_all_met(places, nr, results))
-			return 1;
-	}
-	return 0;
+	return s.be < 0 ? attempt(&s, 0) : attempt_all(&s);
 }

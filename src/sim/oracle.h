@@ -6,6 +6,6 @@
 /*
  * An allocation of cores and ways with which all targets are met, at full frequency, memory and
  * disk by need, and most work done by the best-effort app, if there is one (one at most). Sets
- * alloc and ways of places. Returns 1 found, 0 there is none, -ENOMEM.
+ * alloc and ways of places. Returns 1 found, 0 there is none.
  */
-must_check int oracle_find(const struct sim_machine *m, struct sim_place *places, size_t nr);
+int oracle_find(const struct sim_machine *m, struct sim_place *places, size_t nr);

@@ -37,7 +37,7 @@ struct run {
 	void *state;
 	uint64_t random, next_step_ns, met_since_ns, from_ns;
 	double total_dram;
-	size_t next_change, steps, halves, changes, reversals;
+	size_t next_change, halves, changes, reversals;
 	bool measuring;
 };
 
@@ -130,9 +130,7 @@ static void step(struct run *s, uint64_t now_ns)
 	see(s, &view, (double)c->period_ns / 1e9);
 	memcpy(plan.alloc, s->wanted, sizeof(plan.alloc));
 	c->step(s->state, &view, now_ns, &plan);
-	s->steps++;
-	if (plan.settled && s->answer->samples <= 0)
-		s->answer->samples = (double)s->steps;
+	s->answer->samples = plan.samples;
 	if (plan.migrate >= 0)
 		s->answer->migrate = plan.migrate;
 	order(s, &plan, now_ns);
@@ -244,6 +242,21 @@ static void tick(struct run *s, uint64_t now_ns)
 	half(s, now_ns + SIM_TICK_NS);
 }
 
+static void judge_end(struct run *s)
+{
+	struct sim_result results[CTL_APPS_MAX];
+	size_t nr = s->q->mix.nr;
+
+	for (size_t i = 0; i < nr; i++) {
+		s->places[i].alloc = s->wanted[i];
+		s->places[i].ways = s->wanted[s->wanted[i].owner].units[RES_WAY];
+	}
+	sim_evaluate(s->m, s->places, nr, results);
+	s->answer->final_met = sim_all_met(s->places, nr, results);
+	for (size_t i = 0; i < nr; i++)
+		s->answer->final_progress += results[i].progress;
+}
+
 static void sum_up(struct run *s, double measured_s)
 {
 	struct sim_answer *a = s->answer;
@@ -304,6 +317,7 @@ int sim_run(const struct sim_machine *m, const struct sim_question *q, struct si
 		s.from_ns = now_ns + SIM_TICK_NS;
 		end_ns = s.from_ns + q->measure_ns;
 	}
+	judge_end(&s);
 	sum_up(&s, (double)(now_ns - s.from_ns) / 1e9);
 	if (c)
 		c->destroy(s.state);

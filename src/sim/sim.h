@@ -50,8 +50,11 @@ struct sim_answer {
 	double changes_per_s;	       /* of the allocation, while measured */
 	double reversals_per_s;	       /* of them those that take back the one before */
 	struct ctl_alloc alloc[CTL_APPS_MAX]; /* at the end */
-	double samples; /* steps until the controller said that it has finished, or 0 */
-	int migrate;	/* whom it wants to move, or -1 */
+	/* With that for ever, without noise: all targets met, and best-effort progress. */
+	bool final_met;
+	double final_progress;
+	unsigned int samples; /* that the controller's search took; 0: it does none, or goes on */
+	int migrate;	      /* whom it wants to move, or -1 */
 };
 
 /* 0 or -ENOMEM. */
