@@ -36,12 +36,19 @@ int detect_new(const struct config *cfg, struct detect **ret)
 	return 0;
 }
 
+static void watch_free(struct watch *w)
+{
+	for (size_t i = 0; i < DETECTORS_MAX; i++)
+		free(w->tracks[i].named);
+	free(w);
+}
+
 void detect_free(struct detect *d)
 {
 	if (!d)
 		return;
 	for (size_t i = 0; i < d->nr; i++)
-		free(d->watches[i]);
+		watch_free(d->watches[i]);
 	stalls_done(&d->stalls);
 	free(d);
 }
@@ -165,6 +172,22 @@ static void track_open(struct detect *d, struct track *t, const struct watch *w,
 	};
 }
 
+/* Culprits leave, and what they began goes on for a while: an end without a cause would hide them.
+ */
+static void note_culprits(struct track *t)
+{
+	const struct finding *f = &t->finding;
+
+	t->nr_unknown += f->cause == CAUSE_UNKNOWN;
+	if (!f->nr_culprits)
+		return;
+	t->nr_named++;
+	if (!t->named)
+		t->named = malloc(sizeof(*t->named));
+	if (t->named)
+		*t->named = *f;
+}
+
 static void track_confirm(struct track *t, const struct detector *det, uint32_t bit,
 			  const struct watch *w, const struct snapshot *s, uint32_t zone,
 			  const struct verdict *v)
@@ -178,6 +201,7 @@ static void track_confirm(struct track *t, const struct detector *det, uint32_t 
 	f->goal_latency_p99_ns = z->slo.latency_p99_ns;
 	str_copy(f->why, sizeof(f->why), v->why);
 	det->explain(w, bit, s, zone, f);
+	note_culprits(t);
 	f->severity = severity_of(v, f->cause);
 }
 
@@ -203,6 +227,19 @@ static bool track_judge(struct detect *d, struct watch *w, size_t nr, const stru
 	return harm;
 }
 
+static void track_close(struct track *t)
+{
+	uint64_t last_ns = t->finding.last_ns;
+
+	if (t->named && t->finding.cause == CAUSE_UNKNOWN && t->nr_named >= t->nr_unknown) {
+		t->finding = *t->named;
+		t->finding.last_ns = last_ns;
+	}
+	t->finding.open = false;
+	free(TAKE_PTR(t->named));
+	t->nr_named = t->nr_unknown = 0;
+}
+
 static void emit(struct track *t, struct finding_set *ret)
 {
 	if (t->raised && ret->nr < FINDINGS_MAX)
@@ -212,7 +249,7 @@ static void emit(struct track *t, struct finding_set *ret)
 static void track_report(struct track *t, struct finding_set *ret)
 {
 	if (t->raised && t->quiet >= CLOSE_WINDOWS)
-		t->finding.open = false;
+		track_close(t);
 	emit(t, ret);
 	t->raised = t->raised && t->finding.open;
 }
@@ -297,10 +334,10 @@ static void watch_run(struct detect *d, struct watch *w, const struct snapshot *
 static void watch_end(struct watch *w, struct finding_set *ret)
 {
 	for (size_t i = 0; i < DETECTORS_MAX; i++) {
-		w->tracks[i].finding.open = false;
+		track_close(&w->tracks[i]);
 		emit(&w->tracks[i], ret);
 	}
-	free(w);
+	watch_free(w);
 }
 
 void detect_run(struct detect *d, const struct snapshot *s, struct finding_set *ret)

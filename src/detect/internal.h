@@ -81,6 +81,9 @@ struct track {
 	uint32_t quiet;	 /* windows without harm since the last harmful one */
 	bool raised;
 	struct finding finding;
+	/* How it last was with culprits, NULL: never; judged so often with, and without a cause. */
+	struct finding *named;
+	uint32_t nr_named, nr_unknown;
 };
 
 struct remembered {

@@ -329,6 +329,40 @@ static void test_a_zone_that_is_stuck_waits_where_it_did(void **state)
 	assert_int_equal(f->culprits[0].share_ppm, PPM);
 }
 
+/* The harm outlives who did it: while it lasts nobody is blamed any more, but it ends with a name,
+ * unless it lasted longer so. */
+static void ends(struct lab *lab, int nameless_s, enum cause cause, size_t nr_culprits)
+{
+	const struct finding *f = NULL;
+
+	calm(lab, 40);
+	did_io(lab, lab->hog, 400 * MIB, 3200);
+	for (int i = 0; i < 5; i++)
+		f = second(lab, 0, 300 * MSEC);
+	assert_int_equal(f->cause, CAUSE_NEIGHBOUR);
+	did_io(lab, lab->hog, 0, 0);
+	for (int i = 0; i < nameless_s; i++)
+		f = second(lab, 0, 950 * MSEC);
+	assert_int_equal(f->cause, CAUSE_UNKNOWN);
+	for (int i = 0; i < 5; i++)
+		f = second(lab, 0, 0);
+	assert_false(f->open);
+	assert_int_equal(f->cause, cause);
+	assert_int_equal(f->nr_culprits, nr_culprits);
+	assert_in_range(f->last_ns, lab->w.s.now_ns - 5 * SEC, lab->w.s.now_ns - 5 * SEC);
+}
+
+static void test_the_end_keeps_the_name(void **state)
+{
+	ends(*state, 3, CAUSE_NEIGHBOUR, 1);
+	assert_string_equal(((struct lab *)*state)->f.items[0].culprits[0].name, "batch");
+}
+
+static void test_long_nameless_harm_ends_without_a_name(void **state)
+{
+	ends(*state, 20, CAUSE_UNKNOWN, 0);
+}
+
 static void test_own_io_limit_is_throttled(void **state)
 {
 	struct lab *lab = *state;
@@ -507,6 +541,8 @@ int main(void)
 	    TEST(test_io_is_split_by_what_each_did),
 	    TEST(test_io_is_split_by_the_disk_waited_for),
 	    TEST(test_a_zone_that_is_stuck_waits_where_it_did),
+	    TEST(test_the_end_keeps_the_name),
+	    TEST(test_long_nameless_harm_ends_without_a_name),
 	    TEST(test_own_io_limit_is_throttled),
 	    TEST(test_a_burst_at_the_own_io_limit_is_nobodys),
 	    TEST(test_own_io_is_no_harm),
