@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/recorder.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "daemon/daemon.h"
@@ -274,6 +276,7 @@ static void fill_modes(const struct daemon *d, struct record_head *h, uint64_t n
 
 static json_t *head(struct daemon *d)
 {
+	_cleanup_free_ struct learned *learned = NULL;
 	uint64_t now_ns = clock_mono_ns();
 	struct record_head h = {.now_ns = now_ns,
 				.real_ns = clock_real_ns(),
@@ -284,6 +287,10 @@ static json_t *head(struct daemon *d)
 	str_copy(h.czd, sizeof(h.czd), CZ_VERSION);
 	h.config.guard.mode = decide_mode(d->decide, 0, UINT64_MAX, NULL); /* no trial's */
 	fill_modes(d, &h, now_ns);
+	learned = calloc(LEDGER_VICTIMS_MAX, sizeof(*learned));
+	if (learned)
+		h.nr_learned = detect_learned(d->detect, learned, LEDGER_VICTIMS_MAX);
+	h.learned = learned;
 	return record_head_json(&h);
 }
 

@@ -87,6 +87,29 @@ static struct watch *watch_get(struct detect *d, uint64_t zone_id)
 	return w;
 }
 
+_Static_assert(offsetof(struct watch, tracks) ==
+		   offsetof(struct watch, learned) + sizeof(((struct learned *)0)->numbers),
+	       "all that is learned is told");
+
+size_t detect_learned(const struct detect *d, struct learned *ret, size_t max)
+{
+	size_t nr = 0;
+
+	for (; nr < d->nr && nr < max; nr++) {
+		ret[nr].zone_id = d->watches[nr]->zone_id;
+		memcpy(ret[nr].numbers, d->watches[nr]->learned, sizeof(ret[nr].numbers));
+	}
+	return nr;
+}
+
+void detect_learn(struct detect *d, const struct learned *l)
+{
+	struct watch *w = watch_get(d, l->zone_id);
+
+	if (w)
+		memcpy(w->learned, l->numbers, sizeof(w->learned));
+}
+
 static void window_parts(struct watch *w, struct window *win, const struct snapshot *s,
 			 const struct ledger_view *l)
 {

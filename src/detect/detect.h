@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include "model/config.h"
 #include "model/finding.h"
+#include "model/learned.h"
 #include "model/snapshot.h"
 
 #define WAITS_JUDGEABLE 20   /* fewer: a percentile says nothing */
@@ -19,5 +20,8 @@ void detect_free(struct detect *d);
 /* Of the newest finding; the next gets the number after it. A replay goes on where czd was. */
 uint64_t detect_last_seq(const struct detect *d);
 void detect_set_last_seq(struct detect *d, uint64_t seq);
+/* What is usual for the zones that are watched: how many were stored. A replay begins with it. */
+size_t detect_learned(const struct detect *d, struct learned *ret, size_t max);
+void detect_learn(struct detect *d, const struct learned *l);
 /* Run all detectors on a snapshot. Numbers findings; a continuing harm keeps its seq. */
 void detect_run(struct detect *d, const struct snapshot *s, struct finding_set *ret);

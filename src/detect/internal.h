@@ -95,11 +95,17 @@ struct remembered {
 struct watch {
 	uint64_t zone_id, seen_seq;
 	struct window ring[RING_WINDOWS];
-	size_t head, nr;			     /* ring[head] is the newest when nr > 0 */
-	struct baseline foreign, robbed, memory, io; /* the last two: time stalled */
-	struct baseline network;		     /* packets sent again */
-	struct level normal[CAUSE_NR];		     /* waiting by cause in harmless windows */
-	struct level io_usual;			     /* all stalling on io while it is no harm */
+	size_t head, nr; /* ring[head] is the newest when nr > 0 */
+	union {
+		struct {
+			struct baseline foreign, robbed, memory,
+			    io;			       /* the last two: time stalled */
+			struct baseline network;       /* packets sent again */
+			struct level normal[CAUSE_NR]; /* waiting by cause in harmless windows */
+			struct level io_usual;	       /* all stalling on io while it is no harm */
+		};
+		uint64_t learned[LEARNED_NUMBERS];
+	};
 	struct track tracks[DETECTORS_MAX];
 	struct remembered names[NAMES_KEPT]; /* of the larger neighbours */
 	size_t next_name;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The first line of a recording: which czd it was, and what detect and decide started with. */
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/cleanup.h"
 #include "model/record-internal.h"
@@ -84,6 +85,37 @@ static int read_modes(const json_t *a, struct record_head *h, struct error *rete
 	return 0;
 }
 
+#define LEARNED_MAX (1ull << 60) /* sums of them still fit */
+
+/* Of another version, with other numbers: nothing is known. */
+static int read_learned(struct record_reader *r, const json_t *a, struct record_head *h,
+			struct error *reterr)
+{
+	size_t nr = json_array_size(a);
+
+	if (nr > RECORD_LEDGERS_MAX)
+		return error_set(reterr, -EINVAL, "more than %d 'learned'", RECORD_LEDGERS_MAX);
+	free(r->learned);
+	r->learned = nr ? calloc(nr, sizeof(*r->learned)) : NULL;
+	if (nr && !r->learned)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr; i++) {
+		const json_t *item = json_array_get(a, i);
+		struct learned *l = &r->learned[h->nr_learned];
+		int err = record_item_u64(item, 0, INT64_MAX, &l->zone_id, reterr);
+
+		if (!err && json_array_size(item) != LEARNED_NUMBERS + 1)
+			continue;
+		for (size_t n = 0; n < LEARNED_NUMBERS && !err; n++)
+			err = record_item_u64(item, n + 1, LEARNED_MAX, &l->numbers[n], reterr);
+		if (err)
+			return error_wrap(reterr, err, "'learned' item %zu", i);
+		h->nr_learned++;
+	}
+	h->learned = r->learned;
+	return 0;
+}
+
 int record_read_head(struct record_reader *r, const json_t *o, struct record *ret,
 		     struct error *reterr)
 {
@@ -109,7 +141,8 @@ int record_read_head(struct record_reader *r, const json_t *o, struct record *re
 	    (err = record_get_u64(o, "finding_seq", &h->finding_seq, reterr)) ||
 	    (err = record_get_u64(o, "action_seq", &h->action_seq, reterr)) ||
 	    (err = read_config(json_object_get(o, "config"), &h->config, reterr)) ||
-	    (err = read_modes(json_object_get(o, "modes"), h, reterr)))
+	    (err = read_modes(json_object_get(o, "modes"), h, reterr)) ||
+	    (err = read_learned(r, json_object_get(o, "learned"), h, reterr)))
 		return err;
 	record_read_columns(r, o);
 	return 0;
@@ -135,6 +168,22 @@ static json_t *modes(const struct record_head *h)
 	return a;
 }
 
+static json_t *learned(const struct record_head *h)
+{
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < h->nr_learned; i++) {
+		json_t *item = json_array();
+
+		json_array_append_new(item, json_integer((json_int_t)h->learned[i].zone_id));
+		for (size_t n = 0; n < LEARNED_NUMBERS; n++)
+			json_array_append_new(item,
+					      json_integer((json_int_t)h->learned[i].numbers[n]));
+		json_array_append_new(a, item);
+	}
+	return a;
+}
+
 json_t *record_head_json(const struct record_head *h)
 {
 	json_t *config = json_object();
@@ -142,10 +191,10 @@ json_t *record_head_json(const struct record_head *h)
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		json_object_set_new(config, keys[i].name,
 				    json_integer((json_int_t)field_get(&h->config, i)));
-	return json_pack("{s:i,s:s,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:o}", "recording", RECORD_VERSION,
-			 "czd", h->czd, "now", (json_int_t)h->now_ns, "real",
+	return json_pack("{s:i,s:s,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:o}", "recording",
+			 RECORD_VERSION, "czd", h->czd, "now", (json_int_t)h->now_ns, "real",
 			 (json_int_t)h->real_ns, "finding_seq", (json_int_t)h->finding_seq,
 			 "action_seq", (json_int_t)h->action_seq, "columns",
 			 names(zone_metrics, ZM_NR), "host_columns", names(host_metrics, HM_NR),
-			 "config", config, "modes", modes(h));
+			 "config", config, "modes", modes(h), "learned", learned(h));
 }

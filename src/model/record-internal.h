@@ -28,6 +28,7 @@ struct record_reader {
 	struct disk_view disks[DISKS_MAX];
 	struct disk_use *disk_uses;
 	size_t nr_disks, nr_disk_uses;
+	struct learned *learned;
 	uint64_t host_valid, host_value[HM_NR], host_delta[HM_NR];
 	/* of a column in the recording: the metric, or COLUMN_UNKNOWN of one that is not ours */
 	uint8_t column[RECORD_COLUMNS_MAX], host_column[RECORD_COLUMNS_MAX];

@@ -44,6 +44,7 @@ void record_reader_free(struct record_reader *r)
 	free(r->ledgers);
 	free_parts(r->parts, r->nr_ledgers);
 	free(r->disk_uses);
+	free(r->learned);
 	free(r);
 }
 

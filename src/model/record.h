@@ -6,7 +6,7 @@
  * The first line of what czd records; people who write lines by hand leave it out:
  *   {"recording": 1, "czd": VERSION, "now": NS, "real": NS, "columns": [METRIC, ...],
  *    "host_columns": [METRIC, ...], "config": {KEY: N}, "finding_seq": N, "action_seq": N,
- *    "modes": [["enforce", VICTIM, UNTIL], ...]}
+ *    "modes": [["enforce", VICTIM, UNTIL], ...], "learned": [[ZONE ID, N, ...], ...]}
  * All of the tree:
  *   {"now": NS, "window": NS, "online": "0-3", "cores": [0, 0, 1, 1],
  *    "zones": [{"id": 1, "parent": null, "name": "/", "path": "/", "class": "normal", "own": true,
@@ -55,6 +55,7 @@
 #include "model/action.h"
 #include "model/config.h"
 #include "model/finding.h"
+#include "model/learned.h"
 #include "model/snapshot.h"
 
 #define RECORD_VERSION 1
@@ -90,6 +91,8 @@ struct record_head {
 	struct config config; /* what detect and decide work by; owns nothing */
 	size_t nr_modes;
 	struct record_mode modes[RECORD_MODES_MAX];
+	size_t nr_learned;
+	const struct learned *learned; /* borrowed; read: the reader's */
 };
 
 /* A step that was carried out, with what became of it. */

@@ -106,6 +106,8 @@ static int run_head(struct replay *r, const struct record *rec)
 	if (err)
 		return err;
 	detect_set_last_seq(r->detect, h->finding_seq);
+	for (size_t i = 0; i < h->nr_learned; i++)
+		detect_learn(r->detect, &h->learned[i]);
 	for (size_t i = 0; i < h->nr_modes && !is_what_if(r); i++)
 		decide_set_mode(r->decide, h->modes[i].mode, h->modes[i].victim_id,
 				h->modes[i].until_ns, h->now_ns);

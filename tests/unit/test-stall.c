@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include "detect/detect.h"
 #include "detect/internal.h"
+#include "model/record-live.h"
 #include "test.h"
 #include "world.h"
 
@@ -431,6 +432,48 @@ static void test_usual_io_stalling_is_no_harm(void **state)
 	assert_in_range(f->usual_stall_ppm, 200000, 205000);
 }
 
+/* As a replay does, with the head of the recording. */
+static void start_anew(struct lab *lab, const struct learned *l)
+{
+	struct record_head head = {.nr_learned = 1, .learned = l};
+	struct error e = {0};
+	struct record_reader *r;
+	struct record rec;
+	json_t *line;
+	char *text;
+
+	config_defaults(&head.config);
+	line = record_head_json(&head);
+	text = json_dumps(line, JSON_COMPACT);
+	assert_int_equal(record_reader_new(&r), 0);
+	if (record_read(r, text, &rec, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_int_equal(rec.head.nr_learned, 1);
+	detect_free(lab->d);
+	assert_int_equal(detect_new(&lab->w.cfg, &lab->d), 0);
+	detect_learn(lab->d, rec.head.learned);
+	record_reader_free(r);
+	json_decref(line);
+	free(text);
+}
+
+static void test_what_was_learned_is_carried_over(void **state)
+{
+	struct lab *lab = *state;
+	struct learned l;
+
+	did_io(lab, lab->lc, 4 * MIB, 100);
+	did_io(lab, lab->domain, 4 * MIB, 100);
+	for (int i = 0; i < 40; i++)
+		assert_null(second(lab, 0, 200 * MSEC));
+	assert_int_equal(detect_learned(lab->d, &l, 1), 1);
+	start_anew(lab, &l);
+	did_io(lab, lab->hog, 400 * MIB, 3200);
+	did_io(lab, lab->domain, 404 * MIB, 3300);
+	assert_null(hurt(lab, 0, 250 * MSEC));
+	assert_non_null(hurt(lab, 0, 700 * MSEC));
+}
+
 /* What was reclaimed is read from the disk again: the disk is not what is short. */
 static void test_refaults_are_not_io(void **state)
 {
@@ -547,6 +590,7 @@ int main(void)
 	    TEST(test_a_burst_at_the_own_io_limit_is_nobodys),
 	    TEST(test_own_io_is_no_harm),
 	    TEST(test_usual_io_stalling_is_no_harm),
+	    TEST(test_what_was_learned_is_carried_over),
 	    TEST(test_refaults_are_not_io),
 	    TEST(test_without_psi_nothing_is_said),
 	    TEST(test_io_that_was_not_read_for_long_is_a_rate),
