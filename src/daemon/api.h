@@ -21,6 +21,8 @@ must_check int arg_text(const struct api_call *c, const char *name, const char *
 			struct error *reterr);
 /* The zone named by `zone`: its view in the current snapshot. NULL: reterr says why. */
 const struct zone_view *arg_zone(const struct api_call *c, struct error *reterr);
+/* The zone that was created as `name`. NULL: reterr says why. */
+struct applied *arg_applied(const struct api_call *c, struct error *reterr);
 
 json_t *api_self(const struct daemon *d); /* what czd costs, and how it fares */
 

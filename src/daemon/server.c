@@ -9,16 +9,12 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "daemon/shape.h"
 
-#ifndef SO_PEERPIDFD
-#define SO_PEERPIDFD 77
-#endif
 /* Of one client in one turn of the loop: nobody's queue keeps the fast path waiting. */
 #define REQUESTS_A_TURN 8
 /* Without fds accept() fails and the socket stays ready: look again, but not all the time. */
@@ -68,7 +64,7 @@ static void client_free(struct client *c)
 	c->server->stats.clients--;
 	sd_event_source_disable_unref(c->source);
 	close(c->fd);
-	close_fd(&c->peer.pidfd);
+	peer_done(&c->peer);
 	free(c->in);
 	free(c->out);
 	free(c);
@@ -235,37 +231,6 @@ static int on_client(sd_event_source *src, int fd, uint32_t revents, void *arg)
 	return 0;
 }
 
-/* Before Linux 6.5 the socket cannot tell: then whoever has the pid right after connecting counts.
- */
-static int peer_pidfd(int fd, pid_t pid)
-{
-	socklen_t len = sizeof(int);
-	int pidfd;
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &len) == 0)
-		return pidfd;
-	return errno == ENOPROTOOPT && pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-}
-
-bool peer_lives(const struct peer *p)
-{
-	return p->pidfd >= 0 && syscall(SYS_pidfd_send_signal, p->pidfd, 0, NULL, 0) == 0;
-}
-
-static bool peer_in_group(int fd, gid_t gid)
-{
-	gid_t groups[256];
-	socklen_t len = sizeof(groups);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
-		return false;
-	for (size_t i = 0; i < len / sizeof(gid_t); i++) {
-		if (groups[i] == gid)
-			return true;
-	}
-	return false;
-}
-
 /* When all places are taken, whoever has been idle longest makes room: silence keeps nobody out. */
 static bool make_room(struct server *s, uint64_t now_ns)
 {
@@ -284,14 +249,14 @@ static bool make_room(struct server *s, uint64_t now_ns)
 
 static int client_new(struct server *s, int fd)
 {
-	struct ucred cred = {.pid = -1, .uid = (uid_t)-1};
-	socklen_t len = sizeof(cred);
+	_cleanup_(peer_done) struct peer peer = {.pidfd = -1};
+	int r = peer_of(fd, s->has_admin_gid ? &s->admin_gid : NULL, &peer);
 	uint64_t limit = CLIENTS_MAX;
 	struct client *c;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
-		return -errno;
-	if (cred.uid == 0)
+	if (r < 0)
+		return r;
+	if (peer.uid == 0)
 		limit += CLIENTS_ROOT_EXTRA;
 	if (s->stats.clients >= limit && !make_room(s, clock_mono_ns()))
 		return -EBUSY;
@@ -309,11 +274,9 @@ static int client_new(struct server *s, int fd)
 	c->server = s;
 	c->fd = fd;
 	c->active_ns = clock_mono_ns();
-	c->peer = (struct peer){.pid = cred.pid, .uid = cred.uid, .client = ++s->next_client};
-	c->peer.may_change =
-	    cred.uid == 0 || cred.uid == geteuid() ||
-	    (s->has_admin_gid && (cred.gid == s->admin_gid || peer_in_group(fd, s->admin_gid)));
-	c->peer.pidfd = c->peer.may_change ? peer_pidfd(fd, cred.pid) : -1;
+	c->peer = peer;
+	c->peer.client = ++s->next_client;
+	peer.pidfd = -1; /* the client's now */
 	c->next = s->clients;
 	s->clients = c;
 	s->stats.clients++;

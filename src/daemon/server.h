@@ -7,10 +7,10 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 #include <jansson.h>
 #include <systemd/sd-event.h>
 #include "base/error.h"
+#include "daemon/peer.h"
 
 #define CLIENT_IN_MAX	   65536
 #define CLIENT_OUT_MAX	   (1024 * 1024)
@@ -20,17 +20,6 @@
 #define CLIENT_IDLE_NS 1000000000ull
 
 struct server;
-struct peer {
-	pid_t pid;
-	int pidfd; /* the process that connected, whoever has its pid by now; -1 not known */
-	uid_t uid;
-	bool may_change; /* root, czd's own user, or a member of cz-admin */
-	uint64_t client; /* its number, for server_follow */
-	int64_t request_id;
-};
-/* Is pid still the process that connected? Ask before anything is done to it: pids are given away.
- */
-bool peer_lives(const struct peer *p);
 /*
  * Answer one request: return a new reference to `data` and leave *reterr alone, or return NULL and
  * fill reterr; or return NULL after server_wait(). Called from the event loop.
