@@ -27,9 +27,11 @@
  * Limits. The tick ends turns, so a forced turn of 1 ms may last a tick (it is paid for). A class
  * that is changed on the bus is seen within 100 ms. A chosen CPU that a real-time task takes first
  * holds the wake-up until cpu_release gives it back. The threshold and the SMT rule waste CPU time
- * by design. In partial mode lc is in the fair class, which always goes first; from 7.0 the
- * kernel's own server for SCHED_EXT gives be 5 % of a CPU then (in a zone 0.4 %: cz-guest sets it).
- * The guarantee on the bus is one for the class: the last one seen. Caches and memory bandwidth are
+ * by design. In partial mode lc is in the fair class, which always goes first on its CPU, but the
+ * kernel's balancer takes a CPU that runs be for a busy one: two endless loops may share a CPU
+ * while be has another (--partial is for lc that sleeps and wakes). From 7.0 the kernel's own
+ * server for SCHED_EXT gives be 5 % of a CPU then (in a zone 0.4 %: cz-guest sets it). The
+ * guarantee on the bus is one for the class: the last one seen. Caches and memory bandwidth are
  * shared as before.
  */
 #include "sched/exclusive.bpf.h"
