@@ -81,7 +81,7 @@ struct {
 	__type(value, u64);
 } cells SEC(".maps");
 
-unsigned long long lost; /* could not be counted: no room, no memory */
+unsigned long long lost; /* could not be counted: no room, no memory, an end that was not seen */
 
 /* Values of their own to start maps' with: too large for the stack. */
 static const struct disk no_disk;
@@ -208,7 +208,7 @@ static __always_inline void leave(struct flight *f, bool pay, u64 now_ns)
 
 /*
  * The request's flight, if it is known. One that is older than the request is of another request
- * that lay at this address before, and whose end was not seen: it is forgotten.
+ * that lay at this address before, and whose end was not seen: it is lost, and that is told.
  */
 static __always_inline struct flight *find(struct request *rq, u64 now_ns)
 {
@@ -217,6 +217,7 @@ static __always_inline struct flight *find(struct request *rq, u64 now_ns)
 
 	if (!f || rq->start_time_ns <= f->since_ns)
 		return f;
+	__sync_fetch_and_add(&lost, 1);
 	leave(f, false, now_ns);
 	bpf_map_delete_elem(&flights, &key);
 	return NULL;

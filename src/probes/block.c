@@ -34,6 +34,7 @@ struct block {
 	bool one_tree;		  /* v2: a zone's id is the same in both */
 	struct hash zones, by_io; /* of struct io_zone, by id and by io_id */
 	unsigned long long lost_seen;
+	uint64_t missed;
 	struct held held[HOLDERS_MAX]; /* in the latest tick */
 	size_t nr_held;
 };
@@ -228,6 +229,7 @@ static void read_cells(struct block *s, struct probes *p)
 static void block_end(void *state, struct probes *p)
 {
 	struct block *s = state;
+	uint64_t missed = bpf_missed(s->skel->obj);
 
 	hash_for_each(&s->zones, e) {
 		const struct io_zone *io = e->value;
@@ -241,9 +243,10 @@ static void block_end(void *state, struct probes *p)
 			row_set(&z->row, ZM_IO_REQUEST_P99_NS, ns);
 	}
 	read_cells(s, p);
-	if (s->skel->bss->lost != s->lost_seen)
+	if (s->skel->bss->lost != s->lost_seen || missed != s->missed)
 		p->stats.errors_total++;
 	s->lost_seen = s->skel->bss->lost;
+	s->missed = missed;
 }
 
 static void block_forget(void *state, const struct probe_zone *z)

@@ -233,25 +233,12 @@ static void take_pairs(struct sums *s, struct probes *p)
 				      amount, s->spec->foreign);
 }
 
-/* How often the kernel did not run a program, because one was at work on that CPU. */
-static uint64_t misses(const struct bpf_program *program)
-{
-	struct bpf_prog_info info = {0};
-	uint32_t size = sizeof(info);
-	int fd = bpf_program__fd(program);
-
-	return fd >= 0 && bpf_prog_get_info_by_fd(fd, &info, &size) == 0 ? info.recursion_misses
-									 : 0;
-}
-
 /* What could not be counted is said, never guessed. */
 void sums_end(void *state, struct probes *p)
 {
 	struct sums *s = state;
-	uint64_t missed = 0;
+	uint64_t missed = bpf_missed(s->obj);
 
-	for (size_t i = 0; i < s->nr_programs; i++)
-		missed += misses(s->programs[i]);
 	if (missed != s->missed || *s->lost != s->lost_seen)
 		p->stats.errors_total++;
 	s->missed = missed;
@@ -281,6 +268,23 @@ int bpf_hooks_check(const char *const *hooks, size_t nr, char *why, size_t size)
 	_cleanup_(btf__freep) struct btf *btf = btf__load_vmlinux_btf();
 
 	return hooks_check(btf, hooks, nr, why, size);
+}
+
+uint64_t bpf_missed(struct bpf_object *obj)
+{
+	struct bpf_program *program;
+	uint64_t missed = 0;
+
+	bpf_object__for_each_program(program, obj)
+	{
+		struct bpf_prog_info info = {0};
+		uint32_t size = sizeof(info);
+		int fd = bpf_program__fd(program);
+
+		if (fd >= 0 && bpf_prog_get_info_by_fd(fd, &info, &size) == 0)
+			missed += info.recursion_misses;
+	}
+	return missed;
 }
 
 int bpf_refused(int err, char *why, size_t size)

@@ -64,3 +64,5 @@ size_t sums_holders(const void *state, const struct probes *p, uint64_t zone_id,
 must_check int bpf_hooks_check(const char *const *hooks, size_t nr, char *why, size_t size);
 /* What a failed load or attach means, as -EOPNOTSUPP and a text. */
 int bpf_refused(int err, char *why, size_t size);
+/* How often the kernel did not run one of these programs, as it was at work on that CPU. */
+uint64_t bpf_missed(struct bpf_object *obj);

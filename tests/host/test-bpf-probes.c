@@ -310,12 +310,23 @@ static pid_t reader(const char *io_group, size_t size, uint64_t number)
 	return pid;
 }
 
+/* The end of a request may go unseen: that shows when the next lies at its address, and is told. */
+static bool is_told(uint64_t told)
+{
+	for (int i = 0; i < 1000 && errors() == told; i++) {
+		usleep(10000);
+		tick();
+	}
+	return errors() > told;
+}
+
 /* A zone that reads by small requests beside one that reads by large ones: its count and time are
- * those it knows of itself, and who had the disk is the other one, and itself. */
-static void test_block(void)
+ * those it knows of itself, and who had the disk is the other one, and itself. True: of all its
+ * requests, and it did not wait for a CPU for most of the time. */
+static bool count_requests(void)
 {
 	struct holder held[8];
-	uint64_t requests, ns, truth_ns, sum_ns = 0, hog_ns = 0;
+	uint64_t requests, ns, truth_ns, sum_ns = 0, hog_ns = 0, told = errors();
 	pid_t victim, hog;
 	size_t n;
 
@@ -350,17 +361,26 @@ static void test_block(void)
 	       (unsigned long long)truth_ns / 1000, (unsigned long long)sum_ns / 1000,
 	       (unsigned long long)hog_ns / 1000,
 	       (unsigned long long)known("/" TOP "/in", ZM_IO_REQUEST_P99_NS) / 1000);
+	CHECK(requests == NR_READS || (requests < NR_READS && is_told(told)));
 	kill(victim, SIGKILL);
 	kill(hog, SIGKILL);
 	waitpid(victim, NULL, 0);
 	waitpid(hog, NULL, 0);
-	CHECK(requests == NR_READS);
-	CHECK(ns < truth_ns && ns > truth_ns / 10);
+	CHECK(ns < truth_ns);
 	/* the shares add up to its own time, less what its requests spent in the io scheduler while
 	 * the disk did nothing */
 	CHECK(sum_ns <= ns + ns / 100 && sum_ns >= ns / 2);
 	CHECK(hog_ns > 0 && hog_ns < sum_ns);
 	CHECK(known("/" TOP "/in", ZM_IO_FOREIGN_NS) >= hog_ns);
+	return requests == NR_READS && ns > truth_ns / 10;
+}
+
+static void test_block(void)
+{
+	for (int tries = 0; tries < 5; tries++)
+		if (count_requests())
+			return;
+	CHECK(!"all requests of a zone are counted, and their time");
 }
 
 /* The groups of the io controller, which may be another tree. */
