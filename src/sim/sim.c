@@ -18,11 +18,11 @@
 static const uint32_t delay_us[RES_NR] = {40000, 5000, 5000, 100000, 200000, 5000};
 
 struct app_run {
-	double backlog;		   /* requests */
-	double rate_sum, late_sum; /* of requests, while measured */
-	double weighted, weight;   /* latency since the controller's last step */
-	double half, half_weight;  /* and in this half second */
-	double work, work_s, dram; /* since the last step */
+	double backlog;			/* requests */
+	double rate_sum, late_sum;	/* of requests, while measured */
+	double weighted, weight;	/* latency since the controller's last step */
+	double half, half_weight;	/* and in this half second */
+	double work, work_s, dram, cpi; /* since the last step */
 	double p99_sum, violated, progress_sum;
 	uint64_t due_ns[RES_NR]; /* when the wanted units act */
 };
@@ -80,11 +80,12 @@ static void see(struct run *s, struct ctl_view *v, double since_s)
 		if (a->weight > 0 && !p->app->be)
 			v->apps[i].latency_ns = (uint64_t)measured(s, a->weighted / a->weight, n);
 		if (a->work_s > 0) {
+			v->apps[i].cpi_ppm = (uint32_t)(a->cpi / a->work_s * 1e6);
 			v->apps[i].progress_ppm = (uint32_t)(a->work / a->work_s * 1e6);
 			v->apps[i].dram_bytes_per_s = (uint64_t)(a->dram / a->work_s * 1e9);
 		}
 		dram += (double)v->apps[i].dram_bytes_per_s;
-		a->weighted = a->weight = a->work = a->work_s = a->dram = 0;
+		a->weighted = a->weight = a->work = a->work_s = a->dram = a->cpi = 0;
 	}
 	v->host.dram_bytes_per_s = (uint64_t)dram;
 }
@@ -172,6 +173,7 @@ static void serve(struct run *s, size_t i, const struct sim_result *r)
 
 	a->dram += r->dram_gb_per_s * TICK_S;
 	a->work_s += TICK_S;
+	a->cpi += TICK_S / r->speed;
 	a->work +=
 	    (p->app->be ? r->progress : fmin(p->load, r->capacity_rps / p->app->max_rps)) * TICK_S;
 	if (s->measuring)
