@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "actuate/knobs.h"
 #include "base/cleanup.h"
 #include "base/cpuset.h"
 #include "base/parse.h"
 #include "base/str.h"
 
+#define PAGE_BYTES	  4096
 #define USEC_PER_SEC	  UINT64_C(1000000)
 #define PERIOD_DEFAULT_US UINT64_C(100000)
 #define DROP_IN_MAX	  600
@@ -67,6 +69,58 @@ static int cpus_text(const char *list, char *buf, size_t size)
 	return r < 0 ? r : cpuset_format(&cpus, buf, size);
 }
 
+/* "254:0" -> "/dev/vda" */
+static int device_path(const char *number, char *buf, size_t size)
+{
+	char link[64], target[512], *name;
+	ssize_t n;
+
+	if (str_printf(link, sizeof(link), "/sys/dev/block/%s", number) < 0)
+		return -ENAMETOOLONG;
+	n = readlink(link, target, sizeof(target) - 1);
+	if (n < 0)
+		return -errno;
+	target[n] = '\0';
+	name = strrchr(target, '/');
+	for (char *c = name; c && (c = strchr(c, '!'));)
+		*c = '/';
+	return name ? str_printf(buf, size, "/dev%s", name) : -ENOENT;
+}
+
+/* Keeps the lines sorted: systemd tells devices in another order than it was told them. */
+static int add_limit(char *buf, size_t size, char kind, const char *path, const char *bytes)
+{
+	char line[128], *at = buf;
+	size_t len, old = strlen(buf);
+
+	if (str_printf(line, sizeof(line), "%c %s %s\n", kind, path, bytes) < 0 ||
+	    old + (len = strlen(line)) >= size)
+		return -ENAMETOOLONG;
+	while (*at && strncmp(at, line, strcspn(at, "\n") + 1) < 0)
+		at += strcspn(at, "\n") + 1;
+	memmove(at + len, at, strlen(at) + 1);
+	memcpy(at, line, len);
+	return 0;
+}
+
+/* From "254:0 rbps=1048576 wbps=max riops=max wiops=max" and more such lines. */
+static int io_text(const char *file, char *buf, size_t size)
+{
+	char number[32], path[64], rate[2][32];
+	int r = 0;
+
+	*buf = '\0';
+	for (; r >= 0 && *file; file += strcspn(file, "\n"), file += *file == '\n') {
+		if (sscanf(file, "%31s rbps=%31s wbps=%31s", number, rate[0], rate[1]) != 3)
+			return -EINVAL;
+		r = device_path(number, path, sizeof(path));
+		for (int i = 0; i < 2 && r >= 0; i++)
+			if (strcmp(rate[i], "max"))
+				r = add_limit(buf, size, "rw"[i], path, rate[i]);
+	}
+	return r;
+}
+
 int unit_text_of_knob(enum knob knob, const char *to, enum unit_property *ret_p, char *buf,
 		      size_t size)
 {
@@ -83,9 +137,39 @@ int unit_text_of_knob(enum knob knob, const char *to, enum unit_property *ret_p,
 	case KNOB_CPUSET:
 		*ret_p = UNIT_CPUS;
 		return cpus_text(to, buf, size);
+	case KNOB_MEMORY_HIGH:
+		*ret_p = UNIT_MEMORY;
+		return str_printf(buf, size, "%s", strcmp(to, "max") ? to : "");
+	case KNOB_IO_MAX:
+		*ret_p = UNIT_IO;
+		return io_text(to, buf, size);
 	default:
 		return -EOPNOTSUPP;
 	}
+}
+
+int unit_text_of_entry(const struct cgroup_fs *fs, const struct journal_entry *e,
+		       enum unit_property *ret_p, char to[KNOB_TEXT_MAX])
+{
+	_cleanup_close_ int fd = -1;
+	char text[KNOB_TEXT_MAX];
+	int r;
+
+	if (e->knob != KNOB_IO_MAX)
+		return unit_text_of_knob(e->knob, e->to, ret_p, to, KNOB_TEXT_MAX);
+	fd = cgroup_open(fs, CG_IO, e->path, e->zone_id);
+	r = fd < 0 ? fd : knob_file_read(fd, KF_IO_MAX, true, text, sizeof(text));
+	return r < 0 ? r : unit_text_of_knob(e->knob, text, ret_p, to, KNOB_TEXT_MAX);
+}
+
+static bool memory_agrees(const char *text, const char *file)
+{
+	uint64_t idea, bytes;
+
+	if (!text[0])
+		return !strcmp(file, "max");
+	return parse_u64(text, &idea) >= 0 && parse_u64(file, &bytes) >= 0 &&
+	       idea / PAGE_BYTES == bytes / PAGE_BYTES;
 }
 
 static bool cap_agrees(const char *text, const char *file)
@@ -103,6 +187,17 @@ static bool cap_agrees(const char *text, const char *file)
 	       quota_us == per_sec_us * period_us / USEC_PER_SEC;
 }
 
+enum knob_file unit_file(enum unit_property p)
+{
+	static const enum knob_file files[] = {[UNIT_WEIGHT] = KF_WEIGHT,
+					       [UNIT_CAP] = KF_MAX,
+					       [UNIT_CPUS] = KF_CPUS,
+					       [UNIT_MEMORY] = KF_MEM_HIGH,
+					       [UNIT_IO] = KF_IO_MAX};
+
+	return files[p];
+}
+
 bool unit_agrees(enum unit_property p, const char *text, const char *file)
 {
 	char list[KNOB_TEXT_MAX];
@@ -112,6 +207,10 @@ bool unit_agrees(enum unit_property p, const char *text, const char *file)
 		return !strcmp(file, !text[0] ? "100" : !strcmp(text, "idle") ? "0" : text);
 	case UNIT_CAP:
 		return cap_agrees(text, file);
+	case UNIT_MEMORY:
+		return memory_agrees(text, file);
+	case UNIT_IO: /* limits of both kinds are not told apart: it has to have none */
+		return !text[0] && !file[0];
 	default:
 		return cpus_text(file, list, sizeof(list)) >= 0 && !strcmp(list, text);
 	}
@@ -135,12 +234,47 @@ static int read_cpus(sd_bus_message *m, char *buf, size_t size)
 	return r < 0 ? r : cpuset_format(&cpus, buf, size);
 }
 
+static const struct {
+	const char *property;
+	char kind; /* of a line; 'i': that unit is not for us */
+} limits[] = {
+    {"IOReadBandwidthMax", 'r'},
+    {"IOWriteBandwidthMax", 'w'},
+    {"IOReadIOPSMax", 'i'},
+    {"IOWriteIOPSMax", 'i'},
+};
+#define LIMITS_TOLD 2
+
+static int read_limits(sd_bus_message *m, char kind, char *buf, size_t size)
+{
+	const char *path;
+	char text[32];
+	uint64_t v;
+	int r = sd_bus_message_enter_container(m, 'v', "a(st)");
+
+	if (r >= 0)
+		r = sd_bus_message_enter_container(m, 'a', "(st)");
+	while (r >= 0 && (r = sd_bus_message_read(m, "(st)", &path, &v)) > 0) {
+		snprintf(text, sizeof(text), "%" PRIu64, v);
+		r = add_limit(buf, size, kind, path, text);
+	}
+	if (r >= 0)
+		r = sd_bus_message_exit_container(m);
+	return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
 static int read_property(sd_bus_message *m, const char *name, struct unit_state *s,
 			 uint64_t *weight, uint64_t cap[2])
 {
 	const char *group;
 	int r;
 
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
+		if (!strcmp(name, limits[i].property))
+			return read_limits(m, limits[i].kind, s->text[UNIT_IO],
+					   sizeof(s->text[UNIT_IO]));
+	if (!strcmp(name, "MemoryHigh"))
+		return sd_bus_message_read(m, "v", "t", &s->memory_high);
 	if (!strcmp(name, "CPUWeight"))
 		return sd_bus_message_read(m, "v", "t", weight);
 	if (!strcmp(name, "CPUQuotaPerSecUSec"))
@@ -161,7 +295,7 @@ int unit_state_read(sd_bus_message *m, struct unit_state *ret)
 	const char *name;
 	int r = sd_bus_message_enter_container(m, 'a', "{sv}");
 
-	*ret = (struct unit_state){0};
+	*ret = (struct unit_state){.memory_high = UINT64_MAX};
 	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
 		r = sd_bus_message_read(m, "s", &name);
 		if (r >= 0)
@@ -175,6 +309,8 @@ int unit_state_read(sd_bus_message *m, struct unit_state *ret)
 		snprintf(ret->text[UNIT_WEIGHT], KNOB_TEXT_MAX, "idle");
 	else if (weight != UINT64_MAX)
 		snprintf(ret->text[UNIT_WEIGHT], KNOB_TEXT_MAX, "%" PRIu64, weight);
+	if (ret->memory_high != UINT64_MAX)
+		snprintf(ret->text[UNIT_MEMORY], KNOB_TEXT_MAX, "%" PRIu64, ret->memory_high);
 	snprintf(ret->text[UNIT_CAP], KNOB_TEXT_MAX, "%" PRIu64 " %" PRIu64, cap[0], cap[1]);
 	return 0;
 }
@@ -204,6 +340,42 @@ static int append_cpus(sd_bus_message *m, const char *list)
 	return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+/* Replaces what there is of this kind: first by nothing. */
+static int append_limits(sd_bus_message *m, size_t which, const char *text, bool empty)
+{
+	char kind, path[64];
+	uint64_t v;
+	int r = sd_bus_message_open_container(m, 'r', "sv");
+
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", limits[which].property);
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'v', "a(st)");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'a', "(st)");
+	for (; r >= 0 && *text; text += strcspn(text, "\n"), text += *text == '\n') {
+		if (sscanf(text, "%c %63s %" SCNu64, &kind, path, &v) != 3)
+			return -EINVAL;
+		if (!empty && kind == limits[which].kind)
+			r = sd_bus_message_append(m, "(st)", path, v);
+	}
+	for (int i = 0; i < 3 && r >= 0; i++)
+		r = sd_bus_message_close_container(m);
+	return r;
+}
+
+static int append_io(sd_bus_message *m, const char *text)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < LIMITS_TOLD && r >= 0; i++) {
+		r = append_limits(m, i, text, true);
+		if (r >= 0 && text[0])
+			r = append_limits(m, i, text, false);
+	}
+	return r;
+}
+
 int unit_append(sd_bus_message *m, enum unit_property p, const char *text)
 {
 	uint64_t a = UINT64_MAX, b = UINT64_MAX;
@@ -213,6 +385,12 @@ int unit_append(sd_bus_message *m, enum unit_property p, const char *text)
 		return r;
 	if (p == UNIT_CPUS) {
 		r = append_cpus(m, text);
+	} else if (p == UNIT_IO) {
+		r = append_io(m, text);
+	} else if (p == UNIT_MEMORY) {
+		if (text[0] && parse_u64(text, &a) < 0)
+			return -EINVAL;
+		r = sd_bus_message_append(m, "(sv)", "MemoryHigh", "t", a);
 	} else if (p == UNIT_CAP) {
 		if (sscanf(text, "%" SCNu64 " %" SCNu64, &a, &b) != 2)
 			return -EINVAL;
@@ -232,10 +410,10 @@ static const struct {
 	enum unit_property p;
 	const char *file;
 } drop_ins[] = {
-    {UNIT_WEIGHT, "50-CPUWeight.conf"},
-    {UNIT_CAP, "50-CPUQuota.conf"},
-    {UNIT_CAP, "50-CPUQuotaPeriodSec.conf"},
-    {UNIT_CPUS, "50-AllowedCPUs.conf"},
+    {UNIT_WEIGHT, "50-CPUWeight.conf"},	      {UNIT_CAP, "50-CPUQuota.conf"},
+    {UNIT_CAP, "50-CPUQuotaPeriodSec.conf"},  {UNIT_CPUS, "50-AllowedCPUs.conf"},
+    {UNIT_MEMORY, "50-MemoryHigh.conf"},      {UNIT_IO, "50-IOReadBandwidthMax.conf"},
+    {UNIT_IO, "50-IOWriteBandwidthMax.conf"},
 };
 /* Of units that have files, and of those that have none. */
 static const char *const drop_in_dirs[] = {"/run/systemd/system.control", "/run/systemd/transient"};

@@ -259,16 +259,15 @@ static int on_told(sd_bus_message *m, void *arg, sd_bus_error *e)
 /* Is it what the file of the knob behind it held before all our actions? */
 static bool agrees(const struct note *n, const struct unit_state *s, enum unit_property p)
 {
-	static const enum knob_file files[] = {
-	    [UNIT_WEIGHT] = KF_WEIGHT, [UNIT_CAP] = KF_MAX, [UNIT_CPUS] = KF_CPUS};
-	const char *original = actuator_original(n->o->act, files[p], n->zone_id);
+	enum knob_file f = unit_file(p);
+	const char *original = actuator_original(n->o->act, f, n->zone_id);
 	_cleanup_close_ int fd = -1;
 	char text[KNOB_TEXT_MAX];
 
 	if (original)
 		return unit_agrees(p, s->text[p], original);
-	fd = cgroup_open(n->o->fs, knob_file_controller(files[p]), n->path, n->zone_id);
-	return fd >= 0 && knob_file_read(fd, files[p], true, text, sizeof(text)) >= 0 &&
+	fd = cgroup_open(n->o->fs, knob_file_controller(f), n->path, n->zone_id);
+	return fd >= 0 && knob_file_read(fd, f, true, text, sizeof(text)) >= 0 &&
 	       unit_agrees(p, s->text[p], text);
 }
 
@@ -279,8 +278,8 @@ static bool may_tell(const struct note *n, const struct unit_state *s)
 		return false;
 	if (told_too(n))
 		return true;
-	if (n->p == UNIT_CPUS)
-		return agrees(n, s, UNIT_CPUS);
+	if (n->p > UNIT_CAP)
+		return agrees(n, s, n->p);
 	for (enum unit_property p = UNIT_WEIGHT; p <= UNIT_CAP; p++) {
 		struct note other = {.o = n->o, .p = p};
 
@@ -388,7 +387,7 @@ static struct note *note_for(struct owner *o, const struct journal_entry *e)
 	struct note *n;
 
 	if (unit_of_path(e->path, unit, sizeof(unit)) < 0 ||
-	    unit_text_of_knob(e->knob, e->to, &p, to, sizeof(to)) < 0)
+	    unit_text_of_entry(o->fs, e, &p, to) < 0)
 		return NULL;
 	path = strdup(e->path);
 	n = path ? note_add(o) : NULL;

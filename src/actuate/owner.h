@@ -6,10 +6,11 @@
  * thought before is given back when they are. All of it is asynchronous: a systemd or D-Bus that
  * hangs stops nothing.
  *
- * Only of v2, of knobs that are properties (idle class and weight, CPU set, cap), and only where
- * systemd's idea agreed with what czd found: a group that somebody else writes to is not changed
- * by way of systemd. What it was told is noted in RUN_DIR/owners first, and given back by whoever
- * undoes the journal. A property that is changed meanwhile is left alone.
+ * Only of v2, of knobs that are properties (idle class and weight, CPU set, cap, memory.high,
+ * io.max where the unit has no limits on io of its own), and only where systemd's idea agreed with
+ * what czd found: a group that somebody else writes to is not changed by way of systemd. What it
+ * was told is noted in RUN_DIR/owners first, and given back by whoever undoes the journal. A
+ * property that is changed meanwhile is left alone.
  *
  * Limit: systemd keeps caps in whole percents over a daemon-reload.
  */

@@ -56,7 +56,7 @@ traces()
 	find /sys/fs/cgroup /sys/fs/bpf /run -name '*cz*' -not -name '*cz-command*' -not -path '/run/log/*'
 	getent group cz cz-admin cz-gate
 	getent passwd cz-gate
-	find /run/systemd -name 50-CPUWeight.conf -o -name 50-AllowedCPUs.conf
+	find /run/systemd -name 50-CPUWeight.conf -o -name 50-AllowedCPUs.conf -o -name 50-MemoryHigh.conf -o -name '50-IO*BandwidthMax.conf'
 	grep -l 1 /sys/fs/cgroup/*/cpu.idle 2>/dev/null
 }
 
@@ -124,6 +124,35 @@ owned()
 	within 10 test ! -e /run/systemd/system.control/batch.slice.d/50-CPUWeight.conf
 	is $group/batch.slice/cpu.weight 100
 	[ ! -e /run/cz/owners ] || fail "notes are left: $(cat /run/cz/owners)"
+}
+
+# The same of limits on memory and io, as long as they hold; nobody else's properties are touched.
+limits_owned()
+{
+	systemctl set-property --runtime batch.slice IOAccounting=yes
+	systemd-run -q --wait --slice=batch.slice dd if=/dev/vda of=/dev/null bs=64k count=20 iflag=direct
+	mkdir -p /run/lab
+	rm -f /run/hold
+	mkfifo /run/hold
+	/owner-lab /run/lab /batch.slice memory.high 67108864 io.max 10485760 </run/hold >/run/lab/out 2>&1 &
+	exec 3>/run/hold
+	within 30 grep -qx told /run/lab/out
+	systemctl show batch.slice -p MemoryHigh | grep -qx MemoryHigh=67108864 || fail "systemd has not heard of memory.high"
+	systemctl show batch.slice | grep -qx 'IOReadBandwidthMax=/dev/vda 10485760' || fail "nor of io.max"
+	systemctl daemon-reload
+	systemctl set-property --runtime batch.slice MemoryMax=900M IOWeight=200
+	is $group/batch.slice/memory.high 67108864
+	has $group/batch.slice/io.max 'rbps=10485760 wbps=10485760'
+	systemctl set-property --runtime batch.slice MemoryMax= IOWeight=
+	exec 3>&-
+	wait
+	has /run/lab/out 'left: 0'
+	is $group/batch.slice/memory.high max
+	is $group/batch.slice/io.max ''
+	systemctl show batch.slice -p MemoryHigh | grep -qx MemoryHigh=infinity || fail "systemd still thinks of memory.high"
+	ls /run/systemd/system.control/batch.slice.d >/run/lab/files
+	! grep -q 'MemoryHigh\|BandwidthMax' /run/lab/files || fail "left: $(cat /run/lab/files)"
+	[ ! -e /run/lab/owners ] || fail "notes are left: $(cat /run/lab/owners)"
 }
 
 # A D-Bus that hangs is nobody czd waits for; what it could not be told is given back later.
@@ -271,6 +300,7 @@ start_work
 check doctor ask_doctor
 check protect protect
 check owned owned
+check limits-owned limits_owned
 check bus-hangs bus_hangs
 check reload-broken reload_bad
 check restart restart_czd

@@ -35,6 +35,13 @@ static void knobs_as_properties(void **state)
 	assert_string_equal(text, "0-2,5");
 	assert_int_equal(unit_text_of_knob(KNOB_CPU_MAX, "50000 0", &p, text, sizeof(text)),
 			 -EINVAL);
+	assert_int_equal(unit_text_of_knob(KNOB_MEMORY_HIGH, "8192", &p, text, sizeof(text)), 0);
+	assert_int_equal(p, UNIT_MEMORY);
+	assert_string_equal(text, "8192");
+	assert_int_equal(unit_text_of_knob(KNOB_IO_MAX, "none", &p, text, sizeof(text)), -EINVAL);
+	assert_int_equal(unit_text_of_knob(KNOB_IO_MAX, "", &p, text, sizeof(text)), 0);
+	assert_int_equal(p, UNIT_IO);
+	assert_string_equal(text, "");
 	assert_int_equal(unit_text_of_knob(KNOB_FREEZE, "1", &p, text, sizeof(text)), -EOPNOTSUPP);
 }
 
@@ -72,6 +79,11 @@ static void ideas_of_systemd(void **state)
 	assert_true(unit_agrees(UNIT_CPUS, "", ""));
 	assert_true(unit_agrees(UNIT_CPUS, "0-1", "0-1\n"));
 	assert_false(unit_agrees(UNIT_CPUS, "", "0"));
+	assert_true(unit_agrees(UNIT_MEMORY, "", "max"));
+	assert_true(unit_agrees(UNIT_MEMORY, "8200", "8192"));
+	assert_false(unit_agrees(UNIT_MEMORY, "", "8192"));
+	assert_true(unit_agrees(UNIT_IO, "", ""));
+	assert_false(unit_agrees(UNIT_IO, "r /dev/vda 4096\n", ""));
 }
 
 int main(void)
