@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "zones/zones.h"
 
 #define FILE_NAME     "zones.json"
 #define FILE_SIZE_MAX (4u << 20)
@@ -77,7 +78,7 @@ static int load_one(struct desired *ds, const json_t *item)
 
 	if (!path || path[0] != '/' || !class_text || zone_class_parse(class_text, &class) < 0)
 		return -EBADMSG;
-	if (slo_text && slo_text[0] && slo_parse(slo_text, &slo, NULL) < 0)
+	if (slo_text && slo_text[0] && slo_parse_kept(slo_text, &slo, NULL) < 0)
 		return -EBADMSG;
 	return put(ds, path, class, &slo, json_is_true(json_object_get(item, "made")));
 }
@@ -131,6 +132,29 @@ struct desired_zone *desired_get(const struct desired *ds, const char *path)
 			return &ds->items[i];
 	}
 	return NULL;
+}
+
+static bool is_called(const char *path, const char *name)
+{
+	size_t n = strlen(name), len = strlen(path);
+	char friendly[ZONE_NAME_MAX];
+	enum zone_kind kind;
+
+	return (n && len > n && path[len - n - 1] == '/' && !strcmp(path + len - n, name)) ||
+	       !strcmp(zone_friendly_name(path, friendly, sizeof(friendly), &kind), name);
+}
+
+int desired_find(const struct desired *ds, const char *name, struct desired_zone **ret)
+{
+	*ret = desired_get(ds, name);
+	for (size_t i = 0; i < ds->nr && !(*ret && !strcmp((*ret)->path, name)); i++) {
+		if (!is_called(ds->items[i].path, name))
+			continue;
+		if (*ret)
+			return -ENOTUNIQ;
+		*ret = &ds->items[i];
+	}
+	return *ret ? 0 : -ENOENT;
 }
 
 static int store(const struct desired *ds)

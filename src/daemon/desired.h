@@ -27,6 +27,9 @@ struct desired {
 must_check int desired_load(struct desired *ds, int dirfd, struct error *reterr);
 void desired_done(struct desired *ds);
 struct desired_zone *desired_get(const struct desired *ds, const char *path);
+/* What a person calls a zone that may be gone: its path, name, or a suffix of the path at a '/'.
+ * -ENOENT; -ENOTUNIQ: several, use the path. */
+must_check int desired_find(const struct desired *ds, const char *name, struct desired_zone **ret);
 /* Add or replace, and write. -ENOSPC, -EROFS...: kept in memory, not on disk; reterr says so. */
 must_check int desired_put(struct desired *ds, const char *path, enum zone_class class,
 			   const struct slo *slo, bool made, struct error *reterr);

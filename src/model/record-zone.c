@@ -102,7 +102,7 @@ int record_read_zone(const struct record_reader *r, const json_t *o, bool by_id,
 	if (zone_class_parse(class, &z->class) < 0 || read_kind(kind, &z->kind) < 0)
 		return error_set(reterr, -EINVAL, "no such class or kind");
 	err = moved ? record_apply_moved(r, moved, z, reterr) : 0;
-	return !err && slo && *slo ? slo_parse(slo, &z->slo, reterr) : err;
+	return !err && slo && *slo ? slo_parse_kept(slo, &z->slo, reterr) : err;
 }
 
 static int metric_column(const struct metric_desc *metrics, int nr, const char *name)

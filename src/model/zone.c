@@ -83,7 +83,7 @@ static int parse_goal(char *item, struct slo *slo, unsigned int *seen, struct er
 			 shown);
 }
 
-int slo_parse(const char *s, struct slo *ret, struct error *reterr)
+int slo_parse_kept(const char *s, struct slo *ret, struct error *reterr)
 {
 	char text[SLO_TEXT_MAX];
 	struct slo slo = {0};
@@ -101,6 +101,38 @@ int slo_parse(const char *s, struct slo *ret, struct error *reterr)
 	}
 	*ret = slo;
 	return 0;
+}
+
+/* As czd.yaml says it. v 0: not set. */
+static int check_range(const char *key, uint64_t v, uint64_t min, uint64_t max,
+		       char *(*format)(uint64_t, char *, size_t), struct error *reterr)
+{
+	char shown[32], low[32], high[32];
+
+	if (!v || (v >= min && v <= max))
+		return 0;
+	return error_set(reterr, -ERANGE, "%s: %s is out of range (%s to %s)", key,
+			 format(v, shown, sizeof(shown)), format(min, low, sizeof(low)),
+			 format(max, high, sizeof(high)));
+}
+
+int slo_parse(const char *s, struct slo *ret, struct error *reterr)
+{
+	struct slo slo;
+	int r = slo_parse_kept(s, &slo, reterr);
+
+	if (r == 0)
+		r = check_range("wait.p99", slo.wait_p99_ns, SLO_WAIT_P99_MIN_NS,
+				SLO_WAIT_P99_MAX_NS, format_duration, reterr);
+	if (r == 0)
+		r = check_range("share", slo.wait_share_ppm, SLO_SHARE_MIN_PPM, SLO_SHARE_MAX_PPM,
+				format_ppm, reterr);
+	if (r == 0)
+		r = check_range("latency.p99", slo.latency_p99_ns, SLO_LATENCY_P99_MIN_NS,
+				SLO_LATENCY_P99_MAX_NS, format_duration, reterr);
+	if (r == 0)
+		*ret = slo;
+	return r;
 }
 
 bool slo_is_set(const struct slo *s)

@@ -22,8 +22,18 @@ struct slo {
 const char *zone_kind_name(enum zone_kind k);	/* "cgroup", "container", "vm" */
 const char *zone_class_name(enum zone_class c); /* "normal", "lc", "be" */
 must_check int zone_class_parse(const char *s, enum zone_class *ret);
-/* "wait.p99=500us,share=5%,latency.p99=2ms"; all goals of the text or none. */
+/* What a person may ask for, wherever it is written. */
+#define SLO_WAIT_P99_MIN_NS    10000ull /* 10 us */
+#define SLO_WAIT_P99_MAX_NS    10000000000ull
+#define SLO_SHARE_MIN_PPM      1000
+#define SLO_SHARE_MAX_PPM      1000000
+#define SLO_LATENCY_P99_MIN_NS 1000ull
+#define SLO_LATENCY_P99_MAX_NS 3600000000000ull
+/* "wait.p99=500us,share=5%,latency.p99=2ms"; all goals of the text or none. -ERANGE also for a goal
+ * out of range. */
 must_check int slo_parse(const char *s, struct slo *ret, struct error *reterr);
+/* The same for what slo_format wrote, by whatever version: any goal above 0 counts. */
+must_check int slo_parse_kept(const char *s, struct slo *ret, struct error *reterr);
 bool slo_is_set(const struct slo *s);
-/* The inverse of slo_parse; "" when nothing is set. Returns buf. */
+/* The inverse of slo_parse_kept; "" when nothing is set. Returns buf. */
 char *slo_format(const struct slo *s, char *buf, size_t size);

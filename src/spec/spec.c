@@ -306,9 +306,12 @@ static void read_rules(struct loader *l, const struct node *n, const struct spec
 #define MIB	(1ull << 20)
 
 static const struct spec_key slo_keys[] = {
-    {"wait.p99", read_duration, offsetof(struct slo, wait_p99_ns), 10 * US, 10 * S, NULL},
-    {"share", read_ratio, offsetof(struct slo, wait_share_ppm), PERCENT / 10, 100 * PERCENT, NULL},
-    {"latency.p99", read_duration, offsetof(struct slo, latency_p99_ns), 1 * US, 1 * H, NULL},
+    {"wait.p99", read_duration, offsetof(struct slo, wait_p99_ns), SLO_WAIT_P99_MIN_NS,
+     SLO_WAIT_P99_MAX_NS, NULL},
+    {"share", read_ratio, offsetof(struct slo, wait_share_ppm), SLO_SHARE_MIN_PPM,
+     SLO_SHARE_MAX_PPM, NULL},
+    {"latency.p99", read_duration, offsetof(struct slo, latency_p99_ns), SLO_LATENCY_P99_MIN_NS,
+     SLO_LATENCY_P99_MAX_NS, NULL},
     {0},
 };
 

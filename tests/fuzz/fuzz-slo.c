@@ -11,13 +11,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct error err = {0};
 	char text[256];
 
-	if (slo_parse(s, &a, &err) < 0) {
+	if (slo_parse_kept(s, &a, &err) < 0) {
 		FUZZ_ASSERT(err.code < 0 && err.msg[0]);
 		FUZZ_ASSERT(!slo_is_set(&a));
 		return 0;
 	}
 	FUZZ_ASSERT(slo_is_set(&a));
-	FUZZ_ASSERT(slo_parse(slo_format(&a, text, sizeof(text)), &b, &err) == 0);
+	FUZZ_ASSERT(slo_parse_kept(slo_format(&a, text, sizeof(text)), &b, &err) == 0);
 	FUZZ_ASSERT(memcmp(&a, &b, sizeof(a)) == 0);
 	return 0;
 }
