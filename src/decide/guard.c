@@ -288,10 +288,9 @@ static void consider_finding(struct decide *d, const struct snapshot *s, const s
 		const struct culprit *culprit = &f->culprits[i];
 		struct contest c;
 		const char *why =
-		    contest_init(&c, d, s, f->resource, f->victim_id, culprit->zone_id);
+		    contest_init(&c, d, s, f->resource, f->victim_id, culprit->zone_id, culprit);
 
 		c.finding = f;
-		c.culprit = culprit;
 		if (why)
 			note(d, f->victim_id, culprit->name, why);
 		else
@@ -366,7 +365,7 @@ void decide_fast(struct decide *d, const struct snapshot *s, const struct fast_e
 	ret->nr = 0;
 	d->now_ns = max_u64(d->now_ns, e->now_ns);
 	if (tree_update(&d->tree, s) < 0 ||
-	    contest_init(&c, d, s, RESOURCE_CPU, e->victim_id, e->culprit_id))
+	    contest_init(&c, d, s, RESOURCE_CPU, e->victim_id, e->culprit_id, NULL))
 		return;
 	c.event = e;
 	p = pair_get(d, e->victim_id, s->zones[c.base].id, RESOURCE_CPU);

@@ -181,7 +181,8 @@ struct contest { /* who against whom, in one snapshot */
 };
 /* Chooses base. NULL on success, else why nothing can be done. */
 const char *contest_init(struct contest *c, const struct decide *d, const struct snapshot *s,
-			 enum resource resource, uint64_t victim_id, uint64_t culprit_id);
+			 enum resource resource, uint64_t victim_id, uint64_t culprit_id,
+			 const struct culprit *culprit);
 /* The first rung of a resource's ladder; RUNG_NR: there is none. */
 enum rung ladder_first(enum resource resource);
 /* Fills knob, to, target, expect, reason. False: this rung is not available here. */

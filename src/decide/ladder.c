@@ -321,8 +321,13 @@ enum rung ladder_first(enum resource resource)
 static const char *why_no_contender(const struct contest *c)
 {
 	if (c->s->zones[c->zone].parent == NO_ZONE)
-		return "what runs there is in no zone, so it cannot be restrained alone; start it "
-		       "with czctl run --class be";
+		return c->culprit && !strcmp(c->culprit->comm, "czd")
+			   ? "that is all that runs in no zone, czd among it: it cannot be "
+			     "restrained"
+			   : "that is all that runs in no zone (the process named is one of it): "
+			     "it "
+			     "cannot be restrained as one; start what may with czctl run --class "
+			     "be";
 	if (snapshot_is_below(c->s, c->victim, c->zone))
 		return "it contains the zone that is hurt; start what hurts with czctl run --class "
 		       "be";
@@ -330,12 +335,13 @@ static const char *why_no_contender(const struct contest *c)
 }
 
 const char *contest_init(struct contest *c, const struct decide *d, const struct snapshot *s,
-			 enum resource resource, uint64_t victim_id, uint64_t culprit_id)
+			 enum resource resource, uint64_t victim_id, uint64_t culprit_id,
+			 const struct culprit *culprit)
 {
 	uint32_t contender;
 	const char *why;
 
-	*c = (struct contest){.s = s, .resource = resource};
+	*c = (struct contest){.s = s, .resource = resource, .culprit = culprit};
 	c->victim = tree_find(&d->tree, victim_id);
 	c->zone = tree_find(&d->tree, culprit_id);
 	if (c->victim == NO_ZONE || c->zone == NO_ZONE)

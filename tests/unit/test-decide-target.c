@@ -8,6 +8,7 @@ static void test_root_is_explained(void **state)
 
 	second_by(lab, 0, 240 * MSEC);
 	assert_non_null(strstr(decide_note(lab->d, world_id(lab->lc)), "czctl run --class be"));
+	assert_non_null(strstr(decide_note(lab->d, world_id(lab->lc)), "the process named is one"));
 }
 
 static void test_never_but_best_effort(void **state)
@@ -118,9 +119,8 @@ static void test_half_of_the_cpus_remain(void **state)
 	cpuset_add(&lab->w.s.cpus.online, 3);
 	calm(lab);
 	assert_null(contest_init(&c, lab->d, &lab->w.s, RESOURCE_CPU, world_id(lab->lc),
-				 world_id(lab->hog)));
+				 world_id(lab->hog), &lab->f.items[0].culprits[0]));
 	c.finding = &lab->f.items[0];
-	c.culprit = &c.finding->culprits[0];
 	for (int cpu = 2; cpu < 4; cpu++) {
 		assert_true(rung_build(lab->d, &c, RUNG_CPUSET, &a));
 		world_part(&lab->w, &lab->w.ledgers[0], CAUSE_NEIGHBOUR, lab->hog, MSEC);
