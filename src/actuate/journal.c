@@ -52,6 +52,8 @@ static int open_locked(struct journal *j, int flags)
 			return -errno;
 		if (!S_ISREG(st.st_mode))
 			return -EIO;
+		if ((st.st_uid && st.st_uid != geteuid()) || st.st_mode & (S_IWGRP | S_IWOTH))
+			return -EKEYREJECTED; /* what it says would be written to the host */
 		if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 			return errno == EWOULDBLOCK ? -EBUSY : -errno;
 		if (is_current(j, fd))
@@ -305,6 +307,15 @@ static int attach(struct journal *j, struct error *reterr)
 
 	j->writable = true;
 	fd = open_locked(j, O_RDWR | O_CREAT);
+	if (fd == -EKEYREJECTED) {
+		error_set(
+		    reterr, -EPERM,
+		    "%s in the run directory belongs to somebody else, or others may write it: "
+		    "it is not believed",
+		    FILE_NAME);
+		error_hint(reterr, "Look at it, and remove it");
+		return -EPERM;
+	}
 	if (fd < 0 && fd != -EBUSY) {
 		r = degrade(j, fd, "opened");
 		fd = open_locked(j, O_RDONLY);

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 #include "base/cleanup.h"
@@ -35,10 +36,27 @@ static int make_dir(const char *path, mode_t mode, int *ret_fd, struct error *re
 	return *ret_fd < 0 ? error_errno(reterr, -errno, "open %s", path) : 0;
 }
 
+/* What is in it is believed, and written to the host as root. */
+static int check_run_dir(const struct daemon *d, struct error *reterr)
+{
+	struct stat st;
+
+	if (fstat(d->run_dirfd, &st) < 0)
+		return error_errno(reterr, -errno, "look at %s", d->opt->run_dir);
+	if ((!st.st_uid || st.st_uid == geteuid()) && !(st.st_mode & (S_IWGRP | S_IWOTH)))
+		return 0;
+	error_set(reterr, -EPERM, "%s cannot be trusted: it belongs to uid %u and has mode %04o",
+		  d->opt->run_dir, st.st_uid, st.st_mode & 07777);
+	error_hint(reterr, "It has to be one's own or root's, and writable to nobody else");
+	return -EPERM;
+}
+
 static int lock_run_dir(struct daemon *d, struct error *reterr)
 {
-	int r;
+	int r = check_run_dir(d, reterr);
 
+	if (r < 0)
+		return r;
 	/* The directory itself is locked: that works on a full or read-only tmpfs as well. */
 	if (flock(d->run_dirfd, LOCK_EX | LOCK_NB) < 0) {
 		r = -errno;
@@ -367,6 +385,11 @@ static int open_run_dir(struct daemon *d, struct error *reterr)
 	if (d->run_dirfd < 0)
 		return error_errno(reterr, -errno, "open %s", d->opt->run_dir);
 	r = lock_run_dir(d, reterr);
+	/* One that was killed a moment ago holds it until the kernel has taken it down. */
+	for (int tries = 0; r == -EBUSY && tries < 20; tries++) {
+		nanosleep(&(const struct timespec){.tv_nsec = 100000000}, NULL);
+		r = lock_run_dir(d, reterr);
+	}
 	if (r == -EBUSY)
 		error_hint(reterr, "Ask it: czctl undo");
 	return r;
@@ -396,7 +419,7 @@ int daemon_undo(const struct options *opt)
 	if (r == 0)
 		r = actuator_undo_all(d.actuator, &u, &e);
 	if (r < 0)
-		log_error("undo: %s", e.msg);
+		log_error("undo: %s%s%s", e.msg, e.hint[0] ? ". " : "", e.hint);
 	report_undo("undo", &u);
 	if (d.actuator) {
 		unread = actuator_unread_lines(d.actuator);

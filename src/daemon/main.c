@@ -108,6 +108,14 @@ static int bad_option(const char *word)
 	return usage_error(text);
 }
 
+static int print_text(const char *text)
+{
+	if (fputs(text, stdout) >= 0 && fflush(stdout) == 0)
+		return EXIT_SUCCESS;
+	fprintf(stderr, "czd: cannot write the output: %s\n", strerror(errno));
+	return EXIT_FAILURE;
+}
+
 /* What to do with the options. */
 struct command {
 	bool undo, check, no_keeper;
@@ -164,11 +172,9 @@ static int parse_words(int argc, char **argv, struct options *opt, struct comman
 			log_set_level(level);
 			break;
 		case 'h':
-			fputs(help, stdout);
-			return EXIT_SUCCESS;
+			return print_text(help);
 		case 'V':
-			puts("czd " CZ_VERSION);
-			return EXIT_SUCCESS;
+			return print_text("czd " CZ_VERSION "\n");
 		default:
 			return bad_option(argv[optind - 1]);
 		}
