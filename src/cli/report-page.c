@@ -189,7 +189,7 @@ static void actions(struct strbuf *b, const struct report *r)
 	HEAD(b, ">#", ">when", "zone", "knob", "from &rarr; to", "reason", "effect", "state");
 	json_array_foreach(r->actions, i, row)
 	{
-		char buf[SHOW_MAX], change[160], effect[200];
+		char buf[SHOW_MAX], change[160], effect[256];
 		const char *outcome = get_text(row, "outcome");
 
 		snprintf(change, sizeof(change), "%.70s \xe2\x86\x92 %.70s",

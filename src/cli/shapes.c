@@ -36,6 +36,15 @@ const char *cause_words(const char *cause)
 	return cause;
 }
 
+void note_none_protected(const json_t *data)
+{
+	uint64_t nr;
+
+	if (get_number(data, "protected", &nr) && !nr)
+		puts("No zone is protected, so there is nothing to act for yet: sudo czctl protect "
+		     "ZONE");
+}
+
 int say_not_kept(const struct cli *cli, const json_t *data)
 {
 	const char *why = get_text(data, "not_kept");
@@ -132,11 +141,28 @@ void knob_phrase(const json_t *action, bool done, char *buf, size_t size)
 }
 #pragma GCC diagnostic warning "-Wformat-nonliteral"
 
+/* The share is of the target alone; the p99 knows no culprits, and is of the worst window. */
+static void add_p99_excuse(const json_t *action, char *buf, size_t size)
+{
+	uint64_t before, after, foreign, behind;
+	size_t len = strlen(buf);
+	char share[SHOW_MAX] = "";
+
+	if (!get_number(action, "before_wait_p99_ns", &before) ||
+	    !get_number(action, "after_wait_p99_ns", &after) || !after || after < before)
+		return;
+	if (get_number(action, "after_share_ppm", &foreign) &&
+	    get_number(action, "after_behind_ppm", &behind) && foreign > behind)
+		format_ppm(foreign - behind, share, sizeof(share));
+	snprintf(buf + len, size - len, " (in the worst window%s%s)",
+		 share[0] ? "; behind others " : "", share);
+}
+
 char *action_effect(const json_t *action, char *buf, size_t size)
 {
 	char before[SHOW_MAX], after[SHOW_MAX];
+	size_t len;
 	uint64_t v;
-	int n;
 
 	buf[0] = 0;
 	if (!get_number(action, "before_behind_ppm", &v) ||
@@ -155,19 +181,21 @@ char *action_effect(const json_t *action, char *buf, size_t size)
 			 show_ppm(action, "after_share_ppm", after));
 		return buf;
 	}
-	n = snprintf(buf, size, "waited behind %.48s %s%s -> %s of the time",
-		     text_or_dash(action, "target"), show_ppm(action, "before_behind_ppm", before),
-		     get_bool(action, "fast") ? " (while the event lasted)" : "",
-		     show_ppm(action, "after_behind_ppm", after));
-	if (n > 0 && (size_t)n < size && get_number(action, "before_wait_p99_ns", &v) &&
+	snprintf(buf, size, "waited behind %.48s %s%s -> %s of the time",
+		 text_or_dash(action, "target"), show_ppm(action, "before_behind_ppm", before),
+		 get_bool(action, "fast") ? " (while the event lasted)" : "",
+		 show_ppm(action, "after_behind_ppm", after));
+	len = strlen(buf);
+	if (get_number(action, "before_wait_p99_ns", &v) &&
 	    get_number(action, "after_wait_p99_ns", &v))
-		snprintf(buf + n, size - (size_t)n, ", wait p99 %s -> %s",
+		snprintf(buf + len, size - len, ", wait p99 %s -> %s",
 			 show_wait(action, "before_wait_p99_ns", before),
 			 show_wait(action, "after_wait_p99_ns", after));
+	add_p99_excuse(action, buf, size);
 	return buf;
 }
 
-static bool holds(const json_t *action)
+bool action_holds(const json_t *action)
 {
 	const char *state = get_text(action, "state");
 
@@ -185,7 +213,7 @@ char *action_state_words(const json_t *action, char *buf, size_t size)
 	for (size_t i = 0; i < ARRAY_SIZE(outcomes); i++)
 		if (!strcmp(outcomes[i][0], get_text(action, "outcome")))
 			outcome = outcomes[i][1];
-	if (holds(action))
+	if (action_holds(action))
 		snprintf(buf, size, "%s, until %s", state,
 			 show_real_time(action, "lease_end_real_ns", until));
 	else

@@ -16,6 +16,8 @@
 const char *get_text(const json_t *o, const char *key); /* "" when absent */
 bool get_number(const json_t *o, const char *key, uint64_t *ret);
 uint64_t get_count(const json_t *o, const char *key); /* 0 when absent: only for sums of things */
+/* Enforcing is for protected zones: says so when there is none (data: of try or mode). */
+void note_none_protected(const json_t *data);
 bool get_bool(const json_t *o, const char *key);
 const char *text_or_dash(const json_t *o, const char *key);
 
@@ -52,6 +54,7 @@ enum style zone_state_style(const char *state);
 void knob_phrase(const json_t *action, bool done, char *buf, size_t size);
 /* What was judged, "waited behind batch 24 % -> 0.1 % of the time", and p99s where both are known;
  * "" when it was not measured. */
+bool action_holds(const json_t *action); /* its knob is not put back */
 char *action_effect(const json_t *action, char *buf, size_t size);
 /* "kept, until 12:10:00" */
 char *action_state_words(const json_t *action, char *buf, size_t size);

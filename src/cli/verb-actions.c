@@ -13,11 +13,15 @@ static const struct verb_option options[] = {
 static void print_actions(const struct cli *cli, const json_t *data)
 {
 	const json_t *actions = json_object_get(data, "actions");
-	size_t nr = json_array_size(actions), proposed = 0, i;
+	size_t nr = json_array_size(actions), proposed = 0, held = 0, i;
 	char buf[SHOW_MAX];
 	json_t *a;
 
-	json_array_foreach(actions, i, a) proposed += !strcmp(get_text(a, "state"), "proposed");
+	json_array_foreach(actions, i, a)
+	{
+		proposed += !strcmp(get_text(a, "state"), "proposed");
+		held += action_holds(a);
+	}
 	if (nr == 0) {
 		puts("No actions: czd has changed nothing and proposes nothing.");
 		return;
@@ -32,8 +36,11 @@ static void print_actions(const struct cli *cli, const json_t *data)
 	show_actions(cli, actions);
 	if (proposed)
 		puts("\nNext: sudo czctl approve NUMBER");
-	else
+	else if (held)
 		puts("\nNext: czctl undo puts everything back; czctl verify shows that it is so");
+	else
+		puts("\nNone of these is in force. Next: czctl verify shows that the host is as it "
+		     "was");
 }
 
 static int actions_run(struct cli *cli, const struct args *args)

@@ -24,6 +24,29 @@ static size_t count_where(const json_t *zones, const char *key, const char *valu
 	return n;
 }
 
+static void print_absent(const struct cli *cli, const json_t *absent)
+{
+	static const struct column columns[] = {
+	    {"not there now", COLUMN_NAME}, {"class", COLUMN_TEXT}, {"goal", COLUMN_TEXT}};
+	struct table t = {.columns = columns, .nr_columns = ARRAY_SIZE(columns)};
+	json_t *zone;
+	size_t i;
+
+	json_array_foreach(absent, i, zone)
+	{
+		table_add(&t, STYLE_PLAIN, "%s", text_or_dash(zone, "path"));
+		table_add(&t, STYLE_PLAIN, "%s", text_or_dash(zone, "class"));
+		table_add(&t, STYLE_PLAIN, "%s", text_or_dash(zone, "slo"));
+	}
+	if (i) {
+		putchar('\n');
+		table_print(&t, &cli->out, 0);
+		puts("The next zone at such a path is of that class. To forget it: sudo czctl "
+		     "unprotect PATH");
+	}
+	table_done(&t);
+}
+
 static void print_list(const struct cli *cli, const json_t *data, bool all)
 {
 	const json_t *zones = json_object_get(data, "zones");
@@ -54,6 +77,8 @@ static void print_list(const struct cli *cli, const json_t *data, bool all)
 		putchar('\n');
 		zone_cli_table(cli, json_object_get(data, "applied"));
 	}
+	if (all)
+		print_absent(cli, json_object_get(data, "absent"));
 	if (lc == 0)
 		puts(all ? "\nNext: sudo czctl protect ZONE"
 			 : "\nNext: czctl list --all; sudo czctl protect ZONE");
@@ -92,12 +117,14 @@ const struct verb verb_list = {
 	    "  CPUs      CPU time used, in CPUs (0.24: a quarter of one)\n"
 	    "  waits     time its tasks were ready to run and had to wait, of wall time,\n"
 	    "            summed over threads (so it may be above 100 %)\n"
-	    "  wait p99  99 of 100 waits were shorter than this\n"
+	    "  wait p99  99 of 100 waits were shorter than this, and so was what work that\n"
+	    "            arrived at any moment had to wait\n"
 	    "  state     fine, hurt, learning (nothing measured yet), hurting (it hurts a\n"
 	    "            protected zone), restrained\n"
 	    "  -         not known: zones that are not protected have no wait figures\n"
 	    "\n"
-	    "Zones that were created (czctl create, apply) follow, those that do not run too.\n"
+	    "Zones that were created (czctl create, apply) follow, those that do not run too;\n"
+	    "with --all also those that were given a class and are not there now.\n"
 	    "\n"
 	    "Long names are shortened in the middle; -o json has them in full.\n"
 	    "\n"

@@ -29,6 +29,12 @@ static void print_head(const struct cli *cli, const json_t *data, const char *zo
 		      refused ? ", but nothing can be enforced: " : "", refused ? why : "");
 }
 
+/* It is to be, and is not. */
+static bool cannot_enforce(const json_t *data)
+{
+	return !strcmp(get_text(data, "mode"), "enforce") && get_text(data, "cannot_enforce")[0];
+}
+
 /* Is anything enforced for somebody though the mode of all is observe? */
 static bool enforces_for_some(const json_t *data)
 {
@@ -49,10 +55,13 @@ static void print_mode(const struct cli *cli, const json_t *data, const char *zo
 	bool trials = !zone && json_array_size(json_object_get(data, "trials"));
 
 	print_head(cli, data, zone);
-	if (!strcmp(mode, "enforce"))
+	if (cannot_enforce(data))
+		return;
+	if (!strcmp(mode, "enforce")) {
+		note_none_protected(data);
 		puts("czd acts on best-effort zones. See: czctl actions. Stop: sudo czctl mode "
 		     "observe");
-	else if (!zone && enforces_for_some(data))
+	} else if (!zone && enforces_for_some(data))
 		puts("czd acts for these. See: czctl actions. Stop: sudo czctl undo");
 	else if (trials)
 		puts(
@@ -83,7 +92,7 @@ static int mode_run(struct cli *cli, const struct args *args)
 		cli_print_json(data);
 	else
 		print_mode(cli, data, zone);
-	return EXIT_OK;
+	return args->nr && cannot_enforce(data) ? EXIT_FAILED : EXIT_OK;
 }
 
 const struct verb verb_mode = {
@@ -94,7 +103,8 @@ const struct verb verb_mode = {
 	    "enforce  czd acts on zones of class be, measures each action, and takes back\n"
 	    "         what does not help; everything is undone when czd stops\n"
 	    "\n"
-	    "Going back to observe undoes what was done.\n"
+	    "Going back to observe undoes what was done. Exit code 1: the mode is set, but\n"
+	    "nothing can be enforced as yet (it says why).\n"
 	    "\n"
 	    "Examples:\n"
 	    "  czctl mode\n"

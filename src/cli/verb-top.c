@@ -62,7 +62,11 @@ static int look(struct cli *cli, const struct top_options *o)
 		putchar('\n');
 		show_zones(cli, json_object_get(data, "zones"), o->limit);
 	}
-	return fflush(stdout) == EOF ? EXIT_FAILED : EXIT_OK;
+	if (fflush(stdout) == EOF) {
+		fprintf(stderr, "czctl: cannot write the output: %s\n", strerror(errno));
+		return EXIT_FAILED;
+	}
+	return EXIT_OK;
 }
 
 /* Until Ctrl-C: true when it came before the interval was over. */

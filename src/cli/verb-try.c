@@ -40,6 +40,7 @@ static int try_run(struct cli *cli, const struct args *args)
 		? "Enforcing for %s until %s. The mode is enforce anyway: it goes on then."
 		: "Enforcing for %s until %s; then czd undoes it and goes back to observe.",
 	    zone ? zone : "all protected zones", show_mono_time(data, "until_ns", until));
+	note_none_protected(data);
 	puts("Next: czctl actions. Stop now: sudo czctl undo");
 	return EXIT_OK;
 }

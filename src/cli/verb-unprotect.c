@@ -6,6 +6,20 @@
 
 static void print_unprotected(const struct cli *cli, const json_t *zone)
 {
+	const json_t *was_set = json_object_get(zone, "was_set");
+
+	if (json_is_false(was_set)) {
+		out_paragraph(&cli->out, 0, STYLE_PLAIN,
+			      "Nothing to take back: %s was given no class by hand (class: %s).",
+			      text_or_dash(zone, "name"), text_or_dash(zone, "class"));
+		return;
+	}
+	if (get_bool(zone, "gone")) {
+		out_paragraph(&cli->out, 0, STYLE_PLAIN,
+			      "%s is not there now; that it had a class is forgotten.",
+			      text_or_dash(zone, "path"));
+		return;
+	}
 	out_paragraph(&cli->out, 0, STYLE_PLAIN, "%s is no longer protected (class: %s).",
 		      text_or_dash(zone, "name"), text_or_dash(zone, "class"));
 }
@@ -29,7 +43,8 @@ const struct verb verb_unprotect = {
     .summary = "take protect back",
     .usage = "ZONE",
     .help = "Forgets the class and goals that 'czctl protect' gave; a rule of czd.yaml that\n"
-	    "matches the zone counts again.\n"
+	    "matches the zone counts again. Also of a zone that is not there now (czctl list\n"
+	    "--all shows these), by its name or path.\n"
 	    "\n"
 	    "Example:\n"
 	    "  sudo czctl unprotect redis.service\n",

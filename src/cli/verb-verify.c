@@ -4,6 +4,8 @@
 #include "cli/show.h"
 #include "cli/verbs.h"
 
+#define PATIENCE_MS 60000 /* 10,000 zones take some 5 s of a busy machine */
+
 static const char *held_words(const json_t *item, char buf[static 64])
 {
 	char seq[SHOW_MAX];
@@ -68,6 +70,8 @@ static int verify_run(struct cli *cli, const struct args *args)
 	_cleanup_json_ json_t *data = NULL;
 	int r;
 
+	cli->client.patience_ms = PATIENCE_MS;
+	cli->client.waits_for = "czd: it reads every knob of every zone";
 	r = cli_call(cli, "verify", json_object(), &data);
 	if (r != EXIT_OK)
 		return r;

@@ -80,18 +80,19 @@ static void print_parts(const struct cli *cli, const json_t *ledger)
 	    {"", COLUMN_PROSE},
 	};
 	struct table t = {.columns = columns, .nr_columns = ARRAY_SIZE(columns)};
-	uint64_t share_ppm, rest_ppm = 0;
+	uint64_t share_ppm, others, rest_ppm = 0;
 	size_t i, shown = 0, rest = 0;
 	json_t *part;
 
 	json_array_foreach(json_object_get(ledger, "parts"), i, part)
 	{
 		share_ppm = get_count(part, "share_ppm");
-		if (shown < PARTS_SHOWN && share_ppm >= SHARE_SHOWN_PPM) {
+		others = get_count(part, "others");
+		if (!others && shown < PARTS_SHOWN && share_ppm >= SHARE_SHOWN_PPM) {
 			add_part(&t, part);
 			shown++;
 		} else if (share_ppm > 0) {
-			rest++;
+			rest += others ? others : 1;
 			rest_ppm += share_ppm;
 		}
 	}
@@ -104,27 +105,41 @@ static void print_parts(const struct cli *cli, const json_t *ledger)
 	table_done(&t);
 }
 
-static void print_ledger(const struct cli *cli, const json_t *ledger)
+/* The p99 may be that of any moment, and then is more than a hundredth of the waits would make up.
+ */
+static void print_waits(const struct cli *cli, const json_t *ledger)
 {
 	char window[SHOW_MAX], wait[SHOW_MAX], waits[SHOW_MAX], p50[SHOW_MAX], p99[SHOW_MAX];
 	char max[SHOW_MAX];
-	const json_t *half = json_object_get(ledger, "wait_p50_ns");
-	bool none = json_is_integer(half) && !json_integer_value(half);
+	uint64_t half;
+
+	show_duration(ledger, "window_ns", window);
+	show_duration(ledger, "wait_ns", wait);
+	if (!get_number(ledger, "wait_p50_ns", &half)) {
+		out_paragraph(&cli->out, 4, STYLE_PLAIN, "  measured over %s: waited %s", window,
+			      wait);
+		return;
+	}
+	out_paragraph(&cli->out, 4, STYLE_PLAIN,
+		      "  measured over %s: waited %s in %s waits; half of them %s%s, longest %s%s; "
+		      "p99, of them or of any moment, %s",
+		      window, wait, show_number(ledger, "waits", waits),
+		      half ? "under " : "hardly at all",
+		      half ? show_wait(ledger, "wait_p50_ns", p50) : "",
+		      get_count(ledger, "wait_max_ns") ? "up to " : "",
+		      show_wait(ledger, "wait_max_ns", max), show_wait(ledger, "wait_p99_ns", p99));
+}
+
+static void print_ledger(const struct cli *cli, const json_t *ledger)
+{
+	char waits[SHOW_MAX], p99[SHOW_MAX];
 	uint64_t feed;
 
 	if (!json_is_object(ledger) || !get_count(ledger, "window_ns"))
 		return;
 	print_parts(cli, ledger);
 	putchar('\n');
-	out_paragraph(
-	    &cli->out, 4, STYLE_PLAIN,
-	    "  measured over %s: waited %s in %s waits; half of them %s%s, p99 %s, "
-	    "longest %s%s",
-	    show_duration(ledger, "window_ns", window), show_duration(ledger, "wait_ns", wait),
-	    show_number(ledger, "waits", waits), none ? "hardly at all" : "under ",
-	    none ? "" : show_wait(ledger, "wait_p50_ns", p50),
-	    show_wait(ledger, "wait_p99_ns", p99), get_count(ledger, "wait_max_ns") ? "up to " : "",
-	    show_wait(ledger, "wait_max_ns", max));
+	print_waits(cli, ledger);
 	if (get_number(ledger, "feed_count", &feed) && feed)
 		out_paragraph(&cli->out, 4, STYLE_PLAIN,
 			      "  the application reports: latency p99 %s (%s values)",

@@ -5,6 +5,7 @@
 #include "actuate/zone-make.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "daemon/api.h"
 #include "daemon/shape.h"
 
@@ -100,17 +101,47 @@ json_t *api_protect(const struct api_call *c, struct error *reterr)
 	return row_again(c, id, &kept, reterr);
 }
 
+/* A zone that is gone: what is kept for the next one at that path. NULL with reterr as it is: there
+ * is nothing of that name either. */
+static json_t *unprotect_gone(const struct api_call *c, struct error *reterr)
+{
+	const char *name = json_string_value(json_object_get(c->args, "zone"));
+	struct desired *ds = &c->d->desired;
+	struct desired_zone *z;
+	char path[ZONE_PATH_MAX], shown[ZONE_NAME_MAX];
+	enum zone_kind kind;
+	json_t *row;
+	int r = desired_find(ds, name, &z);
+
+	if (r == -ENOTUNIQ) {
+		error_set(reterr, r, "several zones that are not there are called '%.80s'", name);
+		error_hint(reterr, "Use the path: czctl list --all");
+	}
+	if (r < 0 || !str_copy(path, sizeof(path), z->path))
+		return NULL;
+	row = json_pack("{s:o,s:o,s:s,s:b,s:b}", "name",
+			shape_text(zone_friendly_name(path, shown, sizeof(shown), &kind)), "path",
+			shape_text(path), "class", zone_class_name(CLASS_NORMAL), "gone", true,
+			"was_set", true);
+	r = desired_remove(ds, path);
+	if (r < 0)
+		json_object_set_new(row, "not_kept", shape_text(strerror(-r)));
+	return row;
+}
+
 json_t *api_unprotect(const struct api_call *c, struct error *reterr)
 {
 	struct daemon *d = c->d;
 	const struct zone_view *v = arg_zone(c, reterr);
 	const struct desired_zone *want = v ? desired_get(&d->desired, v->path) : NULL;
+	bool was_set = want && !(want->made && want->class == CLASS_NORMAL);
 	struct error kept = {0};
+	json_t *row;
 	uint64_t id;
 	int r = 0;
 
 	if (!v)
-		return NULL;
+		return reterr->code == -ENOENT ? unprotect_gone(c, reterr) : NULL;
 	id = v->id;
 	/* What czd made stays czd's to remove. */
 	if (!want || !want->made)
@@ -125,7 +156,20 @@ json_t *api_unprotect(const struct api_call *c, struct error *reterr)
 		error_set(reterr, -ENOENT, "the zone is gone");
 		return NULL;
 	}
-	return row_again(c, id, &kept, reterr);
+	row = row_again(c, id, &kept, reterr);
+	if (row)
+		json_object_set_new(row, "was_set", json_boolean(was_set));
+	return row;
+}
+
+/* One component, and not the group that holds what `czctl create` made. */
+static bool run_name_valid(const char *name, struct error *reterr)
+{
+	if (zone_name_valid(name) && strcmp(name, "zones"))
+		return true;
+	error_set(reterr, -EINVAL, "'%.80s' is not a name for a zone of run", name);
+	error_hint(reterr, "1 to 64 of letters, digits and ._@:-, no dot first; not 'zones'");
+	return false;
 }
 
 json_t *api_run(const struct api_call *c, struct error *reterr)
@@ -148,6 +192,8 @@ json_t *api_run(const struct api_call *c, struct error *reterr)
 		error_set(reterr, -EINVAL, "argument 'name' is missing");
 		return NULL;
 	}
+	if (!run_name_valid(name, reterr))
+		return NULL;
 	if (d->kernel.captured) {
 		error_set(reterr, -EROFS, "a captured tree cannot run anything");
 		return NULL;
@@ -157,10 +203,15 @@ json_t *api_run(const struct api_call *c, struct error *reterr)
 		return NULL;
 	}
 	snprintf(path, sizeof(path), "/cz-%s", name);
+	made_remove_empty(d, path);
 	made_prepare(d);
 	r = zone_make(&d->fs, path, &o, &id, reterr);
-	if (r < 0)
+	if (r < 0) {
+		if (r == -EEXIST)
+			error_hint(reterr, "Something is in it: choose another --name, or join it "
+					   "(czctl exec)");
 		return NULL;
+	}
 	/* Known before anything runs in it, so that it has its class from the first instant. */
 	if (desired_put(&d->desired, path, class, &slo, true, &kept) < 0)
 		log_warn("%s", kept.msg);
@@ -252,8 +303,9 @@ json_t *api_try(const struct api_call *c, struct error *reterr)
 	events_add(&d->events, clock_real_ns(), EVENT_MODE, v ? v->name : NULL, 0,
 		   "enforcing%s%s for a limited time", v ? " for " : "", v ? v->name : "");
 	act_now(d);
-	return json_pack("{s:I,s:I,s:s}", "until_ns", (json_int_t)until_ns, "for_ns",
-			 (json_int_t)for_ns, "then", guard_mode_name(then));
+	return json_pack("{s:I,s:I,s:s,s:I}", "until_ns", (json_int_t)until_ns, "for_ns",
+			 (json_int_t)for_ns, "then", guard_mode_name(then), "protected",
+			 (json_int_t)d->victims.nr);
 }
 
 json_t *api_mode(const struct api_call *c, struct error *reterr)

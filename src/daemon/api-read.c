@@ -49,6 +49,24 @@ static void add_app_rows(const struct daemon *d, json_t *rows, size_t limit)
 	}
 }
 
+/* What is protected (or best effort) as soon as there is a cgroup of that path again. */
+static json_t *absent_rows(const struct daemon *d)
+{
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < d->desired.nr; i++) {
+		const struct desired_zone *z = &d->desired.items[i];
+		char slo[128];
+
+		if (!z->made && !zones_by_path(d->zones, z->path))
+			json_array_append_new(
+			    rows, json_pack("{s:o,s:s,s:s}", "path", shape_text(z->path), "class",
+					    zone_class_name(z->class), "slo",
+					    slo_format(&z->slo, slo, sizeof(slo))));
+	}
+	return rows;
+}
+
 json_t *api_list(const struct api_call *c, struct error *reterr)
 {
 	const struct daemon *d = c->d;
@@ -67,6 +85,7 @@ json_t *api_list(const struct api_call *c, struct error *reterr)
 	json_object_set_new(o, "zones_total", json_integer((json_int_t)d->snap.nr_zones));
 	json_object_set_new(o, "zones", rows);
 	json_object_set_new(o, "applied", zones_mgr_rows(d->zones_mgr));
+	json_object_set_new(o, "absent", absent_rows(d));
 	return o;
 }
 

@@ -210,6 +210,7 @@ bool turn_can_apply(const struct daemon *d, const char **ret_why_not); /* and th
 void made_load(struct daemon *d);    /* what an earlier czd has turned on */
 void made_prepare(struct daemon *d); /* before a zone is made */
 void made_reap(struct daemon *d);    /* remove the zones czd made that are empty now */
+void made_remove_empty(struct daemon *d, const char *path); /* one of these, if it is empty */
 
 /* feed.c */
 must_check int feed_open(struct daemon *d, struct error *reterr);

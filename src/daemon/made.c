@@ -60,6 +60,15 @@ static void turn_off(struct daemon *d)
 	store(d);
 }
 
+/* What ran there has ended, and the next tick would remove it: its name is free at once. */
+void made_remove_empty(struct daemon *d, const char *path)
+{
+	const struct desired_zone *z = desired_get(&d->desired, path);
+
+	if (z && z->made && zone_remove(&d->fs, path) == 0)
+		pipeline_zones(d);
+}
+
 void made_reap(struct daemon *d)
 {
 	size_t left = zones_mgr_has_groups(d->zones_mgr);

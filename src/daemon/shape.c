@@ -248,23 +248,48 @@ static json_t *shape_causes(const uint64_t ns[CAUSE_NR])
 	return o;
 }
 
+#define NEIGHBOURS_NAMED 32
+/* Few neighbours are named one by one; the shares sum to the whole all the same. */
+static json_t *shape_parts(const struct daemon *d, const struct ledger_view *w)
+{
+	struct ledger_part rest = {.cause = CAUSE_NEIGHBOUR, .zone = NO_ZONE, .cpu = -1};
+	json_t *parts = json_array(), *row;
+	size_t named = 0, others = 0;
+	char text[32];
+
+	for (size_t i = 0; i < w->nr_parts; i++) {
+		bool neighbour = w->parts[i].cause == CAUSE_NEIGHBOUR;
+
+		if (neighbour && named == NEIGHBOURS_NAMED) {
+			rest.ns += w->parts[i].ns;
+			others++;
+			continue;
+		}
+		named += neighbour;
+		json_array_append_new(parts, shape_part(d, &w->parts[i], w->wait_ns));
+	}
+	if (others) {
+		row = shape_part(d, &rest, w->wait_ns);
+		snprintf(text, sizeof(text), "(%zu more)", others);
+		json_object_set_new(row, "zone", json_string(text));
+		json_object_set_new(row, "others", json_integer((json_int_t)others));
+		json_array_append_new(parts, row);
+	}
+	return parts;
+}
+
 json_t *shape_ledger(const struct daemon *d, const struct ledger_view *w)
 {
-	json_t *parts;
-
 	if (!w)
 		return json_null();
-	parts = json_array();
-	for (size_t i = 0; i < w->nr_parts && i < 32; i++)
-		json_array_append_new(parts, shape_part(d, &w->parts[i], w->wait_ns));
-	return json_pack("{s:I,s:I,s:I,s:o,s:o,s:o,s:b,s:o,s:o,s:o,s:I}", "window_ns",
-			 (json_int_t)w->window_ns, "wait_ns", (json_int_t)w->wait_ns, "waits",
-			 (json_int_t)w->waits, "wait_p50_ns", shape_known(w->waits, w->wait_p50_ns),
-			 "wait_p99_ns", shape_known(w->waits, w->wait_p99_ns), "wait_max_ns",
-			 shape_known(w->waits, w->wait_max_ns), "estimated", w->estimated,
-			 "cause_ppm", shape_causes(w->cause_ns), "parts", parts, "feed_p99_ns",
-			 shape_known(w->feed_count, w->feed_p99_ns), "feed_count",
-			 (json_int_t)w->feed_count);
+	return json_pack(
+	    "{s:I,s:I,s:o,s:o,s:o,s:o,s:b,s:o,s:o,s:o,s:I}", "window_ns", (json_int_t)w->window_ns,
+	    "wait_ns", (json_int_t)w->wait_ns, "waits", shape_known(!w->estimated, w->waits),
+	    "wait_p50_ns", shape_known(w->waits, w->wait_p50_ns), "wait_p99_ns",
+	    shape_known(w->waits, w->wait_p99_ns), "wait_max_ns",
+	    shape_known(w->waits, w->wait_max_ns), "estimated", w->estimated, "cause_ppm",
+	    shape_causes(w->cause_ns), "parts", shape_parts(d, w), "feed_p99_ns",
+	    shape_known(w->feed_count, w->feed_p99_ns), "feed_count", (json_int_t)w->feed_count);
 }
 
 json_t *shape_finding(const struct daemon *d, const struct finding *f)
@@ -396,8 +421,8 @@ json_t *shape_mode(const struct daemon *d, uint64_t victim_id)
 	enum guard_mode mode = decide_mode(d->decide, victim_id, now_ns, &until_ns);
 	const char *why;
 
-	return json_pack("{s:s,s:o,s:o,s:o,s:o}", "mode", guard_mode_name(mode), "until_ns",
-			 shape_known(until_ns, until_ns), "trials", shape_trials(d, now_ns),
-			 "modes", shape_own_modes(d), "cannot_enforce",
-			 turn_can_apply(d, &why) ? json_null() : shape_text(why));
+	return json_pack("{s:s,s:I,s:o,s:o,s:o,s:o}", "mode", guard_mode_name(mode), "protected",
+			 (json_int_t)d->victims.nr, "until_ns", shape_known(until_ns, until_ns),
+			 "trials", shape_trials(d, now_ns), "modes", shape_own_modes(d),
+			 "cannot_enforce", turn_can_apply(d, &why) ? json_null() : shape_text(why));
 }

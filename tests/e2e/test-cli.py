@@ -313,6 +313,64 @@ def test_why_after_an_action():
             raise AssertionError(f"no {part!r} in {text}")
 
 
+def test_effect_tells_why_p99_is_high():
+    """The share is of one culprit, the p99 of all: a p99 that rose says so."""
+    kept = dict(fake_czd.ACTION, after_wait_p99_ns=7_160_000, after_share_ppm=121_000, after_behind_ppm=1_000)
+    with czd(why=lambda a: dict(fake_czd.WHY, actions=[kept], proposal=None)):
+        text = " ".join(czctl("why", "redis.service").stdout.decode().split())
+    if "wait p99 4.1 ms -> 7.16 ms (in the worst window; behind others 12.0 %)" not in text:
+        raise AssertionError(text)
+
+
+def test_what_is_not_known_is_left_out():
+    blind = dict(fake_czd.WHY["ledger"], waits=None, wait_p50_ns=None, wait_p99_ns=None, wait_max_ns=None, estimated=True)
+    with czd(why=lambda a: dict(fake_czd.WHY, ledger=blind)):
+        text = czctl("why", "redis.service").stdout.decode()
+    if "waited 235 ms\n" not in text or " waits;" in text:
+        raise AssertionError(text)
+
+
+def test_enforcing_that_cannot_be():
+    """Set, and no effect as yet: that is no success."""
+    refused = {"mode": "enforce", "until_ns": None, "trials": [], "modes": [], "cannot_enforce": "another czd enforces", "protected": 1}
+    with czd(mode=lambda a: refused):
+        result = czctl("mode", "enforce")
+        told(result, 1)
+        if b"another czd enforces" not in result.stdout or b"czd acts" in result.stdout:
+            raise AssertionError(result.stdout)
+        same(czctl("mode").returncode, 0, "exit code of looking")
+    with czd(mode=lambda a: dict(refused, cannot_enforce=None, protected=0)):
+        result = czctl("mode", "enforce")
+        told(result, 0)
+        if b"No zone is protected" not in result.stdout:
+            raise AssertionError(result.stdout)
+
+
+def test_nothing_in_force_any_more():
+    with czd(actions=lambda a: {"mode": "observe", "actions": [dict(fake_czd.ACTION, state="reverted")]}):
+        text = czctl("actions", "--all").stdout
+    if b"None of these is in force" not in text or b"undo" in text:
+        raise AssertionError(text)
+
+
+def test_output_that_cannot_be_written():
+    with czd(), open("/dev/full", "wb") as full:
+        for arguments in (["top", "--once"], ["spec", "schema"], ["list"]):
+            done = subprocess.run([CZCTL, *arguments], env=ENV, stdout=full, stderr=subprocess.PIPE, timeout=30)
+            same((done.returncode, b"cannot write the output" in done.stderr), (1, True), f"{arguments}: {done.stderr}")
+        done = subprocess.run([live.program("czd"), "--help"], stdout=full, stderr=subprocess.PIPE, timeout=30)
+        same((done.returncode, b"cannot write the output" in done.stderr), (1, True), f"czd --help: {done.stderr}")
+
+
+def test_verify_takes_its_time():
+    """Ten thousand zones on a busy machine take longer than other answers may."""
+    def slowly(_):
+        time.sleep(5.5)
+        return fake_czd.VERIFY_CHANGED
+    with czd(verify=slowly):
+        told(czctl("verify"), 6, b"waiting for czd: it reads every knob")
+
+
 def test_why_after_a_failure():
     failed = dict(fake_czd.ACTION, state="failed", outcome="unmeasured", written_ns=None, written_real_ns=None, took_ns=None,
                   ended="write cpu.idle: No space left on device")

@@ -218,12 +218,17 @@ def run_makes_a_zone_and_removes_it():
         done = czd.czctl("run", "--name", f"job{os.getpid()}", "--class", "be", "--", "cat", "/proc/self/cgroup")
         check(done.returncode == 0, done.stderr)
         check(f"/cz-job{os.getpid()}" in done.stdout, f"not in the zone: {done.stdout}")
+        for _ in range(3):
+            done = czd.czctl("run", "--name", f"job{os.getpid()}", "--class", "be", "--", "true")
+            check(done.returncode == 0, f"the name of one that has ended is not free: {done.stderr}")
         live.wait_for(lambda: f"/cz-job{os.getpid()}" not in paths(czd), 10, "the empty zone is removed")
         where = [root for root in live.hierarchies() if os.path.exists(f"{root}/cz-job{os.getpid()}")]
         check(not where, f"left behind in {where}")
         job = subprocess.Popen([live.program("czctl"), "--socket", czd.socket_path, "run", "--name", f"job{os.getpid()}", "--class", "be",
                                 "--", "sleep", "1"])
         live.wait_for(lambda: f"/cz-job{os.getpid()}" in paths(czd), 5, "the zone again")
+        done = czd.czctl("run", "--name", f"job{os.getpid()}", "--", "true")
+        check(done.returncode and "exists already" in done.stderr and "choose another" in done.stderr, f"{done}")
         czd.request("unprotect", zone=f"/cz-job{os.getpid()}")
         job.wait(10)
         live.wait_for(lambda: f"/cz-job{os.getpid()}" not in paths(czd), 10, "a zone of no class any more is removed as well")
@@ -268,6 +273,79 @@ def protect_survives_a_restart():
         row = czd.request("inspect", zone=f"/{NAME}-keep")
         check(row["protected"] and row["slo"] == "wait.p99=2ms", f"forgotten: {row['class']} {row['slo']}")
         check(not czd.request("unprotect", zone=f"/{NAME}-keep")["protected"], "still protected")
+
+
+def protection_of_what_is_gone():
+    """It is kept for the next zone of that name, is shown, and can be taken back."""
+    path = f"/{NAME}-went"
+    with live.Czd(FAST) as czd:
+        with Group(f"{NAME}-went"):
+            live.wait_for(lambda: path in paths(czd), 10, "the zone")
+            check(czd.request("unprotect", zone=path)["was_set"] is False, "it had a class")
+            done = czd.czctl("unprotect", path)
+            check(done.returncode == 0 and "Nothing to take back" in done.stdout, f"{done}")
+            czd.request("protect", zone=path, slo="wait.p99=2ms")
+            check(czd.request("list")["absent"] == [], "it is there")
+        live.wait_for(lambda: path not in paths(czd), 10, "it is gone")
+        check(czd.request("list")["absent"] == [{"path": path, "class": "lc", "slo": "wait.p99=2ms"}], "what is kept is not told")
+        shown = czd.czctl("list", "--all").stdout
+        check("not there now" in shown and path in shown, shown)
+        done = czd.czctl("unprotect", f"{NAME}-went")
+        check(done.returncode == 0 and "is not there now" in done.stdout, f"{done}")
+        check(path not in live.read(os.path.join(czd.run_dir, "zones.json")) and czd.request("list")["absent"] == [], "not forgotten")
+        check(czd.czctl("unprotect", f"{NAME}-went").returncode == 4, "forgotten twice")
+
+
+def names_and_goals_over_the_socket():
+    """The socket checks what czctl checks."""
+    with live.Czd(FAST) as czd:
+        for name in ("a/x", "zones", ".x", "", "x y", "../x"):
+            check("not a name" in refused(czd, "run", name=name), name)
+        for goal in ("wait.p99=1us", "wait.p99=100s", "latency.p99=1ns"):
+            check("out of range" in refused(czd, "run", name=f"no{os.getpid()}", slo=goal), goal)
+            done = czd.czctl("protect", "/", "--slo", goal)
+            check(done.returncode == 2 and "out of range" in done.stderr, f"{done}")
+
+
+def what_others_may_write_is_not_believed():
+    with live.Czd(FAST) as czd:
+        czd.stop()
+        undo = [czd.arguments[0], "--undo", "--run-dir", czd.run_dir]
+        for spoil, mend in ((lambda: os.chmod(czd.run_dir, 0o777), lambda: os.chmod(czd.run_dir, 0o755)),
+                            (lambda: os.chown(czd.run_dir, NOBODY, NOBODY), lambda: os.chown(czd.run_dir, 0, 0)),
+                            (lambda: os.chown(f"{czd.run_dir}/journal", NOBODY, NOBODY), lambda: os.chown(f"{czd.run_dir}/journal", 0, 0))):
+            spoil()
+            done = subprocess.run(undo, capture_output=True, text=True, timeout=30)
+            check(done.returncode and ("cannot be trusted" in done.stderr or "not believed" in done.stderr), f"{done}")
+            mend()
+        check(subprocess.run(undo, timeout=30).returncode == 0, "refused when all is well")
+
+
+def undo_right_after_a_kill():
+    """A killed czd holds its lock for a moment longer."""
+    with live.Czd(FAST) as czd:
+        for pid in (czd.keeper.pid, czd.worker_pid()):
+            os.kill(pid, signal.SIGKILL)
+        done = subprocess.run([czd.arguments[0], "--undo", "--run-dir", czd.run_dir], capture_output=True, text=True, timeout=30)
+        check(done.returncode == 0, f"{done}")
+
+
+def more_culprits_than_rows():
+    """Forty neighbours: the last ones are a row of their own, and the shares sum to the whole."""
+    with live.Czd(FAST) as czd, contextlib.ExitStack() as stack:
+        victim, *hogs = [stack.enter_context(Group(f"{NAME}-many{i}", names=("cpu", "cpuacct"))) for i in range(41)]
+        live.wait_for(lambda: f"/{NAME}-many40" in paths(czd), 10, "the zones")
+        czd.request("protect", zone=f"/{NAME}-many0")
+        victim.start(work("hog", "--threads", "1"), cpu=CPU)
+        for hog in hogs:
+            hog.start(work("hog", "--threads", "1"), cpu=CPU)
+
+        def rest():
+            parts = czd.request("why", zone=f"/{NAME}-many0")["ledger"]["parts"]
+            return parts if any(p.get("others") for p in parts) else None
+        parts = live.wait_for(rest, 30, "more than 32 neighbours in a window")
+        check(parts[-1]["zone"] == f"({parts[-1]['others']} more)" and parts[-1]["cause"] == "neighbour", f"{parts[-1]}")
+        check(999_900 <= sum(p["share_ppm"] for p in parts) <= 1_000_000, f"the shares sum to {sum(p['share_ppm'] for p in parts)}")
 
 
 def recreated_is_another_zone():
@@ -733,7 +811,9 @@ def without_bpf():
         ledger = next(p for p in czd.request("probes")["probes"] if p["name"] == "ledger")
         check(not ledger["on"] and ledger["why_off"], f"{ledger}")
         row = live.wait_for(lambda: r if (r := czd.request("inspect", zone=f"/{NAME}-lc"))["wait_ppm"] else None, 10, "an estimate")
-        check(row["ledger"]["estimated"], "not marked as an estimate")
+        check(row["ledger"]["estimated"] and row["ledger"]["waits"] is None, "not marked as an estimate")
+        text = czd.czctl("why", f"/{NAME}-lc").stdout
+        check(" in 0 waits" not in text and "half of them" not in text, text)
         czd.request("mode", mode="enforce")
         time.sleep(2)
         why = czd.request("why", zone=f"/{NAME}-lc")
@@ -776,7 +856,7 @@ READ_ONLY = 'mount -o remount,ro "$0"'
 def in_a_run_dir(spoil, config=FAST):
     """A czd whose run directory is a tiny tmpfs in a mount namespace of its own, spoilt by a shell command."""
     czd = live.Czd(config)
-    script = f'mount --make-rprivate / && mount -t tmpfs -o size=16k,nr_inodes=20 none "$0" && {{ {spoil}; exec "$@"; }}'
+    script = f'mount --make-rprivate / && mount -t tmpfs -o size=16k,nr_inodes=20,mode=0755 none "$0" && {{ {spoil}; exec "$@"; }}'
     czd.arguments = ["unshare", "--mount", "sh", "-c", script, czd.run_dir, *czd.arguments]
     with open(czd.log, "ab") as log:
         czd.keeper = subprocess.Popen(czd.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=live.die_with_parent)
@@ -894,7 +974,8 @@ def command_lines_are_left_to_czctl():
 
 TESTS = (from_harm_to_unchanged, approve_one_proposal, try_ends_by_itself, undo_without_a_daemon, what_is_gone_keeps_its_name, nothing_is_known_at_first, too_few_waits_to_judge,
          stop_puts_back, knob_changed_by_somebody_else,
-         only_best_effort_is_touched, run_makes_a_zone_and_removes_it, run_moves_only_who_asked, protect_survives_a_restart, recreated_is_another_zone,
+         only_best_effort_is_touched, run_makes_a_zone_and_removes_it, run_moves_only_who_asked, protect_survives_a_restart, protection_of_what_is_gone, names_and_goals_over_the_socket,
+         what_others_may_write_is_not_believed, undo_right_after_a_kill, more_culprits_than_rows, recreated_is_another_zone,
          a_second_daemon_is_refused, two_with_different_run_directories, one_enforces_though_run_is_read_only,
          the_mode_is_told, asked_at_once, what_zones_need_is_told, wrong_configuration_is_explained, a_host_that_cannot_be_read, reload_keeps_the_old_when_wrong, odd_names, texts_that_are_cut,
          zones_that_come_and_go, clients_that_never_read, followers_that_never_read, refused_with_more_to_say,
