@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <getopt.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #define DEFAULT_LIBEXEC CZ_LIBEXECDIR
 #define WATCHDOG_S	30
 #define WATCHDOG_MAX_S	86400
+#define LARGE_BYTES	(1 << 20)
 
 static const char help[] =
     "czd: keeps latency-critical and best-effort work apart on one machine\n"
@@ -75,6 +77,8 @@ static const struct option long_options[] = {
 
 static int run_worker(void *arg)
 {
+	/* snapshots of 10,000 zones come and go: back to the kernel, without holes in the heap */
+	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
 	return daemon_run(arg);
 }
 

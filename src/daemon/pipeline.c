@@ -2,7 +2,7 @@
 /*
  * The way through: zones -> probes -> history -> detect -> decide -> actuate -> outcome.
  *
- * The slow tick reads all zones in slices of SLICE_NS with pauses between, so that the fast path
+ * The slow tick reads all zones in slices with pauses between, so that the fast path
  * and the host's work are never behind it for longer; then it publishes a snapshot, looks for harm,
  * decides and acts. The fast path takes one ledger event through decide and actuate at once, on the
  * latest snapshot.
@@ -20,6 +20,7 @@
 #include "daemon/zone-mgr.h"
 
 #define SLICE_NS	      250000ull
+#define SLICE_NOBODY_NS	      500000ull /* nobody is protected: there is no fast path */
 #define SLICE_PAUSE_USEC      1000
 #define BASELINE_STEP	      2 /* zones noted or verified between two looks at the clock */
 #define STALL_OVER_NS	      5000000000ull /* without a stall: the next is a new one */
@@ -36,7 +37,7 @@ static bool slice_is_over(void *arg)
 
 struct slice pipeline_slice(struct daemon *d)
 {
-	d->slice_end_ns = clock_mono_ns() + SLICE_NS;
+	d->slice_end_ns = clock_mono_ns() + (d->victims.nr ? SLICE_NS : SLICE_NOBODY_NS);
 	return (struct slice){.over = slice_is_over, .arg = d};
 }
 
@@ -93,6 +94,7 @@ static void on_zone_add(const struct zone *z, void *arg)
 
 	if (r < 0)
 		log_debug("zone %s is not measured: %s", z->name, strerror(-r));
+	((struct zone *)z)->row = probes_row(d->probes, z->id);
 	if (d->nr_new == d->cap_new) {
 		size_t cap = d->cap_new ? d->cap_new * 2 : 64;
 		uint64_t *grown = realloc(d->new_ids, cap * sizeof(*grown));

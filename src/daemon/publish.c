@@ -21,12 +21,13 @@ static int reserve_views(struct daemon *d, int which, size_t n)
 	return 0;
 }
 
-static void view_values(const struct daemon *d, struct zone_view *v, const struct zone_view *before)
+static void view_values(const struct zone *z, struct zone_view *v, const struct zone_view *before)
 {
-	const struct zone_row *row = probes_row(d->probes, v->id);
+	const struct zone_row *row = z->row;
 
 	if (!row)
 		return;
+	((struct zone *)z)->version = row->version; /* ours, as index is */
 	v->valid = row->valid;
 	v->has_quota |= row->own_quota;
 	v->io_span_ns = row->io_span_ns;
@@ -115,7 +116,7 @@ static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *
 	    .has_quota = z->parent && views[z->parent->index].has_quota,
 	};
 	if (fresh) {
-		view_values(d, v, before);
+		view_values(z, v, before);
 		view_moved(v, before);
 		add_uses(d, v, (uint32_t)(v - views));
 	} else if (before) {
@@ -132,10 +133,11 @@ static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *
 }
 
 /* Nothing has moved for two ticks: values are the same, and growth is 0 already. */
-static bool is_still(const struct zone_view *v, const struct zone_row *row)
+static bool is_still(const struct zone *z, const struct zone_view *v)
 {
-	return row && !v->moved && v->valid == row->valid &&
-	       memcmp(v->value, row->value, sizeof(v->value)) == 0;
+	const struct zone_row *row = z->row;
+
+	return row && !v->moved && v->valid == row->valid && z->version == row->version;
 }
 
 /* Fresh readings where the zones are the same: in place, so that there is one set of views. Most
@@ -150,9 +152,9 @@ static void refresh(struct daemon *d)
 	zones_for_each(d->zones, z)
 	{
 		struct zone_view *v = &views[z->index];
-		const struct zone_row *row = probes_row(d->probes, v->id);
+		const struct zone_row *row = z->row;
 
-		if (is_still(v, row)) {
+		if (is_still(z, v)) {
 			v->has_quota =
 			    row->own_quota || (z->parent && views[z->parent->index].has_quota);
 			v->io_span_ns = row->io_span_ns;

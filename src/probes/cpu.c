@@ -35,7 +35,6 @@ static int cpu_read(void *state, struct probes *p, struct probe_zone *z)
 	z->row.active = false;
 	if (known && parent_idle(p, z)) {
 		z->usage_tick = p->tick;
-		z->grown_ns = z->children_ns = 0;
 		return 0;
 	}
 	n = kept_read(p, z, CGF_USAGE, buf, sizeof(buf));
@@ -46,6 +45,7 @@ static int cpu_read(void *state, struct probes *p, struct probe_zone *z)
 		return r;
 	row_set(&z->row, ZM_CPU_USAGE_NS, now);
 	z->usage_tick = p->tick;
+	z->unexplained_ns = probe_unexplained_ns(p, z);
 	z->grown_ns = known && now > before ? now - before : 0;
 	z->children_ns = 0;
 	if (z->parent && z->parent->usage_tick == p->tick)

@@ -20,12 +20,14 @@ struct probe_zone {
 	uint32_t usage_tick;	  /* in which its CPU time was last known */
 	uint32_t waiting_tick;	  /* in which it was left for the second round */
 	uint64_t grown_ns;	  /* its CPU time's growth since the reading before, */
-	uint64_t children_ns;	  /* and what its children read in this tick account for */
+	uint64_t children_ns;	  /* what its children read since account for, */
+	uint64_t unexplained_ns;  /* and what they did not before it */
 	uint64_t io_ns, stat_ns;  /* its io, and memory.stat, were read last */
 	uint32_t refs;		  /* children: they point here */
 	uint32_t absent;	  /* bit f: it has no such file (enum cgroup_file) */
-	uint32_t slot[CGF_NR];	  /* kept-open file, or NO_SLOT */
 	struct zone_row row;
+	uint32_t slot[CGF_NR];	    /* kept-open file, or NO_SLOT */
+	uint16_t read_tick[CGF_NR]; /* low bits of the tick in which the file was read last */
 };
 
 /* When a zone is read by a probe. */
@@ -75,19 +77,22 @@ struct probe_instance {
 	char lacks[128];
 };
 
+/* By how often a file is read: each tick, in each slow round, or more rarely. */
+enum { KEPT_TICK, KEPT_SLOW, KEPT_RARE, KEPT_RANKS };
+
 struct kept_file {
 	struct probe_zone *zone;
 	int fd;
-	uint32_t tick; /* last used in */
 	uint32_t prev, next;
-	uint8_t file;
+	uint8_t file, rank;
 };
-
-/* Least recently used last; CPU usage files are not in the list: they are read every tick. */
+struct kept_lru {
+	uint32_t head, tail; /* least recently used last */
+};
 struct kept_files {
 	struct kept_file *slots;
 	uint32_t cap, used, free_head; /* free slots are chained by next */
-	uint32_t lru_head, lru_tail;
+	struct kept_lru lru[KEPT_RANKS];
 	uint32_t budget;
 };
 
@@ -119,6 +124,7 @@ struct probes {
 
 static inline void row_set(struct zone_row *row, enum zone_metric m, uint64_t value)
 {
+	row->version += row->value[m] != value;
 	row->value[m] = value;
 	row->valid |= METRIC_BIT(m);
 }
@@ -156,6 +162,9 @@ static inline bool probe_turn(const struct probes *p, const struct probe_zone *z
 {
 	return (p->tick + (uint32_t)z->id) % every == 0;
 }
+/* tick.c: of the zone's CPU time up to its latest reading, what its children do not account for; 0
+ * once they were all read because of it. */
+uint64_t probe_unexplained_ns(const struct probes *p, const struct probe_zone *z);
 int psi_triggers_fd(const void *state);
 /* The protected zone whose waiting includes this one's, or NULL. */
 struct probe_zone *probe_zone_owner(const struct probes *p, struct probe_zone *z);
@@ -166,7 +175,7 @@ struct probe_zone *probe_zone_owner(const struct probes *p, struct probe_zone *z
  */
 void kept_init(struct kept_files *k, uint32_t budget);
 void kept_done(struct kept_files *k);
-void kept_zone_init(struct probe_zone *z);
+void kept_zone_init(const struct probes *p, struct probe_zone *z);
 must_check ssize_t kept_read(struct probes *p, struct probe_zone *z, enum cgroup_file f, char *buf,
 			     size_t size);
 /* An fd to read on one's own; the caller closes it. Makes room if there are no fds. */

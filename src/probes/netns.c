@@ -208,6 +208,7 @@ static int read_network(struct probes *p, struct network *n)
 	int r;
 
 	snprintf(path, sizeof(path), "proc/%llu/net/dev", (unsigned long long)n->tid);
+	p->stats.reads_total++;
 	got = kio_read_text_at(p->k->root_fd, path, buf, sizeof(buf));
 	r = got < 0 ? (int)got : proc_net_dev_parse(buf, any, NULL, &t);
 	if (r == 0)

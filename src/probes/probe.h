@@ -28,9 +28,10 @@ struct zone_disk {
 
 /* The latest readings of a zone; counters as the kernel has them. Deltas are the pipeline's. */
 struct zone_row {
-	uint64_t valid; /* bit m: value[m] is known */
-	bool own_quota; /* a finite CPU quota on this very cgroup */
-	/* Used CPU since the previous tick; less than 0.2 % of a CPU may show some ticks late. */
+	uint64_t valid;	  /* bit m: value[m] is known */
+	uint32_t version; /* grows with each change of a value */
+	bool own_quota;	  /* a finite CPU quota on this very cgroup */
+	/* Used CPU since the previous tick; less than 0.2 % of a CPU may show later (tick.c). */
 	bool active;
 	/* What the counters of io, and of memory.stat, grew by in the latest reading took so long:
 	 * more than a tick where they are not read in each. 0: first reading. */

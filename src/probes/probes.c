@@ -91,7 +91,7 @@ int probes_zone_add(struct probes *p, uint64_t id, uint64_t parent_id, const cha
 		parent->refs++;
 	z->tick = p->tick - 1;
 	z->active_tick = p->tick - 2;
-	kept_zone_init(z);
+	kept_zone_init(p, z);
 	z->prev = p->last;
 	*(p->last ? &p->last->next : &p->first) = z;
 	p->last = z;

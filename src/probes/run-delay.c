@@ -113,12 +113,14 @@ static int read_task(struct run_delay *s, struct probes *p, struct probe_zone *o
 	uint64_t ns;
 	int r = proc_run_delay_ns(p->k, (pid_t)tid, 0, &ns);
 
+	p->stats.reads_total++;
 	if (r < 0)
 		return r;
 	t = task_get(s, tid);
 	if (!t)
 		return -ENOSPC;
 	owner->row.value[ZM_RUN_DELAY_NS] += growth(s, p, t, owner, ns);
+	owner->row.version++;
 	t->owner_id = owner->id;
 	t->last_ns = ns;
 	t->tick = p->tick;

@@ -8,12 +8,16 @@
  * account for the parent's growth. A zone that wakes is thus seen in the same tick.
  *
  * Limit: children are read a little later than their parent, so growth of up to SLACK_PPM of the
- * tick may go unnoticed. For that, every zone is read in its slow round (every slow_every ticks)
- * anyway. Protected zones and those above them are always read.
+ * tick may go unnoticed at first. It adds up, and at SLACK_SUM times that all children are read.
+ * What a zone that runs used meanwhile may hide more: every zone is read in its idle round anyway.
+ * Protected zones and those above them are always read.
  */
 #include "probes/internal.h"
 
-#define SLACK_PPM 2000 /* of the time since the previous tick, as CPU time */
+#define SLACK_PPM   2000 /* of the time since the previous tick, as CPU time */
+#define SLACK_SUM   5
+#define IDLE_ROUNDS 6	/* slow rounds between two looks at a zone that does not run */
+#define SKIPS_MAX   32u /* units without reading anything between two looks at the clock */
 
 static bool ran_lately(const struct probes *p, const struct probe_zone *z)
 {
@@ -90,20 +94,40 @@ static bool may_wait(const struct probes *p, const struct probe_zone *z)
 
 	if (!up || !p->from_first || !p->instances[0].on || z->protected_below)
 		return false;
-	if (ran_lately(p, z) || slow_round(p, z) || !(z->row.valid & METRIC_BIT(ZM_CPU_USAGE_NS)))
+	if (ran_lately(p, z) || probe_turn(p, z, p->slow_every * IDLE_ROUNDS) ||
+	    !(z->row.valid & METRIC_BIT(ZM_CPU_USAGE_NS)))
 		return false;
 	return up->waiting_tick == p->tick || (up->usage_tick == p->tick && up->row.active);
+}
+
+static uint64_t unexplained_ns(const struct probe_zone *z)
+{
+	uint64_t all_ns = z->unexplained_ns + z->grown_ns;
+
+	return all_ns > z->children_ns ? all_ns - z->children_ns : 0;
+}
+
+/* Do those of its children that were read leave so much open that the others are read too? */
+static bool must_search(const struct probes *p, const struct probe_zone *z)
+{
+	uint64_t slack_ns = (p->now_ns - p->previous_ns) / 1000000 * SLACK_PPM;
+
+	return z->grown_ns > z->children_ns + slack_ns || unexplained_ns(z) > SLACK_SUM * slack_ns;
+}
+
+uint64_t probe_unexplained_ns(const struct probes *p, const struct probe_zone *z)
+{
+	return must_search(p, z) ? 0 : unexplained_ns(z);
 }
 
 /* In the second round: did this zone's parent use more than the zones read so far? */
 static bool may_have_run(const struct probes *p, const struct probe_zone *z)
 {
 	const struct probe_zone *up = z->parent;
-	uint64_t slack_ns = (p->now_ns - p->previous_ns) / 1000000 * SLACK_PPM;
 
 	if (!up || up->usage_tick != p->tick)
 		return true;
-	return up->row.active && up->grown_ns > up->children_ns + slack_ns;
+	return up->row.active && must_search(p, up);
 }
 
 static void done_with(struct probes *p, struct probe_zone *z)
@@ -169,24 +193,38 @@ static bool unit(struct probes *p)
 	}
 	if (!p->second_round && p->at && p->at->tick != p->tick) {
 		first_round(p, p->at);
-		return true;
-	}
-	if (!p->second_round) {
+	} else if (!p->second_round) {
 		p->second_round = true;
 		p->at = p->first;
-	}
-	if (!p->at)
+	} else if (p->at) {
+		second_round(p, p->at);
+	} else {
 		return false;
-	second_round(p, p->at);
+	}
 	return true;
+}
+
+/* Asking for the time costs as much as passing by a zone. */
+static bool is_over(const struct probes *p, const struct slice *slice, uint64_t *last_work,
+		    unsigned int *skips)
+{
+	uint64_t work = p->stats.reads_total + p->stats.opens_total;
+
+	if (work == *last_work && ++*skips % SKIPS_MAX)
+		return false;
+	*last_work = work;
+	return slice_over(slice);
 }
 
 bool probes_tick_step(struct probes *p, const struct slice *slice)
 {
+	uint64_t last_work = 0;
+	unsigned int skips = 0;
+
 	if (!p->running)
 		return false;
 	while (unit(p))
-		if (slice_over(slice))
+		if (is_over(p, slice, &last_work, &skips))
 			return true;
 	hooks(p, false);
 	p->running = p->second_round = false;

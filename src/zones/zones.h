@@ -33,9 +33,11 @@ struct zone {
 	struct slo slo;		    /* its own; never inherited */
 	const char *off_limits_why; /* static text; NULL: may be acted on (if its class allows) */
 	uint64_t first_seen_ns;
-	uint32_t depth;	   /* root 0 */
-	uint32_t index;	   /* the caller's: e.g. position in the snapshot being built */
-	uint64_t told_seq; /* the owner's as well: when its name or class last changed */
+	uint32_t depth;		    /* root 0 */
+	uint32_t index;		    /* the caller's: e.g. position in the snapshot being built */
+	uint64_t told_seq;	    /* the owner's as well: when its name or class last changed, */
+	uint32_t version;	    /* which of its readings were taken over last, */
+	const struct zone_row *row; /* and where they are */
 
 	/* this folder's own */
 	int wd;			  /* inotify watch, -1 none */

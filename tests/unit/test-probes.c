@@ -266,71 +266,124 @@ static uint64_t reads(const struct world *w)
 	return st.reads_total;
 }
 
+static void begin_machine(struct world *w, char *dir, void (*make)(const char *dir),
+			  uint32_t fd_budget)
+{
+	struct zones_events ev = {.on_add = on_add, .on_remove = on_remove, .arg = w};
+	struct probes_options o = {.fd_budget = fd_budget, .slow_every = 5};
+
+	*w = (struct world){.now_ns = 1000000000};
+	assert_non_null(mkdtemp(dir));
+	make(dir);
+	config_defaults(&w->cfg);
+	assert_int_equal(kernel_open(dir, &w->k, NULL), 0);
+	assert_int_equal(cgroup_fs_open(&w->k, &w->fs, NULL), 0);
+	assert_int_equal(probes_new(&w->k, &w->fs, &o, &w->p), 0);
+	assert_int_equal(zones_new(&w->k, &w->fs, &w->cfg, &ev, &w->zs, NULL), 0);
+	while (zones_process(w->zs, 1, NULL))
+		;
+}
+
+/* CPU time alone is read. */
+static void begin_usage(struct world *w, char *dir, uint32_t fd_budget)
+{
+	begin_machine(w, dir, make_machine, fd_budget);
+	assert_int_equal(probes_switch(w->p, "throttling", false, ""), 0);
+	for (int t = 0; t < 4; t++)
+		tick(w);
+}
+
+static void end_machine(struct world *w, const char *dir)
+{
+	char command[64];
+
+	end(w);
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
+/* A child of /a has used so much; it, /a and the root have used more us in this tick. */
+static void run(const char *dir, const char *child, uint64_t child_us, uint64_t all_us)
+{
+	set_usage(dir, "", all_us);
+	set_usage(dir, "/a", all_us);
+	set_usage(dir, child, child_us);
+}
+
 /*
  * Idle zones are not read while those that run account for their parent's growth; one that wakes is
- * seen in the same tick, and one that uses next to nothing within a slow round.
+ * seen in the same tick, one that uses little soon, and next to nothing within its idle round.
  */
 static void test_idle_siblings(void **state)
 {
-	char dir[] = "/tmp/cz-test-probes-XXXXXX", command[64];
-	struct zones_events ev = {.on_add = on_add, .on_remove = on_remove};
-	struct probes_options o = {.fd_budget = 100, .slow_every = 5};
-	struct world w = {.now_ns = 1000000000};
+	char dir[] = "/tmp/cz-test-probes-XXXXXX";
 	uint64_t us = 1000, before;
-	int seen_after = 0;
+	struct world w;
+	int seen_after;
 
-	assert_non_null(mkdtemp(dir));
-	make_machine(dir);
-	config_defaults(&w.cfg);
-	ev.arg = &w;
-	assert_int_equal(kernel_open(dir, &w.k, NULL), 0);
-	assert_int_equal(cgroup_fs_open(&w.k, &w.fs, NULL), 0);
-	assert_int_equal(probes_new(&w.k, &w.fs, &o, &w.p), 0);
-	assert_int_equal(probes_switch(w.p, "throttling", false, ""), 0);
-	assert_int_equal(zones_new(&w.k, &w.fs, &w.cfg, &ev, &w.zs, NULL), 0);
-	while (zones_process(w.zs, 1, NULL))
-		;
-	for (int t = 0; t < 4; t++)
-		tick(&w);
-	/* one child runs: it, its parent, the root, and a fifth of the others are read */
+	begin_usage(&w, dir, 100);
+	/* one child runs: it, its parent and the root are read, and few others */
 	for (int t = 0; t < 10; t++) {
 		us += 10000;
-		set_usage(dir, "", us);
-		set_usage(dir, "/a", us);
-		set_usage(dir, "/a/3", us);
+		run(dir, "/a/3", us, us);
 		before = reads(&w);
 		tick(&w);
 		assert_int_equal(active_child(&w), 3);
 		if (t > 0)
-			assert_in_range(reads(&w) - before, 3, 3 + 19);
-		if (t > 0)
-			seen_after += (int)(reads(&w) - before - 3);
+			assert_in_range(reads(&w) - before, 3, 3 + 4);
 	}
-	assert_in_range(seen_after, 1, 9 * 19 / 5 + 19);
 	/* another wakes */
 	us += 10000;
-	set_usage(dir, "", us);
-	set_usage(dir, "/a", us);
-	set_usage(dir, "/a/7", 10000);
+	run(dir, "/a/7", 10000, us);
 	tick(&w);
 	assert_int_equal(active_child(&w), 7);
 	tick(&w);
 	tick(&w);
+	/* one that uses 1.5 ms in each tick: seen before it has used 12 */
+	for (seen_after = 1; seen_after < 9; seen_after++) {
+		us += 1500;
+		run(dir, "/a/5", (uint64_t)seen_after * 1500, us);
+		tick(&w);
+		if (value(&w, "/a/5", ZM_CPU_USAGE_NS))
+			break;
+	}
+	assert_in_range(seen_after, 1, 8);
 	/* and one that runs for 0.1 ms only */
-	set_usage(dir, "", us + 100);
-	set_usage(dir, "/a", us + 100);
-	set_usage(dir, "/a/9", 100);
-	for (seen_after = 1; seen_after <= 5; seen_after++) {
-		set_usage(dir, "", us + 100 + (uint64_t)seen_after);
-		set_usage(dir, "/a", us + 100 + (uint64_t)seen_after);
+	us += 100;
+	for (seen_after = 1; seen_after <= 60; seen_after++) {
+		run(dir, "/a/9", 100, us + (uint64_t)seen_after);
 		tick(&w);
 		if (value(&w, "/a/9", ZM_CPU_USAGE_NS) == 100000)
 			break;
 	}
-	assert_in_range(seen_after, 1, 5);
-	end(&w);
-	snprintf(command, sizeof(command), "rm -r %s", dir);
-	assert_int_equal(system(command), 0);
+	assert_in_range(seen_after, 1, 60);
+	end_machine(&w, dir);
+}
+
+/* Where there are fewer fds than zones, the files of those that run are kept open. */
+static void test_budget_for_active(void **state)
+{
+	char dir[] = "/tmp/cz-test-probes-XXXXXX";
+	struct probes_stats before, after;
+	uint64_t us = 1000;
+	struct world w;
+
+	begin_usage(&w, dir, 6);
+	probes_stats(w.p, &before);
+	assert_int_equal(before.fds_kept, 6);
+	for (int t = 0; t < 20; t++) {
+		us += 10000;
+		run(dir, "/a/18", us, us);
+		probes_stats(w.p, &before);
+		tick(&w);
+		probes_stats(w.p, &after);
+		/* those that run are three: the root, /a and its child */
+		if (t >= 4)
+			assert_true(after.opens_total - before.opens_total <=
+				    after.reads_total - before.reads_total - 3);
+	}
+	assert_int_equal(after.fds_kept, 6);
+	end_machine(&w, dir);
 }
 
 static void put(const char *dir, const char *file, const char *text)
@@ -379,21 +432,10 @@ static void put_machine(const char *dir)
 static void test_limits_are_seen_at_once(void **state)
 {
 	static const char *const groups[] = {"", "/a", "/a/lc"};
-	char dir[] = "/tmp/cz-test-probes-XXXXXX", command[64], text[32];
-	struct zones_events ev = {.on_add = on_add, .on_remove = on_remove};
-	struct probes_options o = {.fd_budget = 100, .slow_every = 5};
-	struct world w = {.now_ns = 1000000000};
+	char dir[] = "/tmp/cz-test-probes-XXXXXX", text[32];
+	struct world w;
 
-	assert_non_null(mkdtemp(dir));
-	put_machine(dir);
-	config_defaults(&w.cfg);
-	ev.arg = &w;
-	assert_int_equal(kernel_open(dir, &w.k, NULL), 0);
-	assert_int_equal(cgroup_fs_open(&w.k, &w.fs, NULL), 0);
-	assert_int_equal(probes_new(&w.k, &w.fs, &o, &w.p), 0);
-	assert_int_equal(zones_new(&w.k, &w.fs, &w.cfg, &ev, &w.zs, NULL), 0);
-	while (zones_process(w.zs, 1, NULL))
-		;
+	begin_machine(&w, dir, put_machine, 100);
 	probes_zone_interest(w.p, id_of(&w, "/a/lc"), PROBE_PROTECTED);
 	tick(&w);
 	assert_false(knows(&w, "/a/lc", ZM_MEM_LIMIT_BYTES));
@@ -411,9 +453,7 @@ static void test_limits_are_seen_at_once(void **state)
 		assert_int_equal(value(&w, "/a", ZM_IO_READS_LIMIT), i);
 	}
 	probes_zone_interest(w.p, id_of(&w, "/a/lc"), PROBE_NORMAL);
-	end(&w);
-	snprintf(command, sizeof(command), "rm -r %s", dir);
-	assert_int_equal(system(command), 0);
+	end_machine(&w, dir);
 }
 
 static void test_budget(void **state)
@@ -547,6 +587,7 @@ int main(void)
 	    cmocka_unit_test(test_v1),
 	    cmocka_unit_test(test_idle_not_read),
 	    cmocka_unit_test(test_idle_siblings),
+	    cmocka_unit_test(test_budget_for_active),
 	    cmocka_unit_test(test_limits_are_seen_at_once),
 	    cmocka_unit_test(test_budget),
 	    cmocka_unit_test(test_no_fds),
