@@ -15,12 +15,10 @@
 enum { OPT_FORMAT, OPT_MAP, OPT_JOBS, OPT_PRESET, OPT_SET, OPT_PLOT, OPT_LENIENT };
 static const struct verb_option options[] = {
     [OPT_FORMAT] = {"format", "NAME", "csv, google2011, google2019, alibaba2018, amtrace"},
-    [OPT_MAP] = {"map", "FIELD=COLUMN,..",
-		 "which column is what: time=ts:us,task=job+index,cpi=#6"},
+    [OPT_MAP] = {"map", "LIST", "columns: time=ts:us,task=job+index,cpi=#6"},
     [OPT_JOBS] = {"jobs", "FILE", "which task is of which job (columns task, job)"},
     [OPT_PRESET] = {"preset", "NAME", "cpi2 (default), rubik, robust"},
-    [OPT_SET] = {"set", "KEY=VALUE,..",
-		 "other constants: correlation=0.2,spec=1h; help lists them"},
+    [OPT_SET] = {"set", "LIST", "constants: correlation=0.2,spec=1h; help lists them"},
     [OPT_PLOT] = {"plot", "FILE", "write an SVG of the task with the most alarms"},
     [OPT_LENIENT] = {"lenient", NULL, "count lines that are no rows, and go on"},
     {0},
@@ -405,24 +403,23 @@ static int detect_run(struct cli *cli, const struct args *args)
 const struct verb verb_detect = {
     .name = "detect",
     .summary = "run CPI2 on a trace of CPU use and CPI; needs no czd",
-    .usage = "[--format NAME] [--map ..] [--preset NAME] [--set ..] [--plot FILE] FILE..",
-    .help =
-	"Finds in FILE (CSV, plain or gzip, or JSON objects, one a line; - is the input) the "
-	"tasks\n"
-	"whose cycles per instruction were far above what is usual for their job, and whose CPU\n"
-	"use went with it: alarms with the suspects, how often, and where the trace has a column\n"
-	"label (1: hurt) or culprit (by whom), how many alarms and names were true.\n"
-	"Rows are sorted by time. Several files are parts of one trace.\n"
-	"\n"
-	"Equations, constants, presets and their flaws: docs/algorithms/cpi2.md.\n"
-	"\n"
-	"Examples:\n"
-	"  czctl detect trace.csv\n"
-	"  czctl detect --format google2011 part-00000-of-00500.csv.gz\n"
-	"  czctl detect --format alibaba2018 --jobs container_meta.csv container_usage.csv\n"
-	"  czctl detect --map time=ts:ms,task=pod,cpu=millicores*0.001,cpi=#7 mine.csv\n"
-	"  czctl detect --preset robust --set spec=1h --plot worst.svg trace.csv\n"
-	"  czctl detect --set help\n",
+    .usage = "[--format NAME] [--map ..] [--set ..] [--plot FILE] FILE..",
+    .help = "Finds in FILE (CSV, plain or gzip, or JSON objects, one a line; - is the\n"
+	    "input) the tasks whose cycles per instruction were far above what is usual for\n"
+	    "their job, and whose CPU use went with it: alarms with the suspects, how often,\n"
+	    "and where the trace has a column label (1: hurt) or culprit (by whom), how many\n"
+	    "alarms and names were true. Rows are sorted by time. Several files are parts of\n"
+	    "one trace.\n"
+	    "\n"
+	    "Equations, constants, presets and their flaws: docs/algorithms/cpi2.md.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  czctl detect trace.csv\n"
+	    "  czctl detect --format google2011 part-00000-of-00500.csv.gz\n"
+	    "  czctl detect --format alibaba2018 --jobs container_meta.csv usage.csv\n"
+	    "  czctl detect --map time=ts:ms,task=pod,cpu=millicores*0.001,cpi=#7 mine.csv\n"
+	    "  czctl detect --preset robust --set spec=1h --plot worst.svg trace.csv\n"
+	    "  czctl detect --set help\n",
     .options = options,
     .min_words = 0,
     .max_words = -1,
