@@ -230,16 +230,7 @@ static int run_mix(struct sim_cli *s)
 
 static int unknown_app(const char *name)
 {
-	_cleanup_free_ char *known_names = NULL;
-	size_t size;
-	FILE *f = open_memstream(&known_names, &size);
-
-	for (const struct sim_app *a = sim_apps; f && a->name; a++)
-		fprintf(f, " %s", a->name);
-	if (f)
-		fclose(f);
-	return cli_usage(&verb_sim, "no app is called '%s'; there are:%s", name,
-			 known_names ? known_names : " -");
+	return cli_usage(&verb_sim, "no app is called '%s'; the help names them", name);
 }
 
 /* "xapian=30%" or, of best-effort work, "stream". */
