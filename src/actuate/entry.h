@@ -27,6 +27,8 @@
 	X(IO_READ, "io.read_bps", KNOB_IO_MAX, CG_IO, "blkio.throttle.read_bps_device", NULL)      \
 	X(IO_WRITE, "io.write_bps", KNOB_IO_MAX, CG_IO, "blkio.throttle.write_bps_device", NULL)   \
 	X(NET, "net.max", KNOB_NET_MAX, CG_UNIFIED, NULL, "tc class of")                           \
+	X(LLC, "llc", KNOB_LLC, CG_CPU, "resctrl L3", "resctrl L3")                                \
+	X(MEMBW, "membw", KNOB_MEMBW, CG_CPU, "resctrl MB", "resctrl MB")                          \
 	X(FREEZE, "freeze", KNOB_FREEZE, CG_FREEZER, "freezer.state", "cgroup.freeze")
 #define X(id, ...) KF_##id,
 enum knob_file { KNOB_FILES(X) KF_NR };

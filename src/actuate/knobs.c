@@ -106,6 +106,8 @@ int knob_file_read(int dirfd, enum knob_file f, bool v2, char *buf, size_t size)
 		return file_errno(dirfd, lines_read(dirfd, name, buf, size));
 	if (f == KF_NET)
 		return file_errno(dirfd, net_pace_read(dirfd, buf, size));
+	if (f == KF_LLC || f == KF_MEMBW)
+		return cache_read(dirfd, f, buf, size);
 	if (f == KF_OOM_PAUSE)
 		return file_errno(dirfd, oom_pause_read(dirfd, name, buf, size));
 	n = read_file_at(dirfd, name, buf, size);
@@ -127,6 +129,8 @@ int knob_file_write(int dirfd, enum knob_file f, bool v2, const char *text)
 		return file_errno(dirfd, lines_write(dirfd, name, v2, text));
 	if (f == KF_NET)
 		return net_pace_write(dirfd, text);
+	if (f == KF_LLC || f == KF_MEMBW)
+		return cache_write(dirfd, f, v2, text);
 	if (f == KF_MEM_HIGH || f == KF_MEM_LIMIT)
 		return file_errno(dirfd, memory_limit_write(dirfd, name, v2, text));
 	return file_errno(dirfd, write_file_at(dirfd, name, *text ? text : "\n"));
@@ -486,5 +490,7 @@ const struct knob_desc knob_descs[KNOB_NR] = {
     [KNOB_IO_MAX] = {CG_IO, io_max_get, io_max_plan, NULL, limit_valid, "bytes a second"},
     [KNOB_NET_MAX] = {CG_UNIFIED, net_max_get, net_max_plan, NULL, net_max_valid,
 		      "\"BYTES INTERFACE\" (at least 1024 a second)"},
+    [KNOB_LLC] = {CG_CPU, llc_get, llc_plan, NULL, cache_valid, "\"max\" or a number of ways"},
+    [KNOB_MEMBW] = {CG_CPU, membw_get, membw_plan, NULL, cache_valid, "\"max\" or percent"},
     [KNOB_FREEZE] = {CG_FREEZER, freeze_get, freeze_plan, NULL, bit_valid, "0 or 1"},
 };

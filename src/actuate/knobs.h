@@ -71,3 +71,14 @@ int net_max_get(const struct knob_target *t, char *buf, size_t size);
 int net_max_plan(const struct knob_target *t, const char *to, struct entry *e,
 		 struct error *reterr);
 bool net_max_valid(const char *to);
+
+/* Cache and memory bandwidth (knob-cache.c). */
+int llc_get(const struct knob_target *t, char *buf, size_t size);
+int llc_plan(const struct knob_target *t, const char *to, struct entry *e, struct error *reterr);
+int membw_get(const struct knob_target *t, char *buf, size_t size);
+int membw_plan(const struct knob_target *t, const char *to, struct entry *e, struct error *reterr);
+bool cache_valid(const char *to);
+must_check int cache_read(int dirfd, enum knob_file f, char *buf, size_t size);
+must_check int cache_write(int dirfd, enum knob_file f, bool v2, const char *text);
+/* The zone of this id is gone: so is its resctrl group then. Nothing for other files. */
+void cache_forget(enum knob_file f, uint64_t id);

@@ -74,6 +74,8 @@ static int part_undo(const struct actuator *act, const struct entry *e, const st
 	char now[KNOB_TEXT_MAX];
 	int r;
 
+	if (dirfd == -ENOENT || dirfd == -ESTALE)
+		cache_forget(p->file, p->id);
 	if (dirfd < 0)
 		return dirfd == -ESTALE ? -ENOENT : dirfd;
 	r = knob_file_read(dirfd, p->file, v2, now, sizeof(now));

@@ -206,6 +206,28 @@ int resctrl_assign(const struct resctrl *rc, const char *path, const struct resc
 	return 0;
 }
 
+static int look_inside(pid_t tid, void *arg)
+{
+	const struct members *m = arg;
+
+	return m->nr && bsearch(&tid, m->tids, m->nr, sizeof(tid), by_tid) ? -EEXIST : 0;
+}
+
+int resctrl_holds_any(const struct resctrl *rc, const char *path, const struct resctrl_tasks *t,
+		      bool *ret)
+{
+	struct members m = {0};
+	int r = read_members(rc, path, &m);
+
+	if (r >= 0 && m.nr)
+		r = t->each(t, look_inside, &m);
+	members_done(&m);
+	if (r < 0 && r != -EEXIST)
+		return r;
+	*ret = r == -EEXIST;
+	return 0;
+}
+
 static int count_one(pid_t tid, void *arg)
 {
 	++*(uint64_t *)arg;

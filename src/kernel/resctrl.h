@@ -195,6 +195,9 @@ struct resctrl_tasks resctrl_tasks_of_process(const struct kernel *k, pid_t pid)
 must_check int resctrl_assign(const struct resctrl *rc, const char *path,
 			      const struct resctrl_tasks *t, uint64_t *ret_moved,
 			      struct error *reterr);
+/* Is one of them in the group now? */
+must_check int resctrl_holds_any(const struct resctrl *rc, const char *path,
+				 const struct resctrl_tasks *t, bool *ret);
 must_check int resctrl_count_tasks(const struct resctrl *rc, const char *path, uint64_t *ret);
 
 /* counters ---------------------------------------------------------------------------------- */

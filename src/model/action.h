@@ -17,6 +17,8 @@
  *   (v1: it waits at a limit, without an OOM kill)
  *   io.max     bytes a second, each for reads and for writes, on every disk it used
  *   net.max    "BYTES INTERFACE": what it sends there in a second
+ *   llc        "max" | ways of the last-level cache, in each of its domains
+ *   membw      "max" | percent of the memory bandwidth
  *   freeze     "0" | "1"
  * The journal keeps the native text as well, so that undo restores it to the letter. */
 #define KNOBS(X)                                                                                   \
@@ -28,6 +30,8 @@
 	X(MEMORY_HIGH, "memory.high")                                                              \
 	X(IO_MAX, "io.max")                                                                        \
 	X(NET_MAX, "net.max")                                                                      \
+	X(LLC, "llc")                                                                              \
+	X(MEMBW, "membw")                                                                          \
 	X(FREEZE, "freeze")
 #define X(id, name) KNOB_##id,
 enum knob { KNOBS(X) KNOB_NR };

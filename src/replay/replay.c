@@ -190,7 +190,8 @@ static const char *old_value(enum knob knob)
 	static const char *const values[KNOB_NR] = {
 	    [KNOB_CPU_IDLE] = "0",  [KNOB_CPU_WEIGHT] = "100", [KNOB_CPUSET] = "",
 	    [KNOB_CPU_MAX] = "max", [KNOB_CPU_BURST] = "0",    [KNOB_MEMORY_HIGH] = "max",
-	    [KNOB_IO_MAX] = "max",  [KNOB_NET_MAX] = "max",    [KNOB_FREEZE] = "0",
+	    [KNOB_IO_MAX] = "max",  [KNOB_NET_MAX] = "max",    [KNOB_LLC] = "max",
+	    [KNOB_MEMBW] = "max",   [KNOB_FREEZE] = "0",
 	};
 
 	return values[knob];
