@@ -252,7 +252,7 @@ const struct verb verb_resctrl = {
     .summary = "cache ways and memory bandwidth of groups of tasks",
     .usage = "show | create | set | assign | rm [GROUP [WORDS]]",
     .help =
-	"Works on the kernel's resctrl itself (Intel RDT, AMD QoS, Arm MPAM), without czd.\n"
+	"Works on the kernel's resctrl (Intel RDT, AMD QoS, Arm MPAM), without czd.\n"
 	"What is written is checked before and read back after; the kernel's own reason is\n"
 	"told when it refuses. Changes need root.\n"
 	"\n"

@@ -79,12 +79,12 @@ struct pair {
 	uint64_t approved_until_ns; /* by a person: what was approved comes back with the harm */
 	enum rung approved_rung;    /* up to this one */
 	uint64_t approved_target_id;
-	uint64_t changed_ns;	    /* latest apply or undo */
-	uint64_t released_ns;	    /* latest probe, 0 none */
-	uint64_t hold_until_ns;	    /* nothing before */
-	bool held_by_hand;   /* why so: undone by a person, or the whole ladder did not help */
-	uint64_t probe_ns;   /* quiet this long before a rung is taken back */
-	uint64_t backoff_ns; /* hold after the whole ladder did not help */
+	uint64_t changed_ns;	/* latest apply or undo */
+	uint64_t released_ns;	/* latest probe, 0 none */
+	uint64_t hold_until_ns; /* nothing before */
+	bool held_by_hand;	/* why so: undone by a person, or the whole ladder did not help */
+	uint64_t probe_ns;	/* quiet this long before a rung is taken back */
+	uint64_t backoff_ns;	/* hold after the whole ladder did not help */
 	uint64_t seen_ns;
 };
 

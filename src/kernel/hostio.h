@@ -13,7 +13,7 @@
 #define DISK_STATS_MAX 64
 struct disk_stat {
 	char name[32];
-	uint32_t dev; /* major << 20 | minor */
+	uint32_t dev;		    /* major << 20 | minor */
 	uint64_t requests, wait_ns; /* that ended, and how long they took */
 };
 struct disk_totals {

@@ -81,7 +81,7 @@ struct cpu_topology {
 #define DISKS_MAX 64
 struct disk_view {
 	char name[32];
-	uint32_t dev; /* major << 20 | minor */
+	uint32_t dev;		    /* major << 20 | minor */
 	uint64_t requests, wait_ns; /* how many, and how long they took, one after the other */
 };
 
