@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 180
+# cases: by name
 """czctl bundle of a real czd with real harm and real history: names and secrets that were planted must not be in it,
 in any form; what it is for must be.
 

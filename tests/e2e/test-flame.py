@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 180
+# cases: by name
 """czctl flame on real programs: whose function is widest, by cgroup and by task; what strangers call themselves;
 the picture in a browser.
 

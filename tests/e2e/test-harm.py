@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 420
+# cases: by name
 """Harm by memory and io, with real programs: fio is the protected zone, stress-ng --vm or another fio hurts
 it. czd must name the one that does it, not the decoys beside it, put it back with knobs of the host's cgroup
 version, and leave the host as it found it.

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 300
+# cases: by name
 """History from a real czd through cz-gate: a zone that is hurt, by whom, what was done; over restarts of
 cz-gate, with a file that is damaged, a disk that is full, and none at all."""
 import concurrent.futures

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 300
+# cases: by name
 """A real machine whose guest means harm (tests/host/hostile-guest.c): it floods, sends frames without end
 and halves of frames, lies, makes noise and stops reading. What the host may lose by that is nothing but
 the zone itself: memory and CPU stay bounded, other zones answer, and no text reaches a terminal raw."""

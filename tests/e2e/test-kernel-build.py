@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 120
+# cases: by name
 # beside: yes
 """czctl kernel build without a real build: the tables of options against what Kconfig made of them, what must be there, and
 the way from source to kernel with a make that makes nothing. ./dev soak kernels builds in earnest.

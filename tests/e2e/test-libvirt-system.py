@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 600
+# cases: by name
 """Zones and a real libvirtd (qemu:///system): domains that somebody else started are adopted, limited, and left as they were
 found, whoever is killed meanwhile; and machines of zones' own among those of others."""
 import importlib.util

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 300
+# cases: by name
 """Who is named, when it is hard to tell: two hogs at 70/30, a busy decoy on another CPU, hogs nested
 in slices, and harm that is nobody's but the zone's own, the kernel's, or none at all."""
 import contextlib

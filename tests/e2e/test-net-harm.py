@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 180
+# cases: by name
 """Harm by the network, with real programs: behind a slow link a flood of UDP costs iperf3's TCP its packets. czd must name
 the one that floods, not who sends a little, pace it, and leave the interface as it found it.
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 120
+# cases: by name
 """czctl record and replay against a real czd: what is replayed is what czd found and did; what if; a trace; a recorder
 that is killed, one that does not read, too many of them."""
 import json
@@ -102,7 +103,7 @@ def a_replay_finds_and_does_what_czd_did():
                       for t in texts(again, "action")), f"{action} is not in {texts(again, 'action')}")
         check(f"{NAME}-lc hurt by neighbour" in "".join(texts(again, "finding")).replace(NAME[3:], NAME), f"{again}")
         check(texts(replay(recorder.path, "--mode", "observe"), "step") == [], "observe acts")
-        calm = replay(recorder.path, "--slo", f"/{NAME}-lc=wait.p99=1h")
+        calm = replay(recorder.path, "--slo", f"/{NAME}-lc=wait.p99=10s")
         check(calm["what_if"] and texts(calm, "finding") != texts(again, "finding"), "a goal of an hour changes nothing")
         replay(recorder.path, "--slo", "nobody=wait.p99=1ms", exits=(4,))
         replay(recorder.path, "--perfetto", f"{folder}/trace.json")

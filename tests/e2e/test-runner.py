@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 60
+# cases: by name
 """tests/run itself, on small tests in a folder of their own: what has a second run, what has none, what is
 said of it, and what runs beside another."""
 import json
@@ -48,6 +49,11 @@ def a_case_that_was_late():
     check(len([line for line in got[1] if "e2e/steady" in line]) == 1, f"{got}")
 
 
+def only_what_failed_runs_again():
+    got = run(a="# cases: by name\ncase $* in '') echo case ok steady 1; echo case FAIL slow 2 - not within 5 s; exit 1;; slow) echo case ok slow 1;; *) exit 9;; esac\n")
+    expect(got, 0, "ok   e2e/steady (1.0 s)", "ok   e2e/slow (second run; the first: not within 5 s)", "2 passed, 0 failed, 0 skipped")
+
+
 def a_test_that_died():
     got = run(a=ONCE.format("exit 3") + "echo case ok one 1\n", b="exit 0\n")
     expect(got, 0, "ok   e2e/a (second run; the first: exit 3)", "1 needed a second run: e2e/a", "3 passed, 0 failed, 0 skipped")
@@ -77,5 +83,5 @@ def two_beside_each_other():
 
 
 if __name__ == "__main__":
-    sys.exit(live.run_cases([a_case_that_was_late, a_test_that_died, two_failures, faults_have_no_second_run, two_beside_each_other],
+    sys.exit(live.run_cases([a_case_that_was_late, only_what_failed_runs_again, a_test_that_died, two_failures, faults_have_no_second_run, two_beside_each_other],
                             (AssertionError, OSError, subprocess.SubprocessError)))

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 180
+# cases: by name
 """czctl suggest with real programs: Redis under load, a hog, a nice one, a sine, a crowd of short-lived processes,
 a sleeper. It has to tell which is which and why, and must change nothing.
 

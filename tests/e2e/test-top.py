@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 120
+# cases: by name
 """czctl top on terminals of several sizes, with a real czd and real harm: what is on the screen, keys, resizing, a
 czd that hangs, dies and comes back, signals, terminals that can do less.
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
+# cases: by name
 """czd.service: what systemd says to it, and whether zones can live with what it takes from czd and them."""
 import json
 import os

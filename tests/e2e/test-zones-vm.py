@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 240
+# cases: by name
 """Zones of runtime vm against a stand-in for cz-vm (fake_vm.py): where vCPU threads go, what changes while
 it runs, what a supervisor that lies can do (nothing), terminals, and harm inside the zone."""
 import importlib.util

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # timeout: 300
+# cases: by name
 """Zones of runtime cgroup as their users meet them: create, start, update, stop, remove; limits as the
 kernel has them; what must be refused; and what becomes of them when czd or their supervisor dies."""
 import contextlib
