@@ -251,25 +251,24 @@ const struct verb verb_resctrl = {
     .name = "resctrl",
     .summary = "cache ways and memory bandwidth of groups of tasks",
     .usage = "show | create | set | assign | rm [GROUP [WORDS]]",
-    .help =
-	"Works on the kernel's resctrl (Intel RDT, AMD QoS, Arm MPAM), without czd.\n"
-	"What is written is checked before and read back after; the kernel's own reason\n"
-	"is told when it refuses. Changes need root.\n"
-	"\n"
-	"show [GROUP]              tasks and CPUs, what is held of the cache, traffic of\n"
-	"                          memory ('-': not known now), what may be used\n"
-	"create|set GROUP [LINE..] LINE as in the kernel's schemata: 'L3:0=f;1=ff'\n"
-	"assign GROUP PID|CGROUP.. all threads of processes, or all tasks of a cgroup and\n"
-	"                          below it, until none is outside\n"
-	"rm GROUP                  its tasks go to the group above\n"
-	"\n"
-	"GROUP: batch; batch/a is the monitoring group a in it; / the default group, /a a\n"
-	"monitoring group of it.\n"
-	"\n"
-	"Examples:\n"
-	"  czctl resctrl create batch --llc 2 --membw 30\n"
-	"  czctl resctrl assign batch /batch.slice 4021\n"
-	"  czctl resctrl show -o json | jq '.groups[] | .llc_occupancy_bytes'\n",
+    .help = "Works on the kernel's resctrl (Intel RDT, AMD QoS, Arm MPAM), without czd.\n"
+	    "What is written is checked before and read back after; the kernel's own reason\n"
+	    "is told when it refuses. Changes need root.\n"
+	    "\n"
+	    "show [GROUP]              tasks and CPUs, what is held of the cache, traffic of\n"
+	    "                          memory ('-': not known now), what may be used\n"
+	    "create|set GROUP [LINE..] LINE as in the kernel's schemata: 'L3:0=f;1=ff'\n"
+	    "assign GROUP PID|CGROUP.. all threads of processes, or all tasks of a cgroup and\n"
+	    "                          below it, until none is outside\n"
+	    "rm GROUP                  its tasks go to the group above\n"
+	    "\n"
+	    "GROUP: batch; batch/a is the monitoring group a in it; / the default group, /a a\n"
+	    "monitoring group of it.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  czctl resctrl create batch --llc 2 --membw 30\n"
+	    "  czctl resctrl assign batch /batch.slice 4021\n"
+	    "  czctl resctrl show -o json | jq '.groups[] | .llc_occupancy_bytes'\n",
     .options = options,
     .min_words = 1,
     .max_words = 12,

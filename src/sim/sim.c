@@ -5,14 +5,15 @@
 #include <string.h>
 #include "sim/sim.h"
 
-#define HALF_NS	   500000000u
-#define STAYS_NS   (2 * UINT64_C(1000000000)) /* met so long is settled */
-#define TICK_S	   (SIM_TICK_NS / 1e9)
-#define BACKLOG_S  1.0 /* of its capacity: open connections bound what can wait */
-#define WARM_S	   0.2 /* a way is filled with that time constant */
-#define NOISE	   0.03
-#define NOISE_MOST 0.15
-#define P99_LOG	   4.605170186 /* ln 100 */
+#define HALF_NS	       500000000u
+#define STAYS_NS       (2 * UINT64_C(1000000000)) /* met so long is settled */
+#define TICK_S	       (SIM_TICK_NS / 1e9)
+#define BACKLOG_S      1.0 /* of its capacity: open connections bound what can wait */
+#define WARM_S	       0.2 /* a way is filled with that time constant */
+#define NOISE	       0.03
+#define NOISE_MOST     0.15
+#define P99_LOG	       4.605170186 /* ln 100 */
+#define LATENCY_MAX_NS 1e12	   /* without a core, it is never: more than any target */
 
 /* Microseconds until a knob acts; ASPLOS'19: cores tens of ms, ways and frequency a few. */
 static const uint32_t delay_us[RES_NR] = {40000, 5000, 5000, 100000, 200000, 5000};
@@ -78,7 +79,8 @@ static void see(struct run *s, struct ctl_view *v, double since_s)
 		    .alloc = s->wanted[i],
 		};
 		if (a->weight > 0 && !p->app->be)
-			v->apps[i].latency_ns = (uint64_t)measured(s, a->weighted / a->weight, n);
+			v->apps[i].latency_ns =
+			    (uint64_t)fmin(measured(s, a->weighted / a->weight, n), LATENCY_MAX_NS);
 		if (a->work_s > 0) {
 			v->apps[i].cpi_ppm = (uint32_t)(a->cpi / a->work_s * 1e6);
 			v->apps[i].progress_ppm = (uint32_t)(a->work / a->work_s * 1e6);
