@@ -291,8 +291,9 @@ static int plan(const struct knob_target *t, enum knob_file f, const char *to, s
 	uint32_t v, most;
 	int r = place_open(t->id, &p, reterr);
 
-	if (r >= 0)
-		r = most_of(&p->rc.info, f, &most, reterr);
+	if (!p)
+		return r;
+	r = most_of(&p->rc.info, f, &most, reterr);
 	if (r >= 0)
 		r = read_now(p, f, e->from, sizeof(e->from));
 	if (r >= 0 && strcmp(to, "max") != 0) {

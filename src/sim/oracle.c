@@ -173,7 +173,7 @@ int oracle_find(const struct sim_machine *m, struct sim_place *places, size_t nr
 		else
 			s.order[s.nr_lc++] = i;
 	}
-	if (!give_storage(&s))
+	if (!nr || !give_storage(&s))
 		return 0;
 	return s.be < 0 ? attempt(&s, 0) : attempt_all(&s);
 }
