@@ -54,9 +54,10 @@ static int place_open(uint64_t id, struct place **ret, struct error *reterr)
 	if (!p)
 		return -ENOMEM;
 	p->rc.fd = -1;
-	if (!is_mounted())
-		return error_set(reterr, -EOPNOTSUPP,
-				 "this host has no resctrl, or it is not mounted");
+	if (!is_mounted()) {
+		error_set(reterr, -EOPNOTSUPP, "this host has no resctrl, or it is not mounted");
+		return -EOPNOTSUPP;
+	}
 	group_name(id, p->group, sizeof(p->group));
 	r = resctrl_open_at(AT_FDCWD, TREE, &p->rc, reterr);
 	if (r < 0)
@@ -291,9 +292,8 @@ static int plan(const struct knob_target *t, enum knob_file f, const char *to, s
 	uint32_t v, most;
 	int r = place_open(t->id, &p, reterr);
 
-	if (!p)
-		return r;
-	r = most_of(&p->rc.info, f, &most, reterr);
+	if (r >= 0)
+		r = most_of(&p->rc.info, f, &most, reterr);
 	if (r >= 0)
 		r = read_now(p, f, e->from, sizeof(e->from));
 	if (r >= 0 && strcmp(to, "max") != 0) {
