@@ -71,8 +71,10 @@ class RedisPart:
             shutil.rmtree(self.dir, ignore_errors=True)
 
     def load(self, seconds, *more):
+        """It has its CPU to itself and never sleeps: the wake-up of an idle virtual CPU takes longer
+        than the replies that are measured."""
         words = [self.control.program("cz-load"), "resp", "--connections", str(CONNECTIONS),
-                 "--set-ratio", SET_RATIO, "--cpu", str(LOAD_CPU), "-o", "json", "-q"]
+                 "--set-ratio", SET_RATIO, "--cpu", str(LOAD_CPU), "--spin", "-o", "json", "-q"]
         words += ["--seconds", str(seconds)] if seconds else []
         return self.stage.enter("demo-load", "normal", [*words, *more, self.address], LOAD_CPU,
                                 keep_output=True)
