@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "kernel/cgroup.h"
+#include "kernel/hostio.h"
 #include "kernel/text.h"
 
 #define PAGE_MAX    65536ull
@@ -91,9 +92,8 @@ static struct cgroup_disk *disk_of(const struct text_line *l, struct cgroup_io *
 	uint32_t dev;
 
 	if (scan_u64(&p, end, &major) < 0 || p == end || *p++ != ':' ||
-	    scan_u64(&p, end, &minor) < 0 || major >= 1 << 12 || minor >= 1 << 20)
+	    scan_u64(&p, end, &minor) < 0 || !disk_dev(major, minor, &dev))
 		return NULL;
-	dev = (uint32_t)(major << 20 | minor);
 	for (size_t i = 0; i < io->nr_disks; i++)
 		if (io->disks[i].dev == dev)
 			return &io->disks[i];

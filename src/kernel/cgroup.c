@@ -18,6 +18,7 @@
 #include "base/parse.h"
 #include "base/str.h"
 #include "kernel/kio.h"
+#include "kernel/mountinfo.h"
 #include "kernel/text.h"
 
 /* v2: NULL means that every v2 tree has it, without any controller. */
@@ -30,94 +31,22 @@ static const struct {
     [CG_PIDS] = {"pids", "pids"},	[CG_UNIFIED] = {NULL, NULL},
 };
 
-/* Is `word` one of the words of a list? */
-static bool list_has(const char *list, const char *separators, const char *word)
-{
-	size_t n = strlen(word);
-
-	while (*list) {
-		size_t len = strcspn(list, separators);
-
-		if (len == n && !memcmp(list, word, n))
-			return true;
-		list += len;
-		list += strspn(list, separators);
-	}
-	return false;
-}
-
-static bool is_octal(const char *s)
-{
-	return s[0] >= '0' && s[0] <= '3' && s[1] >= '0' && s[1] <= '7' && s[2] >= '0' &&
-	       s[2] <= '7';
-}
-
-/* "\040" and kin: how the kernel writes blanks in mount points. */
-static int unescape_octal(const char *src, size_t len, char *dst, size_t size)
-{
-	size_t o = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		char c = src[i];
-
-		if (c == '\\' && i + 3 < len && is_octal(src + i + 1)) {
-			c = (char)((src[i + 1] - '0') << 6 | (src[i + 2] - '0') << 3 |
-				   (src[i + 3] - '0'));
-			i += 3;
-		}
-		if (o + 1 >= size)
-			return -ENAMETOOLONG;
-		dst[o++] = c;
-	}
-	dst[o] = '\0';
-	return 0;
-}
-
-static struct text_line next_word(const char **p, const char *end)
-{
-	struct text_line w;
-
-	while (*p < end && **p == ' ')
-		(*p)++;
-	w.start = *p;
-	while (*p < end && **p != ' ')
-		(*p)++;
-	w.len = (size_t)(*p - w.start);
-	return w;
-}
-
-static bool word_is(const struct text_line *w, const char *s)
-{
-	return w->len == strlen(s) && !memcmp(w->start, s, w->len);
-}
-
 int cgroup_mountinfo_parse(const char *line, size_t len, struct cgroup_mount *ret)
 {
-	/* id parent major:minor root MOUNT options [optional ...] - TYPE source OPTIONS */
-	const char *p = line, *end = line + len;
-	struct text_line mount = {0}, w;
+	struct mount_words w;
 	struct cgroup_mount m;
+	int r = mountinfo_parse(line, len, &w);
 
-	for (int i = 0; i < 5; i++)
-		mount = next_word(&p, end);
-	if (!mount.len)
+	if (r < 0)
+		return r;
+	m.v2 = word_is(&w.type, "cgroup2");
+	if (!m.v2 && !word_is(&w.type, "cgroup"))
+		return -ENOENT;
+	if (!w.options.len || w.options.len >= sizeof(m.options))
 		return -EINVAL;
-	do {
-		w = next_word(&p, end);
-		if (!w.len)
-			return -EINVAL;
-	} while (!word_is(&w, "-"));
-	w = next_word(&p, end);
-	m.v2 = word_is(&w, "cgroup2");
-	if (!m.v2 && !word_is(&w, "cgroup"))
-		return w.len ? -ENOENT : -EINVAL;
-	next_word(&p, end);
-	w = next_word(&p, end);
-	if (!w.len || w.len >= sizeof(m.options))
-		return -EINVAL;
-	memcpy(m.options, w.start, w.len);
-	m.options[w.len] = '\0';
-	if (unescape_octal(mount.start, mount.len, m.mount, sizeof(m.mount)) < 0)
+	memcpy(m.options, w.options.start, w.options.len);
+	m.options[w.options.len] = '\0';
+	if (mount_path(&w.mount, m.mount, sizeof(m.mount)) < 0)
 		return -EINVAL;
 	*ret = m;
 	return 0;
@@ -174,34 +103,20 @@ static int join_unified(struct cgroup_fs *fs)
 	return 0;
 }
 
-static int read_mountinfo(const struct kernel *k, struct cgroup_fs *fs)
+struct finder {
+	const struct kernel *k;
+	struct cgroup_fs *fs;
+};
+
+static int find_hierarchy(const char *line, size_t len, void *arg)
 {
-	_cleanup_fclose_ FILE *f = NULL;
-	_cleanup_free_ char *line = NULL;
-	size_t cap = 0;
-	ssize_t n;
-	int fd = kio_openat(k->root_fd, "proc/self/mountinfo", O_RDONLY);
+	struct finder *f = arg;
+	struct cgroup_mount m;
+	int r = cgroup_mountinfo_parse(line, len, &m);
 
-	if (fd < 0)
-		return fd;
-	f = fdopen(fd, "re");
-	if (!f) {
-		close(fd);
-		return -ENOMEM;
-	}
-	while ((n = getline(&line, &cap, f)) > 0) {
-		struct cgroup_mount m;
-		int r;
-
-		if (line[n - 1] != '\n')
-			return -EINVAL;
-		r = cgroup_mountinfo_parse(line, (size_t)n - 1, &m);
-		if (r == 0)
-			r = add_hierarchy(k, fs, &m);
-		if (r < 0 && r != -ENOENT && r != -EINVAL)
-			return r;
-	}
-	return ferror(f) ? -EIO : 0;
+	if (r == 0)
+		r = add_hierarchy(f->k, f->fs, &m);
+	return r == -ENOENT || r == -EINVAL ? 0 : r;
 }
 
 int cgroup_fs_open(const struct kernel *k, struct cgroup_fs *ret, struct error *reterr)
@@ -211,7 +126,7 @@ int cgroup_fs_open(const struct kernel *k, struct cgroup_fs *ret, struct error *
 
 	for (int c = 0; c < CG_NR; c++)
 		fs.of[c] = -1;
-	r = read_mountinfo(k, &fs);
+	r = mountinfo_each(k, find_hierarchy, &(struct finder){k, &fs});
 	if (r < 0)
 		return error_errno(reterr, r, "read /proc/self/mountinfo");
 	r = join_unified(&fs);

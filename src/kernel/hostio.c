@@ -52,15 +52,21 @@ static bool is_partition(const char *name, const char *disk)
 	return isdigit((unsigned char)*name) && name[strspn(name, "0123456789")] == 0;
 }
 
-static const char *const layered[] = {"dm-", "md", "drbd", "loop", "zram", "ram"};
-#define ALWAYS_LAYERED 3 /* of them */
+/* Is its io that of the disks below? */
+enum layer { LAYER_NONE, LAYER_PERHAPS, LAYER_ALWAYS };
 
-static bool is_layered(const char *name, size_t nr)
+static enum layer layer_of(const char *name)
 {
-	for (size_t i = 0; i < nr; i++)
-		if (!strncmp(name, layered[i], strlen(layered[i])))
-			return true;
-	return false;
+	static const struct {
+		const char *prefix;
+		enum layer layer;
+	} kinds[] = {{"dm-", LAYER_ALWAYS},   {"md", LAYER_ALWAYS},    {"drbd", LAYER_ALWAYS},
+		     {"loop", LAYER_PERHAPS}, {"zram", LAYER_PERHAPS}, {"ram", LAYER_PERHAPS}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (!strncmp(name, kinds[i].prefix, strlen(kinds[i].prefix)))
+			return kinds[i].layer;
+	return LAYER_NONE;
 }
 
 static void add(uint64_t *sum, uint64_t n)
@@ -69,15 +75,22 @@ static void add(uint64_t *sum, uint64_t n)
 		*sum = UINT64_MAX;
 }
 
+bool disk_dev(uint64_t major, uint64_t minor, uint32_t *ret)
+{
+	if (major >= 1 << 12 || minor >= 1 << 20)
+		return false;
+	*ret = (uint32_t)(major << 20 | minor);
+	return true;
+}
+
 static void add_disk(struct disk_totals *t, const char *name, const uint64_t number[2],
 		     const uint64_t v[8])
 {
 	struct disk_stat *d = &t->disks[t->nr_disks];
 
-	if (!(v[0] | v[4]) || t->nr_disks == DISK_STATS_MAX || number[0] >= 1 << 12 ||
-	    number[1] >= 1 << 20 || !str_copy(d->name, sizeof(d->name), name))
+	if (!(v[0] | v[4]) || t->nr_disks == DISK_STATS_MAX ||
+	    !disk_dev(number[0], number[1], &d->dev) || !str_copy(d->name, sizeof(d->name), name))
 		return;
-	d->dev = (uint32_t)(number[0] << 20 | number[1]);
 	d->requests = v[0];
 	d->wait_ns = saturating_mul(v[3], 1000000);
 	add(&d->requests, v[4]);
@@ -96,14 +109,16 @@ int proc_diskstats_parse(const char *text, struct disk_totals *ret)
 		/* reads, merged, sectors, ms; the same of writes; in flight, ms busy */
 		const char *p = l.start, *end = l.start + l.len;
 		uint64_t number[2], v[10];
+		enum layer layer;
 
 		if (next_numbers(&p, end, number, 2) < 0 || next_word(&p, end, name) < 0 ||
 		    next_numbers(&p, end, v, ARRAY_SIZE(v)) < 0)
 			return -EINVAL;
-		if (is_layered(name, ALWAYS_LAYERED) || is_partition(name, disk))
+		layer = layer_of(name);
+		if (layer == LAYER_ALWAYS || is_partition(name, disk))
 			continue;
 		add_disk(&all, name, number, v);
-		if (is_layered(name, ARRAY_SIZE(layered)))
+		if (layer == LAYER_PERHAPS)
 			continue;
 		memcpy(disk, name, sizeof(disk));
 		add(&all.reads, v[0]);

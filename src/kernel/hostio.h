@@ -22,6 +22,8 @@ struct disk_totals {
 	size_t nr_disks;  /* that have ever done any io */
 	struct disk_stat disks[DISK_STATS_MAX];
 };
+/* A device's number as it is written here: major << 20 | minor. False: no such number. */
+bool disk_dev(uint64_t major, uint64_t minor, uint32_t *ret);
 must_check int proc_diskstats_parse(const char *text, struct disk_totals *ret);
 
 /* /proc/net/dev: the interfaces for which `wanted` says true; lo is never asked for. */

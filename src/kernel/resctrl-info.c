@@ -3,7 +3,6 @@
 #include "kernel/resctrl.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,40 +10,34 @@
 #include "base/parse.h"
 #include "base/str.h"
 #include "kernel/kio.h"
+#include "kernel/mountinfo.h"
 #include "kernel/text.h"
 
 #define SYS_PATH "sys/fs/resctrl"
 
-static bool has_option(const char *options, const char *name)
-{
-	char padded[300], wanted[32];
-
-	snprintf(padded, sizeof(padded), ",%s,", options);
-	snprintf(wanted, sizeof(wanted), ",%s,", name);
-	return strstr(padded, wanted) != NULL;
-}
-
 /* "36 24 0:31 / /sys/fs/resctrl rw,relatime shared:9 - resctrl resctrl rw,cdp" */
 int resctrl_mountinfo_parse(const char *line, size_t len, struct resctrl *ret)
 {
-	char text[1024], mount[256], type[32], options[256];
-	const char *dash;
+	struct mount_words w;
+	char options[256];
+	int r = mountinfo_parse(line, len, &w);
 
-	if (len >= sizeof(text))
-		return -ENOENT; /* its options are few: it is another's */
-	memcpy(text, line, len);
-	text[len] = 0;
-	dash = strstr(text, " - ");
-	if (!dash || sscanf(text, "%*u %*u %*s %*s %255s", mount) != 1 ||
-	    sscanf(dash, " - %31s %*s %255s", type, options) != 2)
-		return -EINVAL;
-	if (strcmp(type, "resctrl") != 0)
+	if (r < 0)
+		return r;
+	if (!word_is(&w.type, "resctrl"))
 		return -ENOENT;
-	str_copy(ret->mount, sizeof(ret->mount), mount);
-	ret->cdp_l3 = has_option(options, "cdp");
-	ret->cdp_l2 = has_option(options, "cdpl2");
-	ret->mba_mbps = has_option(options, "mba_MBps");
-	ret->debug = has_option(options, "debug");
+	if (!w.options.len || w.options.len >= sizeof(options))
+		return -EINVAL;
+	if (mount_path(&w.mount, ret->mount, sizeof(ret->mount)) < 0) {
+		ret->mount[0] = 0;
+		return -EINVAL;
+	}
+	memcpy(options, w.options.start, w.options.len);
+	options[w.options.len] = 0;
+	ret->cdp_l3 = list_has(options, ",", "cdp");
+	ret->cdp_l2 = list_has(options, ",", "cdpl2");
+	ret->mba_mbps = list_has(options, ",", "mba_MBps");
+	ret->debug = list_has(options, ",", "debug");
 	return 0;
 }
 
@@ -236,32 +229,9 @@ int resctrl_open_at(int dirfd, const char *path, struct resctrl *ret, struct err
 	return 0;
 }
 
-static int find_mount(const struct kernel *k, struct resctrl *rc)
+static int take_mount(const char *line, size_t len, void *arg)
 {
-	size_t size = 1 << 20;
-	_cleanup_free_ char *text = malloc(size);
-	struct text_line l;
-	const char *p = text;
-	ssize_t n;
-
-	if (!text)
-		return -ENOMEM;
-	_cleanup_close_ int fd = kio_openat(k->root_fd, "proc/self/mountinfo", O_RDONLY);
-
-	if (fd < 0)
-		return fd;
-	for (size_t at = 0;; at += (size_t)n) {
-		n = at + 1 < size ? kio_read(fd, text + at, size - 1 - at) : 0;
-		if (n < 0)
-			return (int)n;
-		text[at + (size_t)n] = 0;
-		if (!n)
-			break;
-	}
-	while (text_next_line(&p, &l) > 0)
-		if (resctrl_mountinfo_parse(l.start, l.len, rc) == 0)
-			return 0;
-	return -ENOENT;
+	return resctrl_mountinfo_parse(line, len, arg) == 0;
 }
 
 /* Is it that nobody mounted it, or is there nothing to mount? */
@@ -283,12 +253,13 @@ static int explain_absence(const struct kernel *k, struct error *reterr)
 int resctrl_open(const struct kernel *k, struct resctrl *ret, struct error *reterr)
 {
 	struct resctrl rc = {.fd = -1};
-	int r = find_mount(k, &rc);
+	bool found = mountinfo_each(k, take_mount, &rc) > 0;
+	int r;
 
 	*ret = (struct resctrl){.fd = -1};
-	if (r < 0 && faccessat(k->root_fd, SYS_PATH "/info", F_OK, 0) != 0)
+	if (!found && faccessat(k->root_fd, SYS_PATH "/info", F_OK, 0) != 0)
 		return explain_absence(k, reterr);
-	r = resctrl_open_at(k->root_fd, r < 0 ? SYS_PATH : rc.mount + 1, &rc, reterr);
+	r = resctrl_open_at(k->root_fd, found ? rc.mount + 1 : SYS_PATH, &rc, reterr);
 	if (r < 0)
 		return r;
 	*ret = rc;
