@@ -52,7 +52,7 @@ static int open_locked(struct journal *j, int flags)
 			return -errno;
 		if (!S_ISREG(st.st_mode))
 			return -EIO;
-		if ((st.st_uid && st.st_uid != geteuid()) || st.st_mode & (S_IWGRP | S_IWOTH))
+		if (!stat_is_trusted(&st))
 			return -EKEYREJECTED; /* what it says would be written to the host */
 		if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 			return errno == EWOULDBLOCK ? -EBUSY : -errno;

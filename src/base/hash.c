@@ -15,6 +15,12 @@ uint64_t hash_u64(uint64_t x)
 	return x ^ (x >> 31);
 }
 
+uint64_t random_next(uint64_t *state)
+{
+	*state += 0x9e3779b97f4a7c15ull;
+	return hash_u64(*state);
+}
+
 /* FNV-1a, then mixed. */
 uint64_t hash_string(const char *s)
 {

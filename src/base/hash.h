@@ -25,6 +25,8 @@ must_check int hash_put(struct hash *h, uint64_t key,
 void *hash_remove(struct hash *h, uint64_t key); /* returns the old value or NULL */
 uint64_t hash_string(const char *s);
 uint64_t hash_u64(uint64_t x);
+/* The next of a seeded sequence of random numbers (splitmix64). */
+uint64_t random_next(uint64_t *state);
 /* Do not add or remove while iterating. */
 #define hash_for_each(h, e)                                                                        \
 	for (struct hash_entry *e = (h)->slots; e && e < (h)->slots + (h)->cap; e++)               \

@@ -144,3 +144,8 @@ int read_u64_at(int dirfd, const char *path, uint64_t *ret)
 	}
 	return parse_u64(buf, ret);
 }
+
+bool stat_is_trusted(const struct stat *st)
+{
+	return (!st->st_uid || st->st_uid == geteuid()) && !(st->st_mode & (S_IWGRP | S_IWOTH));
+}

@@ -157,6 +157,28 @@ static int apply_unit(const struct decimal *d, const char *suffix, const struct 
 	return -EINVAL;
 }
 
+int parse_pairs(const char *text, const char *form,
+		int (*set)(void *arg, const char *key, char *value, struct error *reterr),
+		void *arg, struct error *reterr)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	char *rest = copy, *item, *value;
+	int r;
+
+	if (!copy)
+		return error_set(reterr, -ENOMEM, "out of memory");
+	while ((item = strsep(&rest, ","))) {
+		value = strchr(item, '=');
+		if (!value)
+			return error_set(reterr, -EINVAL, "'%s' is not %s", item, form);
+		*value++ = 0;
+		r = set(arg, item, value, reterr);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int parse_duration_ns(const char *s, uint64_t *ret_ns)
 {
 	struct decimal d;

@@ -20,6 +20,13 @@ must_check int parse_ratio_ppm(const char *s, uint32_t *ret_ppm);
 /* CPU time: "1.5" CPUs, "150%" of one, "1500m" thousandths of one: 1500000 ppm. */
 must_check int parse_cpus_ppm(const char *s, uint64_t *ret_ppm);
 
+/* "KEY=VALUE,KEY=VALUE": each is given to set(), until it refuses one. form: how one looks, for the
+ * error's sentence. */
+must_check int parse_pairs(const char *text, const char *form,
+			   int (*set)(void *arg, const char *key, char *value,
+				      struct error *reterr),
+			   void *arg, struct error *reterr);
+
 /* For people: 3 significant digits, "4.13 ms", "328 us", "12 s", "10 m"; buf >= 16. Returns buf. */
 char *format_duration(uint64_t ns, char *buf, size_t size);
 /* "23.5 GiB", "512 B". */

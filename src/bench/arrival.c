@@ -4,12 +4,6 @@
 #include <math.h>
 #include "base/hash.h"
 
-uint64_t random_next(uint64_t *state)
-{
-	*state += 0x9e3779b97f4a7c15ull;
-	return hash_u64(*state);
-}
-
 void arrival_init(struct arrival *a, enum arrival_kind kind, double rate_per_sec, uint64_t seed)
 {
 	*a = (struct arrival){.kind = kind, .rate_per_sec = rate_per_sec, .random = seed};

@@ -17,5 +17,3 @@ struct arrival {
 void arrival_init(struct arrival *a, enum arrival_kind kind, double rate_per_sec, uint64_t seed);
 /* The next intended start, in ns since the run's start. Never decreases. */
 uint64_t arrival_next_ns(struct arrival *a);
-/* The next of a seeded sequence of random numbers (splitmix64). */
-uint64_t random_next(uint64_t *state);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "bench/load.h"
 
 #define KEY_FORMAT "key:%010" PRIu64

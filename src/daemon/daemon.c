@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "daemon/keeper.h"
 #include "daemon/shape.h"
@@ -43,7 +44,7 @@ static int check_run_dir(const struct daemon *d, struct error *reterr)
 
 	if (fstat(d->run_dirfd, &st) < 0)
 		return error_errno(reterr, -errno, "look at %s", d->opt->run_dir);
-	if ((!st.st_uid || st.st_uid == geteuid()) && !(st.st_mode & (S_IWGRP | S_IWOTH)))
+	if (stat_is_trusted(&st))
 		return 0;
 	error_set(reterr, -EPERM, "%s cannot be trusted: it belongs to uid %u and has mode %04o",
 		  d->opt->run_dir, st.st_uid, st.st_mode & 07777);
@@ -53,10 +54,8 @@ static int check_run_dir(const struct daemon *d, struct error *reterr)
 
 static int lock_run_dir(struct daemon *d, struct error *reterr)
 {
-	int r = check_run_dir(d, reterr);
+	int r;
 
-	if (r < 0)
-		return r;
 	/* The directory itself is locked: that works on a full or read-only tmpfs as well. */
 	if (flock(d->run_dirfd, LOCK_EX | LOCK_NB) < 0) {
 		r = -errno;
@@ -346,6 +345,8 @@ int daemon_run(const struct options *opt)
 	}
 	r = make_dir(opt->run_dir, 0755, &d->run_dirfd, &e);
 	if (r == 0)
+		r = check_run_dir(d, &e);
+	if (r == 0)
 		r = lock_run_dir(d, &e);
 	if (r < 0) {
 		log_error("%s%s%s", e.msg, e.hint[0] ? ". " : "", e.hint);
@@ -384,6 +385,9 @@ static int open_run_dir(struct daemon *d, struct error *reterr)
 	d->run_dirfd = open(d->opt->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (d->run_dirfd < 0)
 		return error_errno(reterr, -errno, "open %s", d->opt->run_dir);
+	r = check_run_dir(d, reterr);
+	if (r < 0)
+		return r;
 	r = lock_run_dir(d, reterr);
 	/* One that was killed a moment ago holds it until the kernel has taken it down. */
 	for (int tries = 0; r == -EBUSY && tries < 20; tries++) {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/hash.h"
 #include "decide/controller.h"
 #include "decide/gauss.h"
 
@@ -86,7 +87,7 @@ static void divide_at_random(struct clite *s, const struct ctl_view *v, struct p
 		for (size_t i = 0; i < v->nr; i++)
 			p->units[i][k] = total > 0;
 		for (size_t left = total > v->nr ? total - v->nr : 0; left > 0; left--)
-			p->units[ctl_random(&s->random) % v->nr][k]++;
+			p->units[random_next(&s->random) % v->nr][k]++;
 	}
 }
 

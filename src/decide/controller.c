@@ -66,12 +66,3 @@ void ctl_equal_share(const struct ctl_view *v, struct ctl_plan *p)
 			a->units[RES_FREQ] = v->host.start_freq;
 	}
 }
-
-uint64_t ctl_random(uint64_t *state)
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-	return z ^ (z >> 31);
-}

@@ -93,5 +93,3 @@ double ctl_slack(const struct ctl_app *app);
 int ctl_idle(const struct ctl_view *v, const struct ctl_plan *p, enum res r);
 /* Every app a partition of its own, of equal size; the disk for those that use it. */
 void ctl_equal_share(const struct ctl_view *v, struct ctl_plan *p);
-/* splitmix64 */
-uint64_t ctl_random(uint64_t *state);

@@ -9,6 +9,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include "base/hash.h"
 #include "decide/controller.h"
 
 #define SLACK_UP   0.05
@@ -96,7 +97,7 @@ static enum res wheel(struct parties *s, const struct ctl_view *v, size_t a, enu
 		return RES_DISK;
 	if (r == RES_DISK) {
 		app->turned = 0;
-		return (enum res)(ctl_random(&s->random) % 3);
+		return (enum res)(random_next(&s->random) % 3);
 	}
 	if (++app->turned < 3 || !managed(s, v, RES_MEM) || spare == (app->dir == DIR_UP)) {
 		app->turned %= 3;
@@ -112,7 +113,7 @@ static void next_action(struct parties *s, const struct ctl_view *v, const struc
 	enum res r = app->res;
 
 	if (app->dir != dir) {
-		r = (enum res)(ctl_random(&s->random) % (managed(s, v, RES_MEM) ? 5 : 3));
+		r = (enum res)(random_next(&s->random) % (managed(s, v, RES_MEM) ? 5 : 3));
 		app->dir = dir;
 		app->turned = 0;
 	} else {

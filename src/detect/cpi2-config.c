@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The constants of CPI2 and of its variants, and how they are set. */
-#include <stdlib.h>
 #include <string.h>
 #include "base/cleanup.h"
 #include "base/parse.h"
@@ -116,13 +115,13 @@ static int parse_bool(const char *s, bool *ret)
 	return 0;
 }
 
-static int set_one(struct cpi2_config *c, const char *key, const char *value, struct error *reterr)
+static int set_one(void *arg, const char *key, char *value, struct error *reterr)
 {
 	static const char *const wanted[] = {"a time such as 5m", "a whole number",
 					     "a number such as 0.35", "yes or no"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		char *field = (char *)c + keys[i].at;
+		char *field = (char *)arg + keys[i].at;
 		int r;
 
 		if (strcmp(keys[i].name, key) != 0)
@@ -140,22 +139,9 @@ static int set_one(struct cpi2_config *c, const char *key, const char *value, st
 
 int cpi2_config_set(struct cpi2_config *c, const char *text, struct error *reterr)
 {
-	_cleanup_free_ char *copy = strdup(text);
-	char *rest = copy, *item, *value;
-	int r;
+	int r = parse_pairs(text, "KEY=VALUE", set_one, c, reterr);
 
-	if (!copy)
-		return error_set(reterr, -ENOMEM, "out of memory");
-	while ((item = strsep(&rest, ","))) {
-		value = strchr(item, '=');
-		if (!value)
-			return error_set(reterr, -EINVAL, "'%s' is not KEY=VALUE", item);
-		*value++ = 0;
-		r = set_one(c, item, value, reterr);
-		if (r < 0)
-			return r;
-	}
-	return cpi2_config_check(c, reterr);
+	return r < 0 ? r : cpi2_config_check(c, reterr);
 }
 
 int cpi2_config_check(const struct cpi2_config *c, struct error *reterr)

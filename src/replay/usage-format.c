@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The public traces that are known, and mappings of columns. */
-#include <stdlib.h>
 #include <string.h>
 #include "base/cleanup.h"
+#include "base/parse.h"
 #include "base/str.h"
 #include "replay/usage.h"
 
@@ -144,29 +144,17 @@ static int set_field(struct usage_map *m, enum usage_field f, char *text, struct
 	return 0;
 }
 
+static int set_one(void *arg, const char *key, char *value, struct error *reterr)
+{
+	for (size_t f = 0; f < USAGE_NR; f++)
+		if (!strcmp(fields[f].name, key))
+			return set_field(arg, (enum usage_field)f, value, reterr);
+	return error_set(reterr, -EINVAL, "there is no field '%s'", key);
+}
+
 int usage_map_set(struct usage_map *m, const char *text, struct error *reterr)
 {
-	_cleanup_free_ char *copy = strdup(text);
-	char *rest = copy, *item, *value;
-	size_t f;
-	int r;
-
-	if (!copy)
-		return error_set(reterr, -ENOMEM, "out of memory");
-	while ((item = strsep(&rest, ","))) {
-		value = strchr(item, '=');
-		if (!value)
-			return error_set(reterr, -EINVAL, "'%s' is not FIELD=COLUMN", item);
-		*value++ = 0;
-		for (f = 0; f < USAGE_NR && strcmp(fields[f].name, item) != 0; f++)
-			;
-		if (f == USAGE_NR)
-			return error_set(reterr, -EINVAL, "there is no field '%s'", item);
-		r = set_field(m, (enum usage_field)f, value, reterr);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return parse_pairs(text, "FIELD=COLUMN", set_one, m, reterr);
 }
 
 int usage_map_check(const struct usage_map *m, struct error *reterr)

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/hash.h"
 #include "sim/sim.h"
 
 #define HALF_NS	       500000000u
@@ -44,7 +45,7 @@ struct run {
 
 static double uniform(struct run *s)
 {
-	return ((double)(ctl_random(&s->random) >> 11) + 0.5) / 9007199254740992.0;
+	return ((double)(random_next(&s->random) >> 11) + 0.5) / 9007199254740992.0;
 }
 
 static double gauss(struct run *s)
