@@ -136,11 +136,10 @@ struct desired_zone *desired_get(const struct desired *ds, const char *path)
 
 static bool is_called(const char *path, const char *name)
 {
-	size_t n = strlen(name), len = strlen(path);
 	char friendly[ZONE_NAME_MAX];
 	enum zone_kind kind;
 
-	return (n && len > n && path[len - n - 1] == '/' && !strcmp(path + len - n, name)) ||
+	return path_has_end(path, name) ||
 	       !strcmp(zone_friendly_name(path, friendly, sizeof(friendly), &kind), name);
 }
 

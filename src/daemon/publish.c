@@ -81,11 +81,12 @@ static int add_use(struct daemon *d, const struct disk_use *u)
 }
 
 /* Of zones whose io was read in this tick. Without memory, some are not told. */
-static void add_uses(struct daemon *d, const struct zone_view *v, uint32_t index)
+static void add_uses(struct daemon *d, const struct zone *z, const struct zone_view *v,
+		     uint32_t index)
 {
 	const uint64_t io = METRIC_BIT(ZM_IO_READ_BYTES) | METRIC_BIT(ZM_IO_WRITE_BYTES) |
 			    METRIC_BIT(ZM_IO_READS) | METRIC_BIT(ZM_IO_WRITES);
-	const struct zone_row *row = v->moved & io ? probes_row(d->probes, v->id) : NULL;
+	const struct zone_row *row = v->moved & io ? z->row : NULL;
 
 	for (size_t i = 0; row && i < row->nr_disks; i++) {
 		const struct zone_disk *at = &row->disks[i];
@@ -118,7 +119,7 @@ static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *
 	if (fresh) {
 		view_values(z, v, before);
 		view_moved(v, before);
-		add_uses(d, v, (uint32_t)(v - views));
+		add_uses(d, z, v, (uint32_t)(v - views));
 	} else if (before) {
 		v->moved = before->moved;
 		v->valid = before->valid;

@@ -36,17 +36,24 @@ void victims_watch(struct decide *d, const struct snapshot *s)
 	}
 }
 
+/* It is there, and no longer to be acted on. */
+static bool is_untouchable(const struct decide *d, uint64_t zone_id)
+{
+	uint32_t zone = tree_find(&d->tree, zone_id);
+
+	return zone != NO_ZONE && tree_why_not(&d->tree, zone);
+}
+
 /* Why an action that is in force must end now; NULL: it may go on. */
 static const char *must_end(struct decide *d, const struct snapshot *s, size_t i)
 {
 	const struct action *a = &d->actions[i];
-	uint32_t target = tree_find(&d->tree, a->target_id);
 
 	if (!d->trials[i].approved && !mode_is_enforce(d, a->victim_id))
 		return "enforcing is over";
 	if (is_unwatched(d, s, a->victim_id))
 		return "the victim is no longer protected";
-	if (target != NO_ZONE && tree_why_not(&d->tree, target))
+	if (is_untouchable(d, a->target_id))
 		return "the target may no longer be touched";
 	if (a->lease_end_ns && d->now_ns >= a->lease_end_ns)
 		return "the lease is over";
@@ -83,11 +90,9 @@ static void end_action(struct decide *d, size_t i, const char *why)
 /* The same for one that was not begun. */
 static const char *must_expire(struct decide *d, const struct snapshot *s, const struct action *a)
 {
-	uint32_t target = tree_find(&d->tree, a->target_id);
-
 	if (is_unwatched(d, s, a->victim_id))
 		return "the victim is no longer protected";
-	if (target == NO_ZONE || tree_why_not(&d->tree, target))
+	if (tree_find(&d->tree, a->target_id) == NO_ZONE || is_untouchable(d, a->target_id))
 		return "the target is gone or may no longer be touched";
 	return NULL;
 }
@@ -98,13 +103,9 @@ static void approvals_check(struct decide *d, const struct snapshot *s)
 {
 	for (size_t i = 0; i < d->nr_pairs; i++) {
 		struct pair *p = &d->pairs[i];
-		uint32_t target;
 
-		if (!p->approved_until_ns)
-			continue;
-		target = tree_find(&d->tree, p->approved_target_id);
-		if (is_unwatched(d, s, p->victim_id) ||
-		    (target != NO_ZONE && tree_why_not(&d->tree, target)))
+		if (p->approved_until_ns &&
+		    (is_unwatched(d, s, p->victim_id) || is_untouchable(d, p->approved_target_id)))
 			p->approved_until_ns = 0;
 	}
 }

@@ -15,12 +15,17 @@ static bool match_name(const struct zone *z, const char *name)
 	return !strcmp(z->name, name);
 }
 
+bool path_has_end(const char *path, const char *name)
+{
+	size_t n = strlen(name), len = strlen(path);
+
+	return n && len > n && path[len - n - 1] == '/' && !strcmp(path + len - n, name);
+}
+
 /* "b/c" names /a/b/c, and "redis.service" the unit wherever it is */
 static bool match_suffix(const struct zone *z, const char *name)
 {
-	size_t n = strlen(name), len = strlen(z->path);
-
-	return n && len > n && z->path[len - n - 1] == '/' && !strcmp(z->path + len - n, name);
+	return path_has_end(z->path, name);
 }
 
 /* "redis" for redis.service */

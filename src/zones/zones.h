@@ -119,6 +119,8 @@ struct zones_stats {
 };
 void zones_stats(const struct zones *zs, struct zones_stats *ret);
 
+/* lookup.c: "b/c" ends /a/b/c, a component at least. */
+bool path_has_end(const char *path, const char *name);
 /* names.c: pure. Is a component of the path (pointing into it) below slices alone? Then it has its
  * name from systemd, and not from somebody to whom a cgroup was delegated. */
 bool path_only_slices_above(const char *path, const char *component);
