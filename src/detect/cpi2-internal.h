@@ -63,13 +63,8 @@ struct cpi2 {
 	struct cpi2_tally tally;
 };
 
-void sums_add(struct cpi2_sums *s, uint32_t cpi_ppm);
-/* Mean and deviation in ppm of 1; the sums are not empty. */
-void sums_level(const struct cpi2_sums *s, double *ret_mean, double *ret_stddev);
 /* cap becomes at least `need`; what is new is zero. */
 must_check int cpi2_grow(void **array, size_t *cap, size_t need, size_t size);
-/* New specs from what was sampled since the last. */
-must_check int cpi2_specs_renew(struct cpi2 *e);
 /* Ranks the suspects of an alarm, and tells it. */
 void cpi2_analyse(struct cpi2 *e, const struct cpi2_wait *w);
 /* A judged sample of a task under trial. */

@@ -117,7 +117,7 @@ int cpi2_task_add(struct cpi2 *e, uint32_t task, uint32_t spec, uint32_t machine
 	return 0;
 }
 
-void sums_add(struct cpi2_sums *s, uint32_t cpi_ppm)
+static void sums_add(struct cpi2_sums *s, uint32_t cpi_ppm)
 {
 	double x = cpi_ppm / MILLION;
 
@@ -126,7 +126,8 @@ void sums_add(struct cpi2_sums *s, uint32_t cpi_ppm)
 	s->squares += x * x;
 }
 
-void sums_level(const struct cpi2_sums *s, double *ret_mean, double *ret_stddev)
+/* Mean and deviation in ppm of 1; the sums are not empty. */
+static void sums_level(const struct cpi2_sums *s, double *ret_mean, double *ret_stddev)
 {
 	double mean = s->sum / s->n, variance = s->squares / s->n - mean * mean;
 
@@ -180,8 +181,9 @@ static size_t bin_of(const struct cpi2 *e, uint32_t cpu_ppm)
 	return bin < e->nr_bins ? bin : e->nr_bins - 1;
 }
 
-/* Older samples weigh less; a spec that saw too few tasks keeps what it had. */
-int cpi2_specs_renew(struct cpi2 *e)
+/* New specs from what was sampled since the last. Older samples weigh less; a spec that saw too few
+ * tasks keeps what it had. */
+static int specs_renew(struct cpi2 *e)
 {
 	size_t nr = e->specs_cap * e->nr_bins;
 	struct sum {
@@ -248,7 +250,7 @@ int cpi2_advance(struct cpi2 *e, uint64_t now_ns)
 	e->slot_end_ns = e->slot_ns + e->cfg.period_ns;
 	if (now_ns >= e->spec_at_ns) {
 		if (!e->cfg.own)
-			r = cpi2_specs_renew(e);
+			r = specs_renew(e);
 		e->spec_at_ns += ((now_ns - e->spec_at_ns) / e->cfg.spec_ns + 1) * e->cfg.spec_ns;
 	}
 	return r;

@@ -31,8 +31,8 @@ struct usage_reader {
 	char text[USAGE_LINE_MAX];
 };
 
-/* A quoted field may have commas and doubled quotes in it. */
-static char *end_of_quoted(char *s, char **ret_next)
+/* A quoted field may have commas and doubled quotes in it. Returns the next field, or NULL. */
+static char *end_quoted(char *s)
 {
 	char *to = s;
 
@@ -43,9 +43,9 @@ static char *end_of_quoted(char *s, char **ret_next)
 		*to++ = *s;
 	}
 	s += strcspn(s, ",");
-	*ret_next = *s ? s + 1 : NULL;
+	s = *s ? s + 1 : NULL;
 	*to = 0;
-	return to;
+	return s;
 }
 
 size_t usage_split(char *line, char **ret, size_t max)
@@ -57,7 +57,7 @@ size_t usage_split(char *line, char **ret, size_t max)
 
 		if (*line == '"') {
 			ret[n++] = ++line;
-			end_of_quoted(line, &next);
+			next = end_quoted(line);
 		} else {
 			ret[n++] = line;
 			next = strchr(line, ',');
@@ -404,25 +404,27 @@ static int measure_of(struct usage_reader *r, enum usage_field f, double *ret, s
 static int fill_row(struct usage_reader *r, struct usage_row *row, struct error *reterr)
 {
 	double time = 0, cpu = 0, cpi = 0;
+	const struct {
+		enum usage_field field;
+		int (*read)(struct usage_reader *r, enum usage_field f, double *ret,
+			    struct error *reterr);
+		double *value;
+	} numbers[] = {
+	    {USAGE_CPU, number_of, &cpu},
+	    {USAGE_CPI, number_of, &cpi},
+	    {USAGE_CYCLES, number_of, &row->cycles},
+	    {USAGE_INSTRUCTIONS, number_of, &row->instructions},
+	    {USAGE_MISSES, number_of, &row->misses},
+	    {USAGE_MPKI, measure_of, &row->mpki},
+	    {USAGE_BANDWIDTH, measure_of, &row->bandwidth},
+	};
 	int err = number_of(r, USAGE_TIME, &time, reterr);
 
 	*row = (struct usage_row){.line = r->line};
 	if (err == 0 && r->map.field[USAGE_TIME].nr)
 		return bad(r, reterr, r->map.field[USAGE_TIME].column[0], "has no time in it");
-	if (err >= 0)
-		err = number_of(r, USAGE_CPU, &cpu, reterr);
-	if (err >= 0)
-		err = number_of(r, USAGE_CPI, &cpi, reterr);
-	if (err >= 0)
-		err = number_of(r, USAGE_CYCLES, &row->cycles, reterr);
-	if (err >= 0)
-		err = number_of(r, USAGE_INSTRUCTIONS, &row->instructions, reterr);
-	if (err >= 0)
-		err = number_of(r, USAGE_MISSES, &row->misses, reterr);
-	if (err >= 0)
-		err = measure_of(r, USAGE_MPKI, &row->mpki, reterr);
-	if (err >= 0)
-		err = measure_of(r, USAGE_BANDWIDTH, &row->bandwidth, reterr);
+	for (size_t i = 0; err >= 0 && i < ARRAY_SIZE(numbers); i++)
+		err = numbers[i].read(r, numbers[i].field, numbers[i].value, reterr);
 	if (err < 0)
 		return err;
 	row->task = name_of(r, USAGE_TASK);

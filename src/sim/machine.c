@@ -3,7 +3,6 @@
 #include <string.h>
 #include "sim/machine.h"
 
-#define GB 1e9
 /* Free parameters of the model; fitted to the paper's oracle and unmanaged columns alone. */
 #define BASE	   0.4	 /* latency without waiting, of that at the knee */
 #define SCALING	   0.9	 /* capacity goes with cores to this power */
@@ -116,13 +115,18 @@ static double ways_of(const struct sim_machine *m, const struct sim_place *place
 	return n > 1 && all > 0 ? places[i].ways * activity(m, &places[i]) / all : places[i].ways;
 }
 
+/* Without a limit; what its cache lacks comes from memory. */
+static double wanted_gb_per_s(const struct sim_machine *m, const struct sim_place *p, double cache)
+{
+	return p->app->dram_gb_per_s * activity(m, p) * (1 + 2 * (1 - cache));
+}
+
 static double traffic(const struct sim_machine *m, const struct sim_place *p, double cache)
 {
-	double wants = p->app->dram_gb_per_s * activity(m, p) * (1 + 2 * (1 - cache));
 	double limit =
 	    m->host.total[RES_BW] ? (double)p->alloc.units[RES_BW] / m->host.total[RES_BW] : 1;
 
-	return fmin(wants, limit * m->dram_gb_per_s);
+	return fmin(wanted_gb_per_s(m, p, cache), limit * m->dram_gb_per_s);
 }
 
 /* Capacity that its memory traffic leaves: by the pressure of all, and by its own limit. */
@@ -239,7 +243,7 @@ double sim_evaluate(const struct sim_machine *m, const struct sim_place *places,
 	for (size_t i = 0; i < nr; i++) {
 		const struct sim_place *p = &places[i];
 		const struct sim_app *a = p->app;
-		double wants = a->dram_gb_per_s * activity(m, p) * (1 + 2 * (1 - cache[i]));
+		double wants = wanted_gb_per_s(m, p, cache[i]);
 		double beside =
 		    sharers(places, nr, i, &all, m) > 1 ? fmin(1, all - activity(m, p)) : 0;
 
