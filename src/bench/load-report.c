@@ -92,6 +92,18 @@ static void show_interval(const struct load *l, uint64_t now_ns)
 		format_duration(hist_quantile(s->lag, 990000), lag, sizeof(lag)));
 }
 
+/* A machine that holds up the generator holds up the server too: both are late, at the same time. */
+static void keep_if_quiet(struct load *l)
+{
+	const struct load_series *s = &l->interval;
+
+	if (s->lag->total == 0 || hist_quantile(s->lag, 990000) > l->o->lag_max_ns)
+		return;
+	hist_merge(l->quiet.latency, s->latency);
+	hist_merge(l->quiet.lag, s->lag);
+	l->quiet_intervals++;
+}
+
 int load_interval(struct load *l, uint64_t now_ns, struct error *reterr)
 {
 	struct load_series *s = &l->interval;
@@ -110,11 +122,23 @@ int load_interval(struct load *l, uint64_t now_ns, struct error *reterr)
 	if (l->o->interval_json)
 		r = bench_print_json(json_incref(line), JSON_COMPACT, reterr);
 	json_array_append_new(l->intervals, line);
+	keep_if_quiet(l);
 	hist_init(s->latency);
 	hist_init(s->lag);
 	s->counts = (struct load_counts){0};
 	l->interval_start_ns = now_ns;
 	return r;
+}
+
+static json_t *quiet_json(const struct load *l)
+{
+	json_t *o = json_object();
+
+	set_u64(o, "lag_max_ns", l->o->lag_max_ns);
+	set_u64(o, "intervals", l->quiet_intervals);
+	json_object_set_new(o, "latency_ns", hist_json(l->quiet.latency));
+	json_object_set_new(o, "lag_ns", hist_json(l->quiet.lag));
+	return o;
 }
 
 json_t *load_result(struct load *l, uint64_t now_ns)
@@ -141,11 +165,13 @@ json_t *load_result(struct load *l, uint64_t now_ns)
 			    l->last_error[0] ? json_string(l->last_error) : json_null());
 	json_object_set_new(r, "latency_ns", hist_json(l->total.latency));
 	json_object_set_new(r, "lag_ns", hist_json(l->total.lag));
+	if (o->lag_max_ns > 0)
+		json_object_set_new(r, "quiet", quiet_json(l));
 	json_object_set(r, "intervals", l->intervals);
 	return r;
 }
 
-static void print_hist(const json_t *h, const char *name)
+static void print_hist(const json_t *h, const char *name, const char *of)
 {
 	char text[16];
 
@@ -158,7 +184,16 @@ static void print_hist(const json_t *h, const char *name)
 			format_duration((uint64_t)json_integer_value(v), text, sizeof(text));
 		printf("  %s %s", key, v ? text : "-");
 	}
-	printf("\n");
+	printf("%s\n", of);
+}
+
+static void print_quiet(const json_t *quiet, size_t intervals)
+{
+	char of[64];
+
+	snprintf(of, sizeof(of), "  of %lld of %zu intervals",
+		 (long long)json_integer_value(json_object_get(quiet, "intervals")), intervals);
+	print_hist(json_object_get(quiet, "latency_ns"), "quiet", of);
 }
 
 void load_print(const json_t *r)
@@ -169,8 +204,11 @@ void load_print(const json_t *r)
 	       json_string_value(json_object_get(r, "address")),
 	       json_number_value(json_object_get(r, "rate_per_sec")),
 	       (long long)json_integer_value(json_object_get(r, "rate_target_per_sec")));
-	print_hist(json_object_get(r, "latency_ns"), "latency");
-	print_hist(json_object_get(r, "lag_ns"), "own lag");
+	print_hist(json_object_get(r, "latency_ns"), "latency", "");
+	print_hist(json_object_get(r, "lag_ns"), "own lag", "");
+	if (json_object_get(r, "quiet"))
+		print_quiet(json_object_get(r, "quiet"),
+			    json_array_size(json_object_get(r, "intervals")));
 	for (size_t i = 0; i < ARRAY_SIZE(count_fields); i++) {
 		long long n =
 		    (long long)json_integer_value(json_object_get(r, count_fields[i].key));

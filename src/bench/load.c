@@ -34,6 +34,8 @@ static const struct option_desc common_options[] = {
     OPT("spin", FLAG, spin, NULL, "never sleep: exact, for a whole CPU"),
     OPT("interval", DURATION, interval_ns, "TIME", "of the time series (default 1s)",
 	.min = 10000000, .max = DAY_NS),
+    OPT("lag-max", DURATION, lag_max_ns, "TIME",
+	"also judge without intervals of a longer own lag", .max = DAY_NS),
     OPT("interval-json", FLAG, interval_json, NULL,
 	"a line of JSON per interval, the result as the last"),
     OPT("feed", TEXT, feed_socket, "SOCKET", "tell czd the latencies of each interval"),
@@ -115,7 +117,7 @@ static int prepare(struct load *l, struct error *reterr)
 	l->value = malloc(l->o->value_bytes);
 	l->intervals = json_array();
 	if (!l->value || !l->intervals || series_init(&l->total) < 0 ||
-	    series_init(&l->interval) < 0)
+	    series_init(&l->interval) < 0 || series_init(&l->quiet) < 0)
 		return error_errno(reterr, -ENOMEM, "start");
 	memset(l->value, 'v', l->o->value_bytes);
 	r = bench_pin(&l->o->cpus, reterr);
@@ -167,6 +169,7 @@ static int run(const struct load_options *o, const struct dialect *dialect,
 	close_fd(&l.feed_fd);
 	series_done(&l.total);
 	series_done(&l.interval);
+	series_done(&l.quiet);
 	json_decref(l.intervals);
 	free(l.value);
 	return r;

@@ -21,6 +21,7 @@
 struct load_options {
 	uint64_t rate_per_sec, connections, seed;
 	uint64_t seconds_ns, warmup_ns, wait_ready_ns, drain_ns, interval_ns;
+	uint64_t lag_max_ns; /* 0: no interval is left out */
 	uint32_t arrival; /* enum arrival_kind */
 	uint32_t output;
 	struct cpuset cpus;
@@ -103,6 +104,8 @@ struct load {
 	size_t next_conn;
 	uint64_t start_ns, measure_ns, end_ns, stop_ns; /* stop: really stopped sending */
 	struct load_series total, interval;
+	struct load_series quiet; /* of the intervals in which its own lag p99 <= lag_max_ns */
+	uint64_t quiet_intervals;
 	uint64_t interval_start_ns;
 	json_t *intervals;
 	unsigned int barren; /* connections in a row that closed without any reply */

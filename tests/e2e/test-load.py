@@ -164,6 +164,24 @@ class Redis(unittest.TestCase):
         self.assertGreater(last["replies"], 0)
         self.assertEqual(last["unanswered"], 0)
 
+    def test_lag_max(self):
+        """While the generator is stopped its own lag grows: that interval is left out, no other."""
+        load = subprocess.Popen([LOAD, "resp", "--rate", "1000", "--arrival", "fixed", "--seconds",
+                                 "2", "--interval", "100ms", "--lag-max", "50ms", "-o", "json",
+                                 "-q", "--wait-ready", "10", self.path], stdout=subprocess.PIPE)
+        time.sleep(0.7)
+        load.send_signal(signal.SIGSTOP)
+        time.sleep(0.5)
+        load.send_signal(signal.SIGCONT)
+        got = json.loads(load.communicate(timeout=20)[0])
+        late = [i for i in got["intervals"] if i["lag_ns"].get("p99", 0) > 50_000_000]
+        self.assertTrue(late)
+        self.assertGreater(got["quiet"]["intervals"], 0)
+        self.assertEqual(got["quiet"]["intervals"] + len(late), len(got["intervals"]))
+        self.assertGreater(got["latency_ns"]["max"], 400_000_000)
+        self.assertLess(got["quiet"]["lag_ns"]["p99"], 50_000_000)
+        self.assertLess(got["quiet"]["latency_ns"]["count"], got["latency_ns"]["count"])
+
     def test_feed(self):
         path = os.path.join(self.dir, "feed.sock")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as feed:

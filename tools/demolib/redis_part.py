@@ -15,12 +15,15 @@ CONDITIONS = ("alone", "observe", "enforce", "after")
 TITLES = {"alone": "alone", "observe": "hog, only observed", "enforce": "hog, enforced",
           "after": "after"}
 # Stated before the runs; a run that does not meet it is listed, but not used if enough others do.
-OTHER_MAX, STEAL_MAX, LAG_MAX_US = 0.012, 0.015, 200
-WARMUP_S = 1.0
+# The generator never sleeps: on a quiet machine its own lag p99 is some 10 us, and 50 or more while
+# other virtual machines hold up both CPUs, Redis' too, where no other figure tells it.
+OTHER_MAX, STEAL_MAX, LAG_MAX_US, QUIET_MIN = 0.012, 0.015, 30, 0.33
+WARMUP_S = 0.7
 RECOVERED_FACTOR, RECOVERED_STEPS, STEP_S = 3, 5, 0.01
 
-FILTER_TEXT = (f"A run is quiet if others used less than 1.2 % of either CPU, steal was "
-               f"below 1.5 % and the generator's own lag p99 below {LAG_MAX_US} us.")
+FILTER_TEXT = (f"Latency is that of the tenths of a second in which the generator's own lag p99 "
+               f"was at most {LAG_MAX_US} us. A run is quiet if these are a third of it, others used "
+               f"less than 1.2 % of either CPU and steal was below 1.5 %.")
 
 
 def free_port():
@@ -35,7 +38,7 @@ class RedisPart:
         self.address, self.redis, self.dir = None, None, None
         self.runs, self.trials = [], []
         self.why, self.why_text = None, None
-        self.measure_s = 3 if stage.quick else 5
+        self.measure_s = 3 if stage.quick else 4
         self.want = 2 if stage.quick else 5
         self.rounds_max = 3 if stage.quick else 9
         self.nr_trials = 5 if stage.quick else 10
@@ -85,7 +88,8 @@ class RedisPart:
         self.stage.screen.say(FILTER_TEXT)
         for number in range(1, self.rounds_max + 1):
             for condition in CONDITIONS:
-                self.measure(condition, number)
+                if len(self.quiet(condition)) < self.want:
+                    self.measure(condition, number)
             enough = all(len(self.quiet(c)) >= self.want for c in CONDITIONS)
             over = time.monotonic() + self.round_seconds() + self.trial_seconds() > deadline_s
             if number >= self.want and (enough or over):
@@ -99,7 +103,8 @@ class RedisPart:
         stage = self.stage
         stage.mode("enforce" if condition == "enforce" else "observe")
         load = self.load(self.measure_s, "--rate", str(RATE), "--warmup", str(WARMUP_S),
-                         "--seed", str(number), "--interval", "100ms")
+                         "--seed", str(number), "--interval", "100ms",
+                         "--lag-max", f"{LAG_MAX_US}us")
         hog = culprit = None
         if condition in ("observe", "enforce"):
             stage.run_for(time.monotonic_ns() + int(0.3e9))
@@ -146,19 +151,22 @@ class RedisPart:
         zones = {name: shares[WORK_CPU] for name, shares in window["zones"].items()}
         redis, hog = zones.get("demo-redis", 0), zones.get("demo-hog", 0)
         leftover = 1 - redis - window["other"][WORK_CPU] - window["steal"][WORK_CPU]
-        lag = got["lag_ns"]["p99"] / 1e3
+        quiet = got["quiet"]["intervals"] / max(1, len(got["intervals"]))
         noise = {"other CPU use": max(window["other"]) / OTHER_MAX,
-                 "steal": max(window["steal"]) / STEAL_MAX, "own lag": lag / LAG_MAX_US}
+                 "steal": max(window["steal"]) / STEAL_MAX,
+                 "own lag": QUIET_MIN / max(quiet, 1e-6)}
         worst = max(noise, key=noise.get)
         run = {"condition": condition, "round": number, "quiet": noise[worst] < 1,
                "noise": noise[worst], "noise_why": worst,
-               "other": window["other"], "steal": window["steal"], "lag_p99_us": lag,
+               "other": window["other"], "steal": window["steal"], "quiet_share": quiet,
+               "lag_p99_us": got["lag_ns"]["p99"] / 1e3,
+               "whole_p99_us": got["latency_ns"]["p99"] / 1e3,
                "czd_cpu": window["czd"], "redis_cpu": redis, "hog_cpu": hog,
                "be_share_of_leftover": hog / leftover if hog and leftover > 0 else None,
                "rate_per_sec": got["rate_per_sec"], "start_mono_ns": start,
                "length_ns": got["length_ns"], "lost": got["lost"] + got["not_sent"]}
         for name in ("p50", "p90", "p99", "p99_9", "max"):
-            run[name + "_us"] = got["latency_ns"][name] / 1e3
+            run[name + "_us"] = (got["quiet"] if quiet else got)["latency_ns"][name] / 1e3
         return run
 
     def react(self):
@@ -196,13 +204,15 @@ class RedisPart:
         return trial
 
     def recovery(self, got, hog_start_ns):
-        """From the hog's start until p99 of 10 ms steps stays near that of alone."""
+        """From the hog's start until p99 of 10 ms steps stays near that of alone. Steps in which the
+        generator itself was held up tell nothing."""
         limit = RECOVERED_FACTOR * self.typical("alone", "p99_us") * 1e3
         good_since = None
         good = 0
         for step in got["intervals"]:
             start = got["start_mono_ns"] + step["t_ns"]
-            if start + step["length_ns"] <= hog_start_ns:
+            held_up = step["lag_ns"].get("p99", 0) > LAG_MAX_US * 1e3
+            if start + step["length_ns"] <= hog_start_ns or held_up:
                 continue
             fine = step["latency_ns"].get("p99", 0) <= limit
             good = good + 1 if fine else 0
