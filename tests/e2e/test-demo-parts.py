@@ -82,7 +82,8 @@ def run(condition, p99, quiet=True, noise=0.5, **more):
     return {"condition": condition, "round": 1, "p50_us": 30, "p90_us": 50, "p99_us": p99,
             "p99_9_us": p99, "max_us": p99, "quiet": quiet, "noise": noise, "noise_why": "steal",
             "hog_cpu": 0.69, "redis_cpu": 0.3, "be_share_of_leftover": 0.98, "other": [0, 0],
-            "steal": [0, 0], "lag_p99_us": 60, "start_mono_ns": 10 * MS, "length_ns": 100 * MS,
+            "steal": [0, 0], "lag_p99_us": 60, "whole_p99_us": p99 + 1,
+            "start_mono_ns": 10 * MS, "length_ns": 100 * MS,
             **more}
 
 
@@ -170,12 +171,17 @@ class Verdict(unittest.TestCase):
     def test_recovery(self):
         redis = part(good_runs())
 
-        def step(number, p99_us):
-            return {"t_ns": number * 10 * MS, "length_ns": 10 * MS, "latency_ns": {"p99": p99_us * 1000}}
+        def step(number, p99_us, lag_us=9):
+            return {"t_ns": number * 10 * MS, "length_ns": 10 * MS,
+                    "latency_ns": {"p99": p99_us * 1000}, "lag_ns": {"p99": lag_us * 1000}}
         got = {"start_mono_ns": 0, "intervals": [step(n, p) for n, p in enumerate(
             [90, 90, 4000, 90, 4000, 90, 95, 80, 90, 90, 90])]}
         self.assertAlmostEqual(redis.recovery(got, 22 * MS), 28.0)
         self.assertIsNone(redis.recovery(got, 100 * MS))
+        # A step in which the generator was late itself is no sign of harm, nor of health.
+        got["intervals"][8] = step(8, 4000, lag_us=900)
+        got["intervals"].append(step(11, 90))
+        self.assertAlmostEqual(redis.recovery(got, 22 * MS), 28.0)
 
 
 class Tags(html.parser.HTMLParser):
