@@ -18,11 +18,10 @@ from demolib.control import Failed, Processes  # noqa: E402
 from demolib.machine import Machine, knob_changes  # noqa: E402
 from demolib.stage import median  # noqa: E402
 from demolib.zone_control import MACHINE, ZoneControl  # noqa: E402
-from demolib.zone_latency import LoadedZone, failed  # noqa: E402
+from demolib.zone_latency import TIMELY_MIN, LoadedZone, failed, timely  # noqa: E402
 
 ALL = "/sys/fs/cgroup"  # in a guest
 KNEE_RATES = (500, 1000, 2000, 4000, 8000, 12000, 16000, 20000, 24000, 30000, 36000, 48000)
-LATE_US = 2000  # a load generator that is later than that measures itself
 NOISE_CPUS, NOISE_TRIES = 0.1, 3  # what others on the host may use while a zone is measured
 
 
@@ -108,7 +107,7 @@ class Zone(LoadedZone):
         script = "; ".join(f"{self.now(groups)}; echo @; {word}; echo @; {self.now(groups)}; echo @" for word in words)
         parts, results = self.script(script).split("@\n"), []
         for before, text, after in zip(parts[::3], parts[1::3], parts[2::3]):
-            result = json.loads(text)
+            result = timely(json.loads(text))
             result["cpus"] = cpus_used(before.split(), after.split())
             result["p99_us"] = result["latency_ns"].get("p99", float("inf")) / 1e3  # inf: nothing was answered
             results.append(result)
@@ -121,7 +120,7 @@ class Zone(LoadedZone):
         gots = self.loads(KNEE_RATES, 1)
         limit = 2 * median([got["p99_us"] for got in gots[:3]])
         knee = max([rate for rate, got in zip(KNEE_RATES, gots)
-                    if got["p99_us"] <= limit and got["lag_ns"]["p99"] <= LATE_US * 1e3
+                    if got["p99_us"] <= limit and got["timely_share"] >= TIMELY_MIN
                     and got["replies"] >= 0.95 * got["intended"]], default=KNEE_RATES[0])
         say(f"the knee of Redis alone: {knee} requests/s")
         return knee
