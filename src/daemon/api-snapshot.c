@@ -21,7 +21,7 @@ static json_t *columns(const struct metric_desc *m, size_t n)
 	return names;
 }
 
-static json_t *values(const uint64_t *value, uint64_t valid, size_t n)
+static json_t *values(const uint64_t *value, metric_set valid, size_t n)
 {
 	json_t *row = json_array();
 

@@ -36,8 +36,8 @@ static void view_values(const struct zone *z, struct zone_view *v, const struct 
 	memcpy(v->value, row->value, sizeof(v->value));
 	if (!before)
 		return;
-	for (uint64_t both = row->valid & before->valid; both; both &= both - 1) {
-		int m = __builtin_ctzll(both);
+	for (metric_set both = row->valid & before->valid; both; both &= both - 1) {
+		int m = metric_lowest(both);
 
 		if (zone_metrics[m].kind != METRIC_COUNTER || v->value[m] < before->value[m])
 			continue; /* a counter that fell is another counter */
@@ -57,8 +57,8 @@ static void view_moved(struct zone_view *v, const struct zone_view *before)
 	v->moved = v->valid ^ before->valid;
 	if (!v->moved && !memcmp(v->value, before->value, sizeof(v->value)))
 		return;
-	for (uint64_t both = v->valid & before->valid; both; both &= both - 1) {
-		int m = __builtin_ctzll(both);
+	for (metric_set both = v->valid & before->valid; both; both &= both - 1) {
+		int m = metric_lowest(both);
 
 		if (v->value[m] != before->value[m])
 			v->moved |= METRIC_BIT(m);
@@ -84,8 +84,8 @@ static int add_use(struct daemon *d, const struct disk_use *u)
 static void add_uses(struct daemon *d, const struct zone *z, const struct zone_view *v,
 		     uint32_t index)
 {
-	const uint64_t io = METRIC_BIT(ZM_IO_READ_BYTES) | METRIC_BIT(ZM_IO_WRITE_BYTES) |
-			    METRIC_BIT(ZM_IO_READS) | METRIC_BIT(ZM_IO_WRITES);
+	const metric_set io = METRIC_BIT(ZM_IO_READ_BYTES) | METRIC_BIT(ZM_IO_WRITE_BYTES) |
+			      METRIC_BIT(ZM_IO_READS) | METRIC_BIT(ZM_IO_WRITES);
 	const struct zone_row *row = v->moved & io ? z->row : NULL;
 
 	for (size_t i = 0; row && i < row->nr_disks; i++) {

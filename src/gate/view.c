@@ -77,7 +77,7 @@ static void map_columns(const json_t *names, const struct metric_desc *descs, si
 	}
 }
 
-#define COLUMNS_MAX 64
+#define COLUMNS_MAX 128
 struct columns {
 	int map[COLUMNS_MAX];
 	const struct metric_desc *descs;
@@ -102,11 +102,11 @@ static bool next_value(const json_t *row, size_t i, const char **text, uint64_t 
 	return begin != NULL;
 }
 
-static void take_values(const struct columns *c, const json_t *row, uint64_t *valid,
-			uint64_t *value, uint64_t *delta_valid, uint64_t *delta)
+static void take_values(const struct columns *c, const json_t *row, metric_set *valid,
+			uint64_t *value, metric_set *delta_valid, uint64_t *delta)
 {
 	const char *text = json_string_value(row);
-	uint64_t had = *valid;
+	metric_set had = *valid;
 
 	*valid = *delta_valid = 0;
 	for (size_t i = 0; (text ? *text != 0 : i < json_array_size(row)) && i < COLUMNS_MAX; i++) {

@@ -22,8 +22,8 @@ struct view_zone {
 	enum zone_kind kind;
 	enum zone_class class;
 	bool class_own;
-	uint64_t valid;	      /* bit m: value[m] is known */
-	uint64_t delta_valid; /* bit m: delta[m], the growth over window_ns, is known */
+	metric_set valid;	/* bit m: value[m] is known */
+	metric_set delta_valid; /* bit m: delta[m], the growth over window_ns, is known */
 	uint64_t value[ZM_NR], delta[ZM_NR];
 };
 
@@ -36,7 +36,7 @@ struct view {
 	size_t nr_zones;
 	struct view_zone *zones; /* in czd's order: parents before children */
 	struct hash by_id;	 /* -> struct view_zone */
-	uint64_t host_valid, host_delta_valid;
+	metric_set host_valid, host_delta_valid;
 	uint64_t host_value[HM_NR], host_delta[HM_NR];
 	json_t *ledgers;     /* array of objects, as docs/protocol.md has them under `snapshot` */
 	json_t *mode, *self; /* objects */

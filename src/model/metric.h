@@ -173,8 +173,16 @@ struct metric_desc {
 	enum metric_kind kind;
 	const char *help;
 };
-/* A set of metrics is 64 bits: zone_view.valid and kin. */
-#define METRIC_BIT(m) (1ull << (m))
-_Static_assert(ZM_NR <= 64 && HM_NR <= 64, "a set of metrics has 64 bits");
+/* zone_view.valid and kin: bit m for metric m. */
+typedef unsigned __int128 metric_set;
+#define METRIC_BIT(m) ((metric_set)1 << (m))
+_Static_assert(ZM_NR <= 128 && HM_NR <= 128, "a set of metrics has 128 bits");
+/* The lowest of a set that is not empty. */
+static inline int metric_lowest(metric_set set)
+{
+	uint64_t low = (uint64_t)set;
+
+	return low ? __builtin_ctzll(low) : 64 + __builtin_ctzll((uint64_t)(set >> 64));
+}
 extern const struct metric_desc zone_metrics[ZM_NR];
 extern const struct metric_desc host_metrics[HM_NR];

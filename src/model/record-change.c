@@ -239,9 +239,9 @@ static int scan_item(const char **p, struct moved *m)
 }
 
 static void apply_item(const struct moved *m, uint8_t metric, uint64_t *value, uint64_t *delta,
-		       uint64_t *valid, uint64_t *delta_valid)
+		       metric_set *valid, metric_set *delta_valid)
 {
-	uint64_t bit = METRIC_BIT(metric);
+	metric_set bit = METRIC_BIT(metric);
 
 	*valid = m->unknown ? *valid & ~bit : *valid | bit;
 	*delta_valid = m->grew ? *delta_valid | bit : *delta_valid & ~bit;
@@ -288,7 +288,7 @@ int record_apply_moved(const struct record_reader *r, const char *text, struct z
 
 static int apply_host(struct record_reader *r, const char *text, struct error *reterr)
 {
-	uint64_t delta_valid = 0;
+	metric_set delta_valid = 0;
 	const char *p = text;
 	struct moved m;
 
@@ -302,9 +302,9 @@ static int apply_host(struct record_reader *r, const char *text, struct error *r
 	return 0;
 }
 
-static uint64_t counters(void)
+static metric_set counters(void)
 {
-	uint64_t set = 0;
+	metric_set set = 0;
 
 	for (int m = 0; m < ZM_NR; m++)
 		if (zone_metrics[m].kind == METRIC_COUNTER)
@@ -315,7 +315,7 @@ static uint64_t counters(void)
 /* A tick went by. */
 static void stand_still(struct record_reader *r)
 {
-	uint64_t set = counters();
+	metric_set set = counters();
 
 	for (size_t i = 0; i < r->nr_zones; i++) {
 		r->zones[i].delta_valid = r->zones[i].valid & set;

@@ -29,7 +29,8 @@ struct record_reader {
 	struct disk_use *disk_uses;
 	size_t nr_disks, nr_disk_uses;
 	struct learned *learned;
-	uint64_t host_valid, host_value[HM_NR], host_delta[HM_NR];
+	metric_set host_valid;
+	uint64_t host_value[HM_NR], host_delta[HM_NR];
 	/* of a column in the recording: the metric, or COLUMN_UNKNOWN of one that is not ours */
 	uint8_t column[RECORD_COLUMNS_MAX], host_column[RECORD_COLUMNS_MAX];
 	struct snapshot snapshot;

@@ -20,7 +20,8 @@ void record_add_disks(json_t *line, const struct snapshot *s);
 void record_add_cpus(json_t *line, const struct cpu_topology *cpus);
 /* `before`: the totals that were told last; NULL: all are told. */
 struct record_host {
-	uint64_t valid, value[HM_NR];
+	metric_set valid;
+	uint64_t value[HM_NR];
 };
 void record_add_host(json_t *line, const struct snapshot *s, const struct record_host *before);
 json_t *record_event_json(const struct fast_event *e);

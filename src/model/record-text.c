@@ -27,7 +27,7 @@ static void set_u64(json_t *o, const char *key, uint64_t v)
 		json_object_set_new(o, key, json_integer((json_int_t)v));
 }
 
-static json_t *metrics(const uint64_t *values, uint64_t valid)
+static json_t *metrics(const uint64_t *values, metric_set valid)
 {
 	json_t *o = json_object();
 
@@ -241,8 +241,8 @@ static void put_spans(struct strbuf *b, const struct zone_view *z)
 
 static void put_moved(struct strbuf *b, const struct zone_view *z)
 {
-	for (uint64_t left = z->moved; left; left &= left - 1) {
-		int m = __builtin_ctzll(left);
+	for (metric_set left = z->moved; left; left &= left - 1) {
+		int m = metric_lowest(left);
 
 		put_item(b, m);
 		if (!(z->valid & METRIC_BIT(m)))
@@ -259,8 +259,8 @@ static void put_moved(struct strbuf *b, const struct zone_view *z)
 
 static void put_all(struct strbuf *b, const struct zone_view *z)
 {
-	for (uint64_t left = z->valid; left; left &= left - 1) {
-		int m = __builtin_ctzll(left);
+	for (metric_set left = z->valid; left; left &= left - 1) {
+		int m = metric_lowest(left);
 
 		put_item(b, m);
 		put_number(b, '=', z->value[m]);

@@ -3,7 +3,7 @@
 #include <string.h>
 #include "model/record-internal.h"
 
-static int read_metrics(const json_t *zone, const char *key, uint64_t *values, uint64_t *valid,
+static int read_metrics(const json_t *zone, const char *key, uint64_t *values, metric_set *valid,
 			struct error *reterr)
 {
 	json_t *o = json_object_get(zone, key), *v;

@@ -30,11 +30,11 @@ struct zone_view {
 	bool has_quota; /* its own or an ancestor's CPU quota is finite */
 	uint64_t first_seen_ns;
 	uint64_t told_seq; /* czd's tree_seq when its name, path or class last changed */
-	uint64_t moved; /* bit m: value[m] differs from the previous snapshot's, is new in this one
-			 * or no longer known */
+	metric_set moved;  /* bit m: value[m] differs from the previous snapshot's, is new in this
+			    * one  or no longer known */
 	bool quota_moved, interface_moved; /* has_quota, interface: the same */
-	uint64_t valid;			   /* bit m: value[m] is known */
-	uint64_t delta_valid;		   /* bit m: delta[m] is known */
+	metric_set valid;		   /* bit m: value[m] is known */
+	metric_set delta_valid;		   /* bit m: delta[m] is known */
 	uint64_t value[ZM_NR];
 	uint64_t delta[ZM_NR];
 	/* The latest growth of the counters of io, and of memory.stat, took so long; 0: a window.
@@ -106,7 +106,7 @@ struct snapshot {
 	const struct disk_view *disks;
 	const struct disk_use *disk_uses;
 	struct cpu_topology cpus;
-	uint64_t host_valid;
+	metric_set host_valid;
 	uint64_t host_value[HM_NR], host_delta[HM_NR];
 };
 

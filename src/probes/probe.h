@@ -28,7 +28,7 @@ struct zone_disk {
 
 /* The latest readings of a zone; counters as the kernel has them. Deltas are the pipeline's. */
 struct zone_row {
-	uint64_t valid;	  /* bit m: value[m] is known */
+	metric_set valid; /* bit m: value[m] is known */
 	uint32_t version; /* grows with each change of a value */
 	bool own_quota;	  /* a finite CPU quota on this very cgroup */
 	/* Used CPU since the previous tick; less than 0.2 % of a CPU may show later (tick.c). */
@@ -44,7 +44,7 @@ struct zone_row {
 	bool disks_known; /* as of a reading */
 };
 struct host_row {
-	uint64_t valid;
+	metric_set valid;
 	uint64_t value[HM_NR];
 };
 
@@ -58,6 +58,9 @@ enum probe_interest {
 struct probes_options {
 	uint32_t fd_budget;  /* kept-open files at most; config.fd_budget */
 	uint32_t slow_every; /* dear metrics every so many ticks; 0: the default, 5 */
+	/* Probe counters counts what the kernel itself counts, in place of the hardware: its way
+	 * through the kernel is the same, and can be tried where there is no PMU. */
+	bool software_counters;
 };
 
 must_check int probes_new(const struct kernel *k, const struct cgroup_fs *fs,
