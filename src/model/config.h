@@ -56,7 +56,8 @@ struct ledger_config {
 
 /* Probes that cost others: off unless asked for. By the names that they have. */
 #define OPTIONAL_PROBES(X)                                                                         \
-	X(syscalls) X(block) X(net) X(switches) X(epoll) X(sockets) X(reclaimers) X(futex)
+	X(syscalls)                                                                                \
+	X(block) X(net) X(switches) X(epoll) X(sockets) X(reclaimers) X(futex) X(counters)
 struct probes_config {
 #define X(name) bool name;
 	OPTIONAL_PROBES(X)

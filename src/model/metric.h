@@ -121,6 +121,20 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
 	  "packets sent, as the stack hands them to an interface")                                 \
 	X(NET_RETRANSMITS, "tcp_retransmits_total", "1", COUNTER,                                  \
 	  "packets that TCP had to send again")                                                    \
+	X(REF_CYCLES, "ref_cycles_total", "1", COUNTER,                                            \
+	  "cycles at the rated clock, since the probe was switched on")                            \
+	X(INSTRUCTIONS, "instructions_total", "1", COUNTER, "instructions retired")                \
+	X(CYCLES, "cycles_total", "1", COUNTER, "cycles of the core's clock")                      \
+	X(LLC_REFERENCES, "llc_references_total", "1", COUNTER,                                    \
+	  "look-ups in the last-level cache")                                                      \
+	X(LLC_MISSES, "llc_misses_total", "1", COUNTER, "those that missed")                       \
+	X(CPI_PPM, "cpi_ppm", "ppm", GAUGE, "reference cycles an instruction, in the last tick")   \
+	X(IPC_PPM, "ipc_ppm", "ppm", GAUGE, "instructions a cycle of the core's clock")            \
+	X(LLC_MPKI_PPM, "llc_mpki_ppm", "ppm", GAUGE,                                              \
+	  "misses of the last-level cache a thousand instructions")                                \
+	X(LLC_MISS_PPM, "llc_miss_ppm", "ppm", GAUGE, "the part of its look-ups that missed")      \
+	X(COUNTED_PPM, "counted_ppm", "ppm", GAUGE,                                                \
+	  "the part of its time that the counters ran; the rest is extrapolated")                  \
 	X(TASKS, "tasks", "1", GAUGE, "tasks in the zone (protected zones and best-effort zones)")
 
 /* Host totals. */

@@ -44,8 +44,8 @@ struct probe {
 	const char *summary; /* what it tells */
 	const char *needs;   /* of the host */
 	enum probe_when when;
-	bool optional;	  /* costs others: off, and not even opened, until it is switched on */
-	uint64_t metrics; /* zone metrics it fills: bits of enum zone_metric */
+	bool optional;	    /* costs others: off, and not even opened, until it is switched on */
+	metric_set metrics; /* zone metrics it fills: bits of enum zone_metric */
 	/* -EOPNOTSUPP: the host lacks it, why says what. NULL: always there, no state. */
 	int (*open)(struct probes *p, void **ret_state, char *why, size_t size);
 	void (*close)(void *state); /* accepts NULL */
@@ -64,7 +64,7 @@ extern const struct probe probe_cpu, probe_throttling, probe_run_delay, probe_ps
     probe_reclaim, probe_io, probe_io_limits, probe_syscalls, probe_block, probe_net, probe_tasks,
     probe_switches, probe_epoll, probe_sockets, probe_reclaimers, probe_futex, probe_netns,
     probe_numa, probe_frequency, probe_host_disk, probe_host_net, probe_psi_triggers,
-    probe_host_cpu, probe_host_memory, probe_host_psi;
+    probe_host_cpu, probe_host_memory, probe_host_psi, probe_counters;
 extern const struct probe *const probe_list[];
 extern const size_t probe_list_nr;
 #define PROBES_MAX 32
@@ -100,6 +100,7 @@ struct probes {
 	const struct kernel *k;
 	const struct cgroup_fs *fs;
 	uint32_t slow_every;
+	bool software_counters;
 
 	struct hash by_id;
 	struct probe_zone *first, *last;
@@ -132,6 +133,11 @@ static inline void host_set(struct host_row *row, enum host_metric m, uint64_t v
 {
 	row->value[m] = value;
 	row->valid |= METRIC_BIT(m);
+}
+static inline void row_unset(struct zone_row *row, enum zone_metric m)
+{
+	row->version += (row->valid & METRIC_BIT(m)) != 0;
+	row->valid &= ~METRIC_BIT(m);
 }
 /* One that is not known leaves the metric as it is. */
 static inline void row_set_known(struct zone_row *row, enum zone_metric m, uint64_t value)

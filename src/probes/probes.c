@@ -40,6 +40,7 @@ int probes_new(const struct kernel *k, const struct cgroup_fs *fs, const struct 
 		return -ENOMEM;
 	p->k = k;
 	p->fs = fs;
+	p->software_counters = o->software_counters;
 	p->slow_every = o->slow_every ? o->slow_every : SLOW_EVERY;
 	p->squeezed_tick = p->io_tick = UINT32_MAX / 2; /* long ago */
 	kept_init(&p->kept, o->fd_budget);

@@ -171,7 +171,7 @@ void switch_probe(const char *name, bool on)
 int probes_env_open(void)
 {
 	struct zones_events ev = {.on_add = on_add, .on_remove = on_remove};
-	struct probes_options o = {.slow_every = 5};
+	struct probes_options o = {.slow_every = 5, .software_counters = true};
 
 	config_defaults(&config);
 	o.fd_budget = config.fd_budget;
