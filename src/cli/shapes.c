@@ -179,6 +179,12 @@ char *action_effect(const json_t *action, char *buf, size_t size)
 			 show_ppm(action, "after_share_ppm", after));
 		return buf;
 	}
+	if (!strcmp(get_text(action, "resource"), "cache")) {
+		snprintf(buf, size, "cycles an instruction above what is usual by %s -> %s",
+			 show_ppm(action, "before_share_ppm", before),
+			 show_ppm(action, "after_share_ppm", after));
+		return buf;
+	}
 	if (!strcmp(get_text(action, "resource"), "network")) {
 		snprintf(buf, size, "packets sent again %s -> %s",
 			 show_ppm(action, "before_share_ppm", before),

@@ -17,7 +17,7 @@ static const struct verb_option options[] = {
     [OPT_FORMAT] = {"format", "NAME", "csv, google2011, google2019, alibaba2018, amtrace"},
     [OPT_MAP] = {"map", "LIST", "columns: time=ts:us,task=job+index,cpi=#6"},
     [OPT_JOBS] = {"jobs", "FILE", "which task is of which job (columns task, job)"},
-    [OPT_PRESET] = {"preset", "NAME", "cpi2 (default), rubik, robust"},
+    [OPT_PRESET] = {"preset", "NAME", "cpi2 (default), rubik, robust, host"},
     [OPT_SET] = {"set", "LIST", "constants: correlation=0.2,spec=1h; help lists them"},
     [OPT_PLOT] = {"plot", "FILE", "write an SVG of the task with the most alarms"},
     [OPT_LENIENT] = {"lenient", NULL, "count lines that are no rows, and go on"},
@@ -331,7 +331,8 @@ static int read_options(struct detect *d, struct error *reterr)
 	if (!d->format)
 		return error_set(reterr, -EINVAL, "--format: '%s' is not known", o[OPT_FORMAT]);
 	if (!preset)
-		return error_set(reterr, -EINVAL, "--preset: '%s' is not cpi2, rubik or robust",
+		return error_set(reterr, -EINVAL,
+				 "--preset: '%s' is not cpi2, rubik, robust or host",
 				 o[OPT_PRESET]);
 	d->config = *preset;
 	jobs_map = d->format->jobs_map ? d->format->jobs_map : "task=task,job=job";

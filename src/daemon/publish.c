@@ -109,6 +109,7 @@ static void view_fill(struct daemon *d, const struct zone *z, struct zone_view *
 	    .kind = z->kind,
 	    .class = z->class,
 	    .class_is_own = z->class_is_own,
+	    .control = z->control,
 	    .off_limits = z->off_limits_why != NULL,
 	    .off_limits_why = z->off_limits_why,
 	    .slo = z->slo,

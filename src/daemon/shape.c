@@ -114,6 +114,10 @@ static const struct doing doing_network[CAUSE_NR] = {
     [CAUSE_SELF] = {"loses", "lost", "packets by its own sending"},
     [CAUSE_UNKNOWN] = {"loses", "lost", "packets for a cause unknown"},
 };
+static const struct doing doing_cache[CAUSE_NR] = {
+    [CAUSE_NEIGHBOUR] = {"is", "was", "slowed down in caches or memory"},
+    [CAUSE_UNKNOWN] = {"is", "was", "slow in caches or memory for a cause unknown"},
+};
 static const struct doing doing_other = {"is", "was", "slow"};
 
 static const struct doing *doing(const struct finding *f)
@@ -122,6 +126,7 @@ static const struct doing *doing(const struct finding *f)
 				 : f->resource == RESOURCE_MEMORY  ? doing_memory
 				 : f->resource == RESOURCE_IO	   ? doing_io
 				 : f->resource == RESOURCE_NETWORK ? doing_network
+				 : f->resource == RESOURCE_CACHE   ? doing_cache
 								   : NULL;
 
 	return of && of[f->cause].now ? &of[f->cause] : &doing_other;

@@ -118,6 +118,8 @@ static bool still_hurts(const struct contest *c)
 
 	if (!l)
 		return false;
+	if (c->resource == RESOURCE_CACHE)
+		return true; /* the alarm is of a minute, and its culprit with it */
 	measure_add(&m, c->s, l, c->resource, c->base);
 	return m.part_ns && share_ppm(m.part_ns, m.wait_ns) >= CULPRIT_MIN_PPM;
 }
@@ -242,7 +244,7 @@ static void consider(struct decide *d, const struct contest *c, struct plan *pla
 	if (!p || !still_hurts(c))
 		return;
 	note_harm(d, p, c);
-	if (base_is_settling(d, c))
+	if (base_is_settling(d, c) || is_capped_already(d, c))
 		return;
 	approved = !enforce && is_approved(d, p, p->rung);
 	if (!pair_may_act(d, p, enforce || approved)) {
@@ -275,6 +277,17 @@ static void consider(struct decide *d, const struct contest *c, struct plan *pla
 		     d->cannot_apply ? "nothing can be enforced now" : "too many actions at once");
 }
 
+static bool is_its_affair(struct decide *d, const struct snapshot *s, const struct finding *f)
+{
+	uint32_t victim = tree_find(&d->tree, f->victim_id);
+	const char *why =
+	    victim == NO_ZONE ? NULL : control_why_not(&s->zones[victim], f->resource);
+
+	if (why)
+		note(d, f->victim_id, s->zones[victim].name, why);
+	return victim != NO_ZONE && !why;
+}
+
 static void consider_finding(struct decide *d, const struct snapshot *s, const struct finding *f,
 			     struct plan *plan)
 {
@@ -282,7 +295,7 @@ static void consider_finding(struct decide *d, const struct snapshot *s, const s
 	struct victim *v;
 
 	if (!f->open || f->last_ns != s->now_ns || f->cause != CAUSE_NEIGHBOUR ||
-	    ladder_first(f->resource) == RUNG_NR)
+	    ladder_first(f->resource) == RUNG_NR || !is_its_affair(d, s, f))
 		return;
 	for (size_t i = 0; i < nr && f->culprits[i].share_ppm >= CULPRIT_MIN_PPM; i++) {
 		const struct culprit *culprit = &f->culprits[i];
@@ -374,6 +387,8 @@ void decide_fast(struct decide *d, const struct snapshot *s, const struct fast_e
 	if (!p->harm_ns || since_ns(d->now_ns, p->harm_ns) > HARM_PAUSE_TICKS * d->tick_ns)
 		p->since_ns = e->since_ns;
 	p->harm_ns = d->now_ns;
+	if (control_why_not(&s->zones[c.victim], RESOURCE_CPU))
+		return;
 	if (!mode_is_enforce(d, e->victim_id) || p->rung != RUNG_IDLE || !pair_may_act(d, p, true))
 		return;
 	if (!rung_build(d, &c, RUNG_IDLE, &built))
@@ -394,7 +409,8 @@ static void applied(struct decide *d, size_t i, const char *from, uint64_t writt
 
 	a->state = ACTION_APPLIED;
 	a->written_ns = t->measure_from_ns = t->busy_ns = written_ns;
-	a->lease_end_ns = written_ns + d->cfg.lease_ns;
+	a->lease_end_ns =
+	    written_ns + (a->resource == RESOURCE_CACHE ? CPI2_CAP_NS : d->cfg.lease_ns);
 	if (decide_mode(d, a->victim_id, d->now_ns, &until_ns) == MODE_ENFORCE && until_ns)
 		a->lease_end_ns = min_u64(a->lease_end_ns, until_ns);
 	if (t->approved && p)

@@ -17,7 +17,8 @@
 #define HANDS_OFF_MAX	128
 #define HANDS_OFF_NS	3600000000000ull /* a knob somebody else changed stays theirs so long */
 #define BACKOFF_MAX_NS	3600000000000ull
-#define PROBE_DOUBLINGS 32     /* longest hold before a probe, in quiet_ns */
+#define PROBE_DOUBLINGS 32 /* longest hold before a probe, in quiet_ns */
+#define CPI2_CAP_NS	300000000000ull
 #define CULPRIT_MIN_PPM 100000 /* smaller parts of the waiting are not worth an action */
 
 /* One ladder a resource, each from its first rung to its freeze. */
@@ -41,6 +42,7 @@ enum rung {
 	RUNG_NET_EIGHTH,
 	RUNG_NET_FLOOR,
 	RUNG_NET_FREEZE,
+	RUNG_CPI2_CAP, /* not of the guard: rule cpi2-cap */
 	RUNG_NR
 };
 
@@ -53,6 +55,7 @@ struct measure {
 	uint64_t victim_bytes, target_bytes; /* memory; done or sent in the window */
 	bool usage_known, blind;	     /* blind: the ledger was estimated meanwhile */
 	bool target_ended;		     /* it had no tasks any more */
+	uint64_t ref_cycles, instructions;   /* the victim's */
 };
 
 struct trial {
@@ -64,7 +67,8 @@ struct trial {
 	bool want_undo;
 	bool release; /* the undo is a probe: harm may return at once */
 	uint64_t measure_from_ns, busy_ns, refreshed_ns, retry_ns;
-	uint32_t retries, usual_stall_ppm; /* of the victim, when nothing is wrong */
+	uint32_t retries, usual_stall_ppm; /* of the victim, when nothing is wrong; cache: its
+					    * usual CPI */
 	uint64_t victim_bytes;		   /* most memory that the victim had since the write */
 	uint64_t target_per_sec;	   /* bytes at disks, or sent, before */
 	struct measure before, after;
@@ -149,6 +153,8 @@ void victim_forget(struct decide *d, uint64_t id);
 bool mode_is_enforce(const struct decide *d, uint64_t victim_id);
 uint64_t permitted_ns(const struct decide *d, uint64_t victim_id); /* enforcing for it since */
 void modes_expire(struct decide *d);
+/* What is found by CPI is the affair of cpi2-cap, all else the guard's. NULL: of its controller. */
+const char *control_why_not(const struct zone_view *victim, enum resource resource);
 
 /* table.c: actions, pairs, hands-off */
 bool action_in_force(const struct action *a); /* its knob is (or may be) turned */
@@ -190,6 +196,8 @@ bool rung_build(const struct decide *d, const struct contest *c, enum rung r, st
 /* The first available rung from `from` on, built; RUNG_NR: none left. */
 enum rung ladder_next(const struct decide *d, const struct contest *c, enum rung from,
 		      struct action *ret);
+/* cpi2-cap: a zone is capped once at a time, whoever asks for it. */
+bool is_capped_already(const struct decide *d, const struct contest *c);
 /* The pair's own kept action that holds the knob of its next rung: index, or -1. */
 int ladder_in_the_way(const struct decide *d, const struct contest *c, const struct pair *p);
 

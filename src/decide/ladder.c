@@ -125,6 +125,12 @@ static bool value_cap_floor(const struct decide *d, const struct contest *c, str
 	return cap_at(c, d->cfg.min_cap_ppm, ret);
 }
 
+/* CPI2's cap of best-effort work: 0.01 CPU. */
+static bool value_cap_cpi2(const struct decide *d, const struct contest *c, struct action *ret)
+{
+	return cap_at(c, 10000, ret);
+}
+
 /* Steps on memory and io go by what the culprit has and does now, in whole MiB: kernels keep pages.
  */
 #define MIB (1ull << 20)
@@ -300,6 +306,8 @@ static const struct rung_desc rungs[RUNG_NR] = {
 			"hardly any packets lost; it sends the least configured"},
     [RUNG_NET_FREEZE] = {KNOB_FREEZE, false, freeze_allowed, value_one,
 			 "no packets lost for it; it stands still"},
+    [RUNG_CPI2_CAP] = {KNOB_CPU_MAX, false, cap_allowed, value_cap_cpi2,
+		       "fewer cycles an instruction; it stands nearly still for 5 minutes"},
 };
 
 /* From the first rung on, up to the next ladder's. */
@@ -309,7 +317,8 @@ static const struct {
     [RESOURCE_CPU] = {RUNG_IDLE, RUNG_MEM_HOLD},
     [RESOURCE_MEMORY] = {RUNG_MEM_HOLD, RUNG_IO_HALF},
     [RESOURCE_IO] = {RUNG_IO_HALF, RUNG_NET_HALF},
-    [RESOURCE_NETWORK] = {RUNG_NET_HALF, RUNG_NR},
+    [RESOURCE_NETWORK] = {RUNG_NET_HALF, RUNG_CPI2_CAP},
+    [RESOURCE_CACHE] = {RUNG_CPI2_CAP, RUNG_NR},
 };
 
 enum rung ladder_first(enum resource resource)
@@ -367,6 +376,11 @@ static void describe(const struct contest *c, struct action *a)
 		snprintf(a->reason, sizeof(a->reason), "%.80s ran %s on CPU %d while %.80s waited",
 			 zone->name, format_duration(c->event->foreign_ns, x, sizeof(x)),
 			 c->event->cpu, victim->name);
+	else if (c->resource == RESOURCE_CACHE)
+		snprintf(
+		    a->reason, sizeof(a->reason),
+		    "the CPU use of %.40s goes with the CPI of %.40s, correlation 0.%02u: %.90s",
+		    zone->name, victim->name, c->culprit->share_ppm / 10000 % 100, c->finding->why);
 	else
 		snprintf(a->reason, sizeof(a->reason), "%.48s is %s of the %s of %.48s: %.90s",
 			 zone->name, format_ppm(c->culprit->share_ppm, x, sizeof(x)),
@@ -403,6 +417,11 @@ static bool rung_fits(const struct decide *d, const struct contest *c, enum rung
 static int rung_holder(const struct decide *d, const struct contest *c, enum rung r)
 {
 	return action_holding(d, c->s->zones[c->base].id, rungs[r].knob);
+}
+
+bool is_capped_already(const struct decide *d, const struct contest *c)
+{
+	return c->resource == RESOURCE_CACHE && rung_holder(d, c, RUNG_CPI2_CAP) >= 0;
 }
 
 bool rung_build(const struct decide *d, const struct contest *c, enum rung r, struct action *ret)

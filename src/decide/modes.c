@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Observe or enforce: for all, or for one victim. A mode until a time lies over the lasting one and
- * falls away by itself. One victim's own mode wins over the mode for all.
+ * falls away by itself. One victim's own mode wins over the mode for all. And which controller
+ * acts.
  */
 #include <string.h>
 #include "decide/internal.h"
@@ -172,6 +173,17 @@ size_t decide_trials(const struct decide *d, uint64_t now_ns, struct mode_trial 
 	for (size_t i = 0; i < d->nr_victims; i++)
 		n += add_trial(&d->victims[i].temp, d->victims[i].id, now_ns, ret + n, max - n);
 	return n;
+}
+
+const char *control_why_not(const struct zone_view *victim, enum resource resource)
+{
+	bool cpi2 = victim->control == CONTROL_CPI2_CAP;
+
+	if (cpi2 == (resource == RESOURCE_CACHE))
+		return NULL;
+	return cpi2 ? "its controller is cpi2-cap, which acts on nothing but its CPI"
+		    : "nothing is done about its cycles an instruction: its controller is the "
+		      "guard, not cpi2-cap";
 }
 
 bool mode_is_enforce(const struct decide *d, uint64_t victim_id)

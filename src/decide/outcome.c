@@ -29,6 +29,7 @@ static const struct {
     [RESOURCE_MEMORY] = {2000 * MSEC, 5000 * MSEC, 30000 * MSEC, 30000},
     [RESOURCE_IO] = {1000 * MSEC, 3000 * MSEC, 3000 * MSEC, 30000},
     [RESOURCE_NETWORK] = {1000 * MSEC, 4000 * MSEC, 8000 * MSEC, 5000},
+    [RESOURCE_CACHE] = {1000 * MSEC, 60000 * MSEC, 60000 * MSEC, 0},
 };
 
 static uint64_t use_of(const struct zone_view *z, bool *known)
@@ -59,6 +60,22 @@ static void stall_add(struct measure *m, const struct zone_view *z, enum resourc
 	m->part_ns += ns;
 }
 
+static void cpi_add(struct measure *m, const struct zone_view *z)
+{
+	m->blind |= !(z->delta_valid & METRIC_BIT(ZM_REF_CYCLES)) ||
+		    !(z->delta_valid & METRIC_BIT(ZM_INSTRUCTIONS));
+	m->ref_cycles += z->delta[ZM_REF_CYCLES];
+	m->instructions += z->delta[ZM_INSTRUCTIONS];
+}
+
+/* By which part its CPI is above what is usual for it. */
+static uint32_t cpi_excess_ppm(const struct measure *m, uint32_t usual_ppm)
+{
+	uint32_t cpi_ppm = share_ppm(m->ref_cycles, m->instructions);
+
+	return cpi_ppm > usual_ppm ? share_ppm(cpi_ppm - usual_ppm, usual_ppm) : 0;
+}
+
 static void target_add(struct measure *m, const struct zone_view *z, enum resource resource)
 {
 	m->target_ended = z->valid & METRIC_BIT(ZM_TASKS) && !z->value[ZM_TASKS];
@@ -81,6 +98,10 @@ void measure_add(struct measure *m, const struct snapshot *s, const struct ledge
 	m->target_use_ns += use_of(&s->zones[target], &m->usage_known);
 	target_add(m, &s->zones[target], resource);
 	m->victim_bytes = s->zones[l->zone].value[ZM_MEM_BYTES];
+	if (resource == RESOURCE_CACHE) {
+		cpi_add(m, &s->zones[l->zone]);
+		return;
+	}
 	if (resource != RESOURCE_CPU) {
 		stall_add(m, &s->zones[l->zone], resource, l->window_ns);
 		return;
@@ -114,6 +135,12 @@ void outcome_before(struct action *a, struct trial *t, const struct contest *c, 
 	if (l)
 		measure_add(&t->before, c->s, l, c->resource, target);
 	t->target_per_sec = per_sec(t->before.target_bytes, t->before.window_ns);
+	if (c->resource == RESOURCE_CACHE) {
+		a->before_share_ppm = a->before_behind_ppm =
+		    cpi_excess_ppm(&t->before, t->usual_stall_ppm);
+		a->before_wait_p99_ns = t->before.wait_p99_ns;
+		return;
+	}
 	if (c->resource != RESOURCE_CPU && c->finding->window_ns)
 		stall_of_finding(&t->before, c->finding);
 	a->before_wait_p99_ns = t->before.wait_p99_ns;
@@ -196,6 +223,10 @@ static enum outcome judge(const struct action *a, const struct trial *t, const s
 
 	if (t->after.blind || !victim_worked(&t->before, &t->after) || target_stopped(a, t))
 		return OUTCOME_UNMEASURED;
+	if (a->resource == RESOURCE_CACHE)
+		return cpi_excess_ppm(&t->after, t->usual_stall_ppm) <= a->before_share_ppm / 2
+			   ? OUTCOME_HELPED
+			   : OUTCOME_NO_HELP;
 	if (a->resource != RESOURCE_CPU)
 		return judge_stall(a->resource, before, after, t->usual_stall_ppm);
 	if (goals_met(slo, &t->after))
@@ -214,7 +245,10 @@ static void conclude(struct decide *d, size_t i, enum outcome outcome)
 	a->after_wait_p99_ns = t->after.wait_p99_ns;
 	a->after_share_ppm = share_ppm(t->after.foreign_ns, t->after.window_ns);
 	a->after_behind_ppm = share_ppm(t->after.part_ns, t->after.window_ns);
-	if (outcome == OUTCOME_NO_HELP) {
+	if (a->resource == RESOURCE_CACHE)
+		a->after_share_ppm = a->after_behind_ppm =
+		    cpi_excess_ppm(&t->after, t->usual_stall_ppm);
+	if (outcome == OUTCOME_NO_HELP && a->resource != RESOURCE_CACHE) {
 		action_want_undo(d, i, "did not help");
 		return;
 	}

@@ -56,7 +56,8 @@ static const char *must_end(struct decide *d, const struct snapshot *s, size_t i
 	if (is_untouchable(d, a->target_id))
 		return "the target may no longer be touched";
 	if (a->lease_end_ns && d->now_ns >= a->lease_end_ns)
-		return "the lease is over";
+		return a->resource == RESOURCE_CACHE ? "its 5 minutes are over"
+						     : "the lease is over";
 	return NULL;
 }
 
@@ -185,9 +186,11 @@ static void recover_one(struct decide *d, size_t i)
 
 void recover_run(struct decide *d, const struct snapshot *s)
 {
+	/* A cap of cpi2-cap has its 5 minutes, whatever comes of it. */
 	for (size_t i = d->nr_actions; i-- > 0;)
-		if (d->actions[i].state == ACTION_KEPT && d->trials[i].phase == PHASE_RESTING &&
-		    !d->trials[i].want_undo)
+		if (d->actions[i].state == ACTION_KEPT &&
+		    d->actions[i].resource != RESOURCE_CACHE &&
+		    d->trials[i].phase == PHASE_RESTING && !d->trials[i].want_undo)
 			recover_one(d, i);
 }
 

@@ -177,6 +177,16 @@ bool cpi2_is_refuted(const struct cpi2 *e, uint32_t victim, uint32_t culprit, ui
 	return t && t->until_ns > now_ns;
 }
 
+void cpi2_trials_forget(struct cpi2 *e, uint32_t task)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < e->nr_trials; i++)
+		if (e->trials[i].victim != task && e->trials[i].culprit != task)
+			e->trials[kept++] = e->trials[i];
+	e->nr_trials = kept;
+}
+
 /* What is over makes room. */
 static void trials_drop(struct cpi2 *e, uint64_t now_ns)
 {

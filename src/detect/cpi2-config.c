@@ -35,10 +35,16 @@ static const struct cpi2_config robust = {PUBLISHED,
 					  .bin_cpu_ppm = 500000,
 					  .verify = true};
 
+/* Zones of one host: a job has no five tasks there, and CPI follows load. */
+static const struct cpi2_config host = {
+    PUBLISHED,	       .correlate_ns = 10 * MINUTE, .min_tasks = 1,
+    .min_samples = 60, .correlation_ppm = 350000,   .bin_cpu_ppm = 500000,
+    .own = true,       .skip_outliers = true};
+
 static const struct {
 	const char *name;
 	const struct cpi2_config *config;
-} presets[] = {{"cpi2", &cpi2_default}, {"rubik", &rubik}, {"robust", &robust}};
+} presets[] = {{"cpi2", &cpi2_default}, {"rubik", &rubik}, {"robust", &robust}, {"host", &host}};
 
 const struct cpi2_config *cpi2_preset(const char *name)
 {

@@ -70,4 +70,6 @@ void cpi2_analyse(struct cpi2 *e, const struct cpi2_wait *w);
 /* A judged sample of a task under trial. */
 void cpi2_trial_sample(struct cpi2 *e, uint32_t task, uint32_t cpi_ppm, uint32_t threshold_ppm,
 		       uint64_t time_ns);
+/* It is another task from now on. */
+void cpi2_trials_forget(struct cpi2 *e, uint32_t task);
 bool cpi2_is_refuted(const struct cpi2 *e, uint32_t victim, uint32_t culprit, uint64_t now_ns);

@@ -117,6 +117,28 @@ int cpi2_task_add(struct cpi2 *e, uint32_t task, uint32_t spec, uint32_t machine
 	return 0;
 }
 
+int cpi2_task_renew(struct cpi2 *e, uint32_t task, enum zone_class class)
+{
+	struct cpi2_task *t = task < e->tasks_cap ? &e->tasks[task] : NULL;
+	size_t kept = 0;
+
+	if (!t || !t->added)
+		return -ENOENT;
+	*t = (struct cpi2_task){.spec = t->spec,
+				.machine = t->machine,
+				.class = (uint8_t) class,
+				.added = true,
+				.next = t->next};
+	memset(&e->slots[(size_t)task * e->nr_slots], 0, e->nr_slots * sizeof(*e->slots));
+	memset(&e->sums[(size_t)task * e->nr_bins], 0, e->nr_bins * sizeof(*e->sums));
+	for (size_t i = 0; i < e->nr_waits; i++)
+		if (e->waits[i].task != task)
+			e->waits[kept++] = e->waits[i];
+	e->nr_waits = kept;
+	cpi2_trials_forget(e, task);
+	return 0;
+}
+
 static void sums_add(struct cpi2_sums *s, uint32_t cpi_ppm)
 {
 	double x = cpi_ppm / MILLION;

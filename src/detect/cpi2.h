@@ -43,7 +43,7 @@ struct cpi2_config {
 	bool verify;	    /* a name that a cap did not confirm is not given again for a while */
 };
 extern const struct cpi2_config cpi2_default;
-/* "cpi2", "rubik", "robust"; NULL: not one of them. */
+/* "cpi2", "rubik", "robust", "host"; NULL: not one of them. */
 const struct cpi2_config *cpi2_preset(const char *name);
 /* "correlation=0.15,window=10m,own=yes"; all errors name the key. */
 must_check int cpi2_config_set(struct cpi2_config *c, const char *text, struct error *reterr);
@@ -92,6 +92,9 @@ void cpi2_free(struct cpi2 *e);
  */
 must_check int cpi2_task_add(struct cpi2 *e, uint32_t task, uint32_t spec, uint32_t machine,
 			     enum zone_class class);
+/* The task is another one from now on, of the same spec and machine: all that was known is gone.
+ * -ENOENT: it was not added. */
+must_check int cpi2_task_renew(struct cpi2 *e, uint32_t task, enum zone_class class);
 /* The task was added. Samples come in the order of time, within a period in any. */
 must_check int cpi2_sample(struct cpi2 *e, const struct cpi2_sample *s);
 /* Many at once: with more tasks than a cache holds this is several times as fast. */

@@ -23,6 +23,7 @@ struct detect {
 	size_t nr;
 	struct watch *watches[WATCHES_MAX];
 	struct stalls stalls;
+	struct cpi2_zones *cpi2;
 };
 
 int detect_new(const struct config *cfg, struct detect **ret)
@@ -50,6 +51,7 @@ void detect_free(struct detect *d)
 	for (size_t i = 0; i < d->nr; i++)
 		watch_free(d->watches[i]);
 	stalls_done(&d->stalls);
+	cpi2_zones_free(d->cpi2);
 	free(d);
 }
 
@@ -343,7 +345,10 @@ static void watch_run(struct detect *d, struct watch *w, const struct snapshot *
 	if (too_long(d, l->window_ns)) {
 		w->nr = 0;
 	} else if (l->window_ns) {
-		stalls_measure(&d->stalls, s, l->zone, watch_push(w, s, l));
+		struct window *win = watch_push(w, s, l);
+
+		stalls_measure(&d->stalls, s, l->zone, win);
+		cpi2_zones_harm(d->cpi2, w->zone_id, s->now_ns, &win->cpi);
 		forget_if_sight_changed(w);
 		for (size_t i = 0; i < nr; i++)
 			harm |= track_judge(d, w, i, list[i], s, l->zone);
@@ -372,6 +377,7 @@ void detect_run(struct detect *d, const struct snapshot *s, struct finding_set *
 	if (s->nr_ledgers && stalls_update(&d->stalls, s) < 0)
 		stalls_done(&d->stalls); /* no memory: nobody is blamed for stalls in this run */
 	d->stalls.frozen = false;
+	cpi2_zones_run(&d->cpi2, s);
 	for (size_t i = 0; i < s->nr_ledgers; i++) {
 		const struct ledger_view *l = &s->ledgers[i];
 		struct watch *w = l->zone < s->nr_zones ? watch_get(d, s->zones[l->zone].id) : NULL;

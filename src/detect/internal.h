@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "detect/cpi2-zones.h"
 #include "detect/detect.h"
 
 #define PPM		  1000000u
@@ -51,6 +52,7 @@ struct window {
 	struct stall memory, io;
 	uint32_t disk; /* at which it waited most, or else did when it last did any io; 0: none */
 	struct stall network; /* the part of the time that is the part of its packets sent again */
+	struct cpi_harm cpi;
 	uint64_t waits, wait_p99_ns;
 	uint64_t feed_count, feed_p99_ns;
 	uint64_t usage_ns;
@@ -130,7 +132,7 @@ struct detector {
 			uint32_t zone, struct finding *f);
 };
 extern const struct detector detector_cpu, detector_latency, detector_memory, detector_io,
-    detector_network;
+    detector_network, detector_cache;
 const struct detector *const *detectors(size_t *ret_nr);
 
 /* Merges the harmful windows; shares by cause in f sum to one million. */

@@ -4,7 +4,8 @@
 #include "detect/internal.h"
 
 static const struct detector *const list[] = {
-    &detector_cpu, &detector_latency, &detector_memory, &detector_io, &detector_network,
+    &detector_cpu, &detector_latency, &detector_memory,
+    &detector_io,  &detector_network, &detector_cache,
 };
 _Static_assert(ARRAY_SIZE(list) <= DETECTORS_MAX, "struct watch has a track for each detector");
 

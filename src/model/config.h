@@ -11,6 +11,7 @@ struct class_rule {  /* later rules win over earlier ones */
 	char *match; /* glob on path, or on friendly name when it has no '/' */
 	enum zone_class class;
 	struct slo slo;
+	enum control control;
 	uint32_t line; /* in the file, for messages */
 };
 

@@ -28,6 +28,11 @@ static const char *const causes[] = {CAUSES(X)};
 static const char *const cause_helps[] = {CAUSES(X)};
 #undef X
 
+static const char *const controls[] = {
+    [CONTROL_GUARD] = "guard",
+    [CONTROL_CPI2_CAP] = "cpi2-cap",
+};
+
 static const char *const severities[] = {
     [SEVERITY_INFO] = "info",
     [SEVERITY_WARNING] = "warning",
@@ -96,6 +101,7 @@ static int index_of(const char *const *table, size_t nr, const char *s, size_t *
 
 DEFINE_NAME(zone_kind_name, enum zone_kind, zone_kinds)
 DEFINE_NAME(zone_class_name, enum zone_class, zone_classes)
+DEFINE_NAME(control_name, enum control, controls)
 DEFINE_NAME(cause_name, enum cause, causes)
 DEFINE_NAME(cause_help, enum cause, cause_helps)
 DEFINE_NAME(severity_name, enum severity, severities)
@@ -106,5 +112,6 @@ DEFINE_NAME(outcome_name, enum outcome, outcomes)
 DEFINE_NAME(guard_mode_name, enum guard_mode, guard_modes)
 
 DEFINE_PARSE(zone_class_parse, enum zone_class, zone_classes)
+DEFINE_PARSE(control_parse, enum control, controls)
 DEFINE_PARSE(knob_parse, enum knob, knobs)
 DEFINE_PARSE(guard_mode_parse, enum guard_mode, guard_modes)

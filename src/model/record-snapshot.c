@@ -86,28 +86,43 @@ static int read_zones(struct record_reader *r, json_t *array, struct error *rete
 	return record_reindex(r);
 }
 
+static int read_one_use(struct record_reader *r, const json_t *item, struct error *reterr)
+{
+	static const enum zone_metric metrics[] = {ZM_CPU_USAGE_NS, ZM_REF_CYCLES, ZM_INSTRUCTIONS};
+	size_t nr = json_array_size(item);
+	struct zone_view *z;
+	uint64_t zone, value;
+	int err;
+
+	if (!r->nr_zones || (nr != 2 && nr != 4))
+		return -EINVAL;
+	err = record_item_u64(item, 0, r->nr_zones - 1, &zone, reterr);
+	z = &r->zones[err ? 0 : zone];
+	for (size_t i = 1; i < nr && !err; i++) {
+		err = record_item_u64(item, i, INT64_MAX, &value, reterr);
+		if (err)
+			break;
+		z->delta[metrics[i - 1]] = value;
+		z->delta_valid |= METRIC_BIT(metrics[i - 1]);
+	}
+	return err;
+}
+
 /* Without a new tree, readings of the old one are not repeated: only CPU use is told. */
 static int read_use(struct record_reader *r, const json_t *array, struct error *reterr)
 {
-	uint64_t zone, ns;
-	int err;
-
 	if (array && !json_is_array(array))
 		return error_set(reterr, -EINVAL, "'use' is not a list");
 	for (size_t i = 0; i < r->nr_zones; i++) {
 		memset(r->zones[i].delta, 0, sizeof(r->zones[i].delta));
 		r->zones[i].delta_valid &= METRIC_BIT(ZM_CPU_USAGE_NS);
 	}
-	for (size_t i = 0; i < json_array_size(array); i++) {
-		const json_t *pair = json_array_get(array, i);
-
-		if (!r->nr_zones || json_array_size(pair) != 2 ||
-		    (err = record_item_u64(pair, 0, r->nr_zones - 1, &zone, reterr)) ||
-		    (err = record_item_u64(pair, 1, INT64_MAX, &ns, reterr)))
-			return error_set(reterr, -EINVAL, "'use' item %zu is not [zone, ns]", i);
-		r->zones[zone].delta[ZM_CPU_USAGE_NS] = ns;
-		r->zones[zone].delta_valid |= METRIC_BIT(ZM_CPU_USAGE_NS);
-	}
+	for (size_t i = 0; i < json_array_size(array); i++)
+		if (read_one_use(r, json_array_get(array, i), reterr))
+			return error_set(reterr, -EINVAL,
+					 "'use' item %zu is not [zone, ns], nor [zone, ns, "
+					 "reference cycles, instructions]",
+					 i);
 	return 0;
 }
 

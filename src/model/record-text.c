@@ -68,6 +68,8 @@ static json_t *zone_row(const struct zone_view *z)
 				    record_text_json(z->off_limits_why ? z->off_limits_why : ""));
 	if (slo_is_set(&z->slo))
 		json_object_set_new(o, "slo", json_string(slo_format(&z->slo, slo, sizeof(slo))));
+	if (z->control != CONTROL_GUARD)
+		json_object_set_new(o, "control", json_string(control_name(z->control)));
 	set_u64(o, "seen", z->first_seen_ns);
 	return o;
 }

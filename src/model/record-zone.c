@@ -75,6 +75,7 @@ int record_read_zone(const struct record_reader *r, const json_t *o, bool by_id,
 		     struct error *reterr)
 {
 	const char *class = "normal", *slo = NULL, *kind = "cgroup", *moved = NULL;
+	const char *control = "guard";
 	int err;
 
 	*z = (struct zone_view){.name = "", .path = ""};
@@ -91,6 +92,7 @@ int record_read_zone(const struct record_reader *r, const json_t *o, bool by_id,
 	    (err = record_get_text(o, "kind", 16, &kind, reterr)) ||
 	    (err = record_get_text(o, "off", 256, &z->off_limits_why, reterr)) ||
 	    (err = record_get_text(o, "slo", 256, &slo, reterr)) ||
+	    (err = record_get_text(o, "control", 32, &control, reterr)) ||
 	    (err = record_get_text(o, "m", 4096, &moved, reterr)) ||
 	    (err = record_copy_text(o, "via", z->interface, sizeof(z->interface), reterr)) ||
 	    (err = read_metrics(o, "value", z->value, &z->valid, reterr)) ||
@@ -99,8 +101,9 @@ int record_read_zone(const struct record_reader *r, const json_t *o, bool by_id,
 	z->off_limits = z->off_limits_why != NULL;
 	z->class_is_own = json_is_true(json_object_get(o, "own"));
 	z->has_quota = json_is_true(json_object_get(o, "quota"));
-	if (zone_class_parse(class, &z->class) < 0 || read_kind(kind, &z->kind) < 0)
-		return error_set(reterr, -EINVAL, "no such class or kind");
+	if (zone_class_parse(class, &z->class) < 0 || read_kind(kind, &z->kind) < 0 ||
+	    control_parse(control, &z->control) < 0)
+		return error_set(reterr, -EINVAL, "no such class, kind or control");
 	err = moved ? record_apply_moved(r, moved, z, reterr) : 0;
 	return !err && slo && *slo ? slo_parse_kept(slo, &z->slo, reterr) : err;
 }

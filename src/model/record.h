@@ -11,6 +11,7 @@
  *   {"now": NS, "window": NS, "online": "0-3", "cores": [0, 0, 1, 1],
  *    "zones": [{"id": 1, "parent": null, "name": "/", "path": "/", "class": "normal", "own": true,
  *               "off": "the root", "slo": "wait.p99=500us", "quota": true, "kind": "vm",
+ *               "control": "cpi2-cap",
  *               "value": {METRIC: N}, "delta": {METRIC: N}, "m": MOVED, "via": INTERFACE}, ...],
  *    "ledgers": [{"zone": ZONE, "waits": N, "p50": NS, "p99": NS, "max": NS, "feed": [N, P50, P99],
  *                 "window": NS,
@@ -19,6 +20,7 @@
  * those of the line before. A ledger without "parts" but with "wait" is an estimated one.
  * By hand, CPU time of the zones listed, 0 for the others, and all else of them not told:
  *   {"now": NS, "window": NS, "use": [[ZONE, NS], ...], "ledgers": [...]}
+ * Where instructions were counted: [ZONE, NS, REFERENCE CYCLES, INSTRUCTIONS].
  * Of several disks, what their requests in the window took, and zones did there (in io_span_ns):
  *   "disks": [[NAME, DEV, REQUESTS, NS], ...], "at_disks": [[ID, DEV, BYTES, OPERATIONS], ...]
  * From czd, exactly: zones that are new or changed (with "under", the parent's id, in place of

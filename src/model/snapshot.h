@@ -27,6 +27,7 @@ struct zone_view {
 	bool off_limits;       /* never acted on: root, czd's own, init, sshd, engines, kubelet */
 	const char *off_limits_why; /* static text, NULL unless off_limits */
 	struct slo slo;
+	enum control control;
 	bool has_quota; /* its own or an ancestor's CPU quota is finite */
 	uint64_t first_seen_ns;
 	uint64_t told_seq; /* czd's tree_seq when its name, path or class last changed */

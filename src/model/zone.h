@@ -8,6 +8,8 @@
 
 enum zone_kind { ZONE_CGROUP, ZONE_CONTAINER, ZONE_VM };
 enum zone_class { CLASS_NORMAL, CLASS_LC, CLASS_BE };
+/* What acts for a protected zone. */
+enum control { CONTROL_GUARD, CONTROL_CPI2_CAP };
 
 /* 0 in a field: that goal is not set. A zone without any goal has a learned baseline. */
 struct slo {
@@ -21,6 +23,8 @@ struct slo {
 
 const char *zone_kind_name(enum zone_kind k);	/* "cgroup", "container", "vm" */
 const char *zone_class_name(enum zone_class c); /* "normal", "lc", "be" */
+const char *control_name(enum control c);	/* "guard", "cpi2-cap" */
+must_check int control_parse(const char *s, enum control *ret);
 must_check int zone_class_parse(const char *s, enum zone_class *ret);
 /* What a person may ask for, wherever it is written. */
 #define SLO_WAIT_P99_MIN_NS    10000ull /* 10 us */

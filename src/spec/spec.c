@@ -56,13 +56,14 @@ static bool in_range(struct loader *l, const struct node *n, const struct spec_k
 	return false;
 }
 
-#define WHAT_TIME  "a time (ns, us, ms, s, m, h)"
-#define WHAT_RATIO "a share (such as 5% or 0.05)"
-#define WHAT_COUNT "a whole number"
-#define WHAT_SIZE  "a size (such as 64M)"
-#define WHAT_BOOL  "true or false"
-#define WHAT_MODE  "a mode (observe, enforce)"
-#define WHAT_CLASS "a class (lc, be, normal)"
+#define WHAT_TIME    "a time (ns, us, ms, s, m, h)"
+#define WHAT_RATIO   "a share (such as 5% or 0.05)"
+#define WHAT_COUNT   "a whole number"
+#define WHAT_SIZE    "a size (such as 64M)"
+#define WHAT_BOOL    "true or false"
+#define WHAT_MODE    "a mode (observe, enforce)"
+#define WHAT_CLASS   "a class (lc, be, normal)"
+#define WHAT_CONTROL "a controller (guard, cpi2-cap)"
 
 static void read_duration(struct loader *l, const struct node *n, const struct spec_key *k,
 			  void *field)
@@ -152,6 +153,15 @@ static void read_class(struct loader *l, const struct node *n, const struct spec
 
 	if (s && zone_class_parse(s, field) < 0)
 		not_a(l, n, WHAT_CLASS);
+}
+
+static void read_control(struct loader *l, const struct node *n, const struct spec_key *k,
+			 void *field)
+{
+	const char *s = scalar(l, n, WHAT_CONTROL);
+
+	if (s && control_parse(s, field) < 0)
+		not_a(l, n, WHAT_CONTROL);
 }
 
 /* A glob on a path or, without '/', on a friendly name. *field is the caller's to free. */
@@ -247,7 +257,7 @@ static void read_globs(struct loader *l, const struct node *n, const struct spec
 	}
 }
 
-enum { RULE_MATCH, RULE_CLASS, RULE_SLO };
+enum { RULE_MATCH, RULE_CLASS, RULE_SLO, RULE_CONTROL };
 static const struct spec_key rule_keys[];
 
 static void check_rule(struct loader *l, const struct node *n, struct class_rule *rule,
@@ -261,6 +271,10 @@ static void check_rule(struct loader *l, const struct node *n, struct class_rule
 		walk_complain(&l->walk, n->line, "'class' is missing (lc, be, normal)");
 	if (slo_is_set(&rule->slo) && rule->class != CLASS_LC)
 		walk_complain(&l->walk, n->line, "an slo needs class lc; this zone's class is %s",
+			      zone_class_name(rule->class));
+	if (rule->control != CONTROL_GUARD && rule->class != CLASS_LC)
+		walk_complain(&l->walk, n->line,
+			      "a controller acts for zones of class lc; this zone's class is %s",
 			      zone_class_name(rule->class));
 	for (size_t i = 0; rule->match && i < c->nr_rules; i++)
 		if (&c->rules[i] != rule && c->rules[i].match &&
@@ -319,6 +333,7 @@ static const struct spec_key rule_keys[] = {
     [RULE_MATCH] = {"match", read_glob, offsetof(struct class_rule, match), 0, 0, NULL},
     [RULE_CLASS] = {"class", read_class, offsetof(struct class_rule, class), 0, 0, NULL},
     [RULE_SLO] = {"slo", read_section, offsetof(struct class_rule, slo), 0, 0, slo_keys},
+    [RULE_CONTROL] = {"controller", read_control, offsetof(struct class_rule, control), 0, 0, NULL},
     {0},
 };
 

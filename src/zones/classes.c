@@ -22,12 +22,13 @@ struct worth {
 	enum zone_class class;
 	bool is_own;
 	struct slo slo;
+	enum control control;
 	const char *off_limits_why;
 };
 
 static struct worth worth_of(const struct zone *z)
 {
-	return (struct worth){z->class, z->class_is_own, z->slo, z->off_limits_why};
+	return (struct worth){z->class, z->class_is_own, z->slo, z->control, z->off_limits_why};
 }
 
 static bool same_slo(const struct slo *a, const struct slo *b)
@@ -39,13 +40,14 @@ static bool same_slo(const struct slo *a, const struct slo *b)
 static bool same_worth(const struct worth *a, const struct worth *b)
 {
 	return a->class == b->class && a->is_own == b->is_own && same_slo(&a->slo, &b->slo) &&
-	       a->off_limits_why == b->off_limits_why;
+	       a->control == b->control && a->off_limits_why == b->off_limits_why;
 }
 
 static void update_one(struct zones *zs, struct zone *z)
 {
-	const struct class_rule *rule = z->class_is_override ? NULL : rule_of(zs->cfg, z);
+	const struct class_rule *rule = rule_of(zs->cfg, z);
 
+	z->control = rule ? rule->control : CONTROL_GUARD;
 	if (!z->class_is_override) {
 		z->class_is_own = rule != NULL;
 		z->slo = rule ? rule->slo : (struct slo){0};

@@ -31,6 +31,7 @@ struct zone {
 	bool class_is_own;	    /* a rule or an override names this very zone */
 	bool class_is_override;	    /* set by zones_set_class(): rules do not touch it */
 	struct slo slo;		    /* its own; never inherited */
+	enum control control;	    /* the last rule's that names it; overrides leave it */
 	const char *off_limits_why; /* static text; NULL: may be acted on (if its class allows) */
 	uint64_t first_seen_ns;
 	uint32_t depth;		    /* root 0 */
@@ -55,7 +56,8 @@ struct zones_events {
 	void (*on_remove)(const struct zone *z, void *arg); /* children before their parent */
 	void (*on_rename)(const struct zone *z, const char *old_path,
 			  void *arg); /* descendants too */
-	/* class, class_is_own, slo or off_limits_why changed (not called for a zone's first value)
+	/* class, class_is_own, slo, control or off_limits_why changed (not called for a zone's
+	 * first value)
 	 */
 	void (*on_class)(const struct zone *z, void *arg);
 	void *arg;

@@ -544,11 +544,37 @@ def io_disks():
         yield tick(600, 0, 400)
 
 
+def cpi2_cap():
+    """redis and web need twice the cycles an instruction while batch works; steady and app work all the time. The
+    controller of redis is cpi2-cap: after 3 bad minutes batch is capped for 5. Nothing is done for web, whose controller
+    is the guard. Readings of 10 s; what is usual takes 70 minutes to learn."""
+    w = World([('/redis', 'lc'), ('/batch', 'be'), ('/steady', 'be'), ('/app', 'normal'), ('/web', 'lc')])
+    w.zones[w.index['/redis']].update(own=True, control='cpi2-cap')
+    w.zones[w.index['/web']].update(own=True)
+    rng = random.Random(5)
+    yield w.mode('enforce')
+
+    def ticks(seconds, times, batch_ms):
+        for _ in range(seconds // 10):
+            line = w.tick({'/redis': CALM, '/web': CALM}, {}, window=10 * S)
+            use = []
+            for path, ms, cpi in (('/redis', 750, 1.5 * times * rng.gauss(1, 0.08)), ('/batch', batch_ms, 1.1),
+                                  ('/steady', 500, 0.9), ('/app', 400, 1.3), ('/web', 300, 0.8 * times * rng.gauss(1, 0.08))):
+                instructions = 20_000_000 * ms
+                use.append([w.index[path], 10 * ms * MS, int(instructions * cpi), instructions])
+            line['use'] = use
+            yield line
+    yield from ticks(72 * 60, 1, 50)
+    yield from ticks(150, 2, 1000)   # as long as it takes until the cap is set
+    yield from ticks(310, 1, 10)
+    yield from ticks(120, 1, 50)
+
+
 SCENARIOS = {f.__name__.replace('_', '-'): f for f in (
     two_hogs, decoy, nested_bystanders, fork_join, self_overload, throttled, throttled_hog, kernel_softirq, steal,
     estimated, not_cpu, app_latency, quiet, phase_change, flapping, probe, ladder, hopeless, try_expiry, approve,
     foreign_change, errors, clock_jump, victim_idle, not_be, memory_hog,
-    memory_own_limit, memory_nobody, io_hog, io_disks)}
+    memory_own_limit, memory_nobody, io_hog, io_disks, cpi2_cap)}
 
 for name in sys.argv[1:] or SCENARIOS:
     with open(os.path.join(HERE, name + '.jsonl'), 'w', encoding='utf-8') as out:

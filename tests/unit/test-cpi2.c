@@ -382,6 +382,31 @@ static void test_rubik_learns_by_itself(void **state)
 	lab_close(&lab);
 }
 
+/* A task's number is another's from now on: neither its past nor its outliers count. */
+static void test_a_number_is_used_again(void **state)
+{
+	const struct cpi2_config *c = cpi2_preset("host");
+	struct lab lab;
+	uint64_t i;
+
+	assert_non_null(c);
+	lab_open(&lab, c, 2);
+	for (i = 0; i < 75; i++)
+		lab_sample(&lab, 0, i * MINUTE, i % 2 ? 1.6 : 1.4, 1);
+	close_to(cpi2_threshold_ppm(lab.e, 0, 1000000), 1700000, 4000);
+	assert_int_equal(cpi2_threshold_ppm(lab.e, 0, 400000), 0); /* of another load */
+	lab_sample(&lab, 0, i++ * MINUTE, 3, 1);
+	lab_sample(&lab, 0, i++ * MINUTE, 3, 1);
+	assert_int_equal(cpi2_task_renew(lab.e, 0, CLASS_LC), 0);
+	assert_int_equal(cpi2_threshold_ppm(lab.e, 0, 1000000), 0);
+	for (uint64_t end = i + 75; i < end; i++)
+		lab_sample(&lab, 0, i * MINUTE, i % 2 ? 2.1 : 1.9, 1);
+	close_to(cpi2_threshold_ppm(lab.e, 0, 1000000), 2200000, 4000);
+	assert_int_equal(lab.alarms, 0);
+	assert_int_equal(cpi2_task_renew(lab.e, 7, CLASS_LC), -ENOENT);
+	lab_close(&lab);
+}
+
 /* ---- settings ---- */
 
 static void test_settings(void **state)
@@ -429,6 +454,7 @@ int main(void)
 	    cmocka_unit_test(test_one_analysis_a_second),
 	    cmocka_unit_test(test_a_cap_refutes),
 	    cmocka_unit_test(test_rubik_learns_by_itself),
+	    cmocka_unit_test(test_a_number_is_used_again),
 	    cmocka_unit_test(test_settings),
 	};
 

@@ -50,7 +50,8 @@ static void test_all_keys(void **state)
 		 "    slo: {wait.p99: 500us, share: 5%, latency.p99: 2ms}\n"
 		 "  - {match: \"/batch/**\", class: be}\n"
 		 "  - match: web\n"
-		 "    slo: {share: 1%}\n",
+		 "    slo: {share: 1%}\n"
+		 "    controller: cpi2-cap\n",
 		 &c),
 	    0);
 	assert_int_equal(c.tick_ns, 500000000);
@@ -83,6 +84,8 @@ static void test_all_keys(void **state)
 	assert_int_equal(c.rules[0].slo.latency_p99_ns, 2000000);
 	assert_int_equal(c.rules[1].class, CLASS_BE);
 	assert_int_equal(c.rules[2].class, CLASS_LC); /* an slo means lc */
+	assert_int_equal(c.rules[2].control, CONTROL_CPI2_CAP);
+	assert_int_equal(c.rules[0].control, CONTROL_GUARD);
 }
 
 static void assert_is_default(const struct config *c)
@@ -172,6 +175,11 @@ static void test_wrong_shapes(void **state)
 	EXPECT("tick: {a: 1s}\n",
 	       "1: tick: expected one value, not keys: a time (ns, us, ms, s, m, h)");
 	EXPECT("tick:\n", "1: tick: a value is missing here: a time (ns, us, ms, s, m, h)");
+	EXPECT("zones:\n  - {match: a, controller: parties}\n  - {match: b, class: be, controller: "
+	       "cpi2-cap}\n",
+	       "2: controller: 'parties' is not a controller (guard, cpi2-cap)",
+	       "2: 'class' is missing (lc, be, normal)",
+	       "3: a controller acts for zones of class lc; this zone's class is be");
 	EXPECT("zones: {match: a}\n", "1: zones: expected a list here ('- ...' lines or [a, b])");
 	EXPECT("off_limits:\n  - a/b\n  - \"x\\ty\"\n  - \"\"\n",
 	       "2: off_limits: 'a/b' is not a path: paths begin with '/'",
