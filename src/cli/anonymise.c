@@ -9,6 +9,14 @@ static json_t *zone_text(const char *before, const json_t *id)
 	return json_sprintf("%szone-%lld", before, json_integer_value(id));
 }
 
+/* The root is called the same everywhere, and keeps its name. */
+static json_t *zone_name(const json_t *name, const json_t *id)
+{
+	const char *text = json_string_value(name);
+
+	return text && !strcmp(text, "/") ? json_string(text) : zone_text("", id);
+}
+
 static void anonymise_zones(json_t *rows)
 {
 	json_t *row;
@@ -51,7 +59,9 @@ static void anonymise_findings(json_t *findings)
 		json_object_set_new(finding, "name",
 				    zone_text("", json_object_get(finding, "victim")));
 		json_array_foreach(json_object_get(finding, "culprits"), k, culprit)
-		    json_array_set_new(culprit, 1, zone_text("", json_array_get(culprit, 0)));
+		    json_array_set_new(
+			culprit, 1,
+			zone_name(json_array_get(culprit, 1), json_array_get(culprit, 0)));
 	}
 }
 

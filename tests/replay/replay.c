@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Replays a recording and prints what was found and would have been done:
- *   replay RECORDING              prints
- *   replay RECORDING EXPECTED     compares, line by line; exit 1 at the first difference
- * In hand-written recordings steps "succeed" unless a "result" line says otherwise. Of those that
- * czd made, lines that it did not do itself begin with +, and those that only it did with -.
+ *   replay [OPTION...] RECORDING              prints
+ *   replay [OPTION...] RECORDING EXPECTED     compares, line by line; exit 1 at the first
+ * difference Options ask what if: --mode MODE, --slo ZONE=GOALS. In hand-written recordings steps
+ * "succeed" unless a "result" line says otherwise. Of those that czd made, lines that it did not do
+ * itself begin with +, and those that only it did with -.
  */
 #include <fcntl.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/cleanup.h"
+#include "base/str.h"
 #include "replay/file.h"
 #include "replay/replay.h"
 
@@ -49,11 +52,10 @@ static int run(struct printer *p, struct recording_reader *file, struct record_r
 	return r < 0 ? r : replay_tally(replay)->ticks ? 0 : -ENODATA;
 }
 
-static int replay_file(const char *path, char **ret_text)
+static int replay_file(const char *path, const struct replay_options *options, char **ret_text)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct printer p = {0};
-	struct replay_options options = {0};
 	struct replay_sink sink = {.line = print_line, .arg = &p};
 	struct recording_reader *file = NULL;
 	struct record_reader *reader;
@@ -63,7 +65,7 @@ static int replay_file(const char *path, char **ret_text)
 	int err;
 
 	p.out = open_memstream(ret_text, &size);
-	if (!p.out || record_reader_new(&reader) < 0 || replay_new(&options, &sink, &replay) < 0)
+	if (!p.out || record_reader_new(&reader) < 0 || replay_new(options, &sink, &replay) < 0)
 		abort();
 	err = recording_open(fd, &file, &e);
 	if (!err)
@@ -102,20 +104,54 @@ static int compare(const char *got, const char *path)
 	return *got ? 1 : 0;
 }
 
+/* One goal is enough for a test. */
+static bool read_slo(char *text, struct replay_slo *ret)
+{
+	char *goals = strchr(text, '=');
+	struct error e = {0};
+
+	if (!goals)
+		return false;
+	*goals++ = 0;
+	return str_copy(ret->zone, sizeof(ret->zone), text) && slo_parse(goals, &ret->slo, &e) == 0;
+}
+
+static bool read_options(int argc, char **argv, struct replay_options *o)
+{
+	static const struct option options[] = {
+	    {"mode", required_argument, NULL, 'm'}, {"slo", required_argument, NULL, 's'}, {0}};
+	static enum guard_mode mode;
+	static struct replay_slo slo;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'm' && guard_mode_parse(optarg, &mode) == 0)
+			o->mode = &mode;
+		else if (c == 's' && read_slo(optarg, &slo)) {
+			o->slos = &slo;
+			o->nr_slos = 1;
+		} else
+			return false;
+	}
+	return argc - optind == 1 || argc - optind == 2;
+}
+
 int main(int argc, char **argv)
 {
 	_cleanup_free_ char *text = NULL;
+	struct replay_options options = {0};
 	int status;
 
-	if (argc < 2 || argc > 3) {
-		fprintf(stderr, "usage: replay RECORDING [EXPECTED]\n");
+	if (!read_options(argc, argv, &options)) {
+		fprintf(stderr,
+			"usage: replay [--mode MODE] [--slo ZONE=GOALS] RECORDING [EXPECTED]\n");
 		return 2;
 	}
-	status = replay_file(argv[1], &text);
+	status = replay_file(argv[optind], &options, &text);
 	if (status)
 		return status;
-	if (argc == 3)
-		return compare(text, argv[2]);
+	if (optind + 1 < argc)
+		return compare(text, argv[optind + 1]);
 	fputs(text, stdout);
 	return 0;
 }
