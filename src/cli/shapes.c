@@ -324,6 +324,20 @@ static size_t add_own_modes(struct strbuf *b, const json_t *data, const char *mo
 	return shown;
 }
 
+void show_approvals(const struct cli *cli, const json_t *data)
+{
+	char left[SHOW_MAX];
+	json_t *approval;
+	size_t i;
+
+	json_array_foreach(json_object_get(data, "approvals"), i, approval) out_paragraph(
+	    &cli->out, 0, STYLE_PLAIN,
+	    "Approved, %s left: when %s is hurt (%s), %s is held back again without asking. "
+	    "czctl undo ends that.",
+	    show_left(approval, left), text_or_dash(approval, "zone"),
+	    text_or_dash(approval, "resource"), text_or_dash(approval, "target"));
+}
+
 char *mode_words(const json_t *data)
 {
 	const char *mode = text_or_dash(data, "mode"), *why = get_text(data, "cannot_enforce");

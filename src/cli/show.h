@@ -42,6 +42,8 @@ char *show_plural(uint64_t n, const char *noun, char *buf);
 int say_not_kept(const struct cli *cli, const json_t *data);
 void show_zones(const struct cli *cli, const json_t *zones, size_t limit);
 void show_actions(const struct cli *cli, const json_t *actions);
+/* What was approved and comes back with the harm (data: of actions or mode). */
+void show_approvals(const struct cli *cli, const json_t *data);
 /* "observe; enforcing for redis, 9 min left": the mode of all and the trials beside it; free() it.
  */
 char *mode_words(const json_t *data);

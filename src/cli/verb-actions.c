@@ -10,7 +10,7 @@ static const struct verb_option options[] = {
     {0},
 };
 
-static void print_actions(const struct cli *cli, const json_t *data)
+static void print_list(const struct cli *cli, const json_t *data)
 {
 	const json_t *actions = json_object_get(data, "actions");
 	size_t nr = json_array_size(actions), proposed = 0, held = 0, i;
@@ -43,6 +43,12 @@ static void print_actions(const struct cli *cli, const json_t *data)
 		     "was");
 }
 
+static void print_actions(const struct cli *cli, const json_t *data)
+{
+	print_list(cli, data);
+	show_approvals(cli, data);
+}
+
 static int actions_run(struct cli *cli, const struct args *args)
 {
 	return cli_show(cli, "actions", json_pack("{s:b}", "all", args->option[OPT_ALL] != NULL),
@@ -62,6 +68,8 @@ const struct verb verb_actions = {
 	    "  state  proposed (mode observe: wait for approve), applied (being measured),\n"
 	    "         kept, reverted, failed (nothing changed), lost (somebody else changed\n"
 	    "         the knob: hands off), expired\n"
+	    "\n"
+	    "Below stands what was approved and comes back with the harm, and until when.\n"
 	    "\n"
 	    "Examples:\n"
 	    "  czctl actions\n"

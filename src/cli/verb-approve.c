@@ -38,7 +38,7 @@ const struct verb verb_approve = {
     .help = "In mode observe czd proposes actions; this does one of them. Like all actions it\n"
 	    "is measured, leased, and undone when it does not help. Until its lease ends (10\n"
 	    "minutes) it is taken back while there is no harm, and comes back with the harm\n"
-	    "without asking again; czctl undo ends that.\n"
+	    "without asking again; czctl actions and mode show that, czctl undo ends it.\n"
 	    "\n"
 	    "Example:\n"
 	    "  czctl actions\n"

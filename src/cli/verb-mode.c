@@ -55,6 +55,8 @@ static void print_mode(const struct cli *cli, const json_t *data, const char *zo
 	bool trials = !zone && json_array_size(json_object_get(data, "trials"));
 
 	print_head(cli, data, zone);
+	if (!zone)
+		show_approvals(cli, data);
 	if (cannot_enforce(data))
 		return;
 	if (!strcmp(mode, "enforce")) {
@@ -104,7 +106,8 @@ const struct verb verb_mode = {
 	    "         what does not help; everything is undone when czd stops\n"
 	    "\n"
 	    "Going back to observe undoes what was done. Exit code 1: the mode is set, but\n"
-	    "nothing can be enforced as yet (it says why).\n"
+	    "nothing can be enforced as yet (it says why). What was approved and comes back\n"
+	    "with the harm (czctl approve) is told as well, and until when.\n"
 	    "\n"
 	    "Examples:\n"
 	    "  czctl mode\n"

@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "base/str.h"
 
+#define APPROVALS_MAX 64 /* told at most */
+
 json_t *shape_known(bool known, uint64_t value)
 {
 	return known ? json_integer((json_int_t)value) : json_null();
@@ -379,9 +381,9 @@ json_t *shape_event(const struct event *e)
 }
 
 /* The zone's name, or NULL when it is gone: nothing is done for it any more. */
-static json_t *victim_name(const struct daemon *d, uint64_t victim_id)
+static json_t *zone_name(const struct daemon *d, uint64_t zone_id)
 {
-	const struct zone *z = zones_by_id(d->zones, victim_id);
+	const struct zone *z = zones_by_id(d->zones, zone_id);
 
 	return z ? shape_string(d->snap.zones[z->index].name) : NULL;
 }
@@ -393,7 +395,7 @@ static json_t *shape_trials(const struct daemon *d, uint64_t now_ns)
 	json_t *rows = json_array();
 
 	for (size_t i = 0; i < n; i++) {
-		json_t *zone = t[i].victim_id ? victim_name(d, t[i].victim_id) : json_null();
+		json_t *zone = t[i].victim_id ? zone_name(d, t[i].victim_id) : json_null();
 
 		if (zone)
 			json_array_append_new(rows,
@@ -411,11 +413,33 @@ static json_t *shape_own_modes(const struct daemon *d)
 	json_t *rows = json_array();
 
 	for (size_t i = 0; i < n; i++) {
-		json_t *zone = victim_name(d, m[i].victim_id);
+		json_t *zone = zone_name(d, m[i].victim_id);
 
 		if (zone)
 			json_array_append_new(rows, json_pack("{s:o,s:s}", "zone", zone, "mode",
 							      guard_mode_name(m[i].mode)));
+	}
+	return rows;
+}
+
+static json_t *shape_approvals(const struct daemon *d, uint64_t now_ns)
+{
+	struct approval a[APPROVALS_MAX];
+	size_t n = decide_approvals(d->decide, now_ns, a, APPROVALS_MAX);
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		json_t *zone = zone_name(d, a[i].victim_id);
+		json_t *target = zone ? zone_name(d, a[i].target_id) : NULL;
+
+		if (target)
+			json_array_append_new(
+			    rows, json_pack("{s:o,s:o,s:s,s:I,s:I}", "zone", zone, "target", target,
+					    "resource", resource_name(a[i].resource), "until_ns",
+					    (json_int_t)a[i].until_ns, "left_ns",
+					    (json_int_t)(a[i].until_ns - now_ns)));
+		else
+			json_decref(zone);
 	}
 	return rows;
 }
@@ -426,8 +450,9 @@ json_t *shape_mode(const struct daemon *d, uint64_t victim_id)
 	enum guard_mode mode = decide_mode(d->decide, victim_id, now_ns, &until_ns);
 	const char *why;
 
-	return json_pack("{s:s,s:I,s:o,s:o,s:o,s:o}", "mode", guard_mode_name(mode), "protected",
-			 (json_int_t)d->victims.nr, "until_ns", shape_known(until_ns, until_ns),
-			 "trials", shape_trials(d, now_ns), "modes", shape_own_modes(d),
+	return json_pack("{s:s,s:I,s:o,s:o,s:o,s:o,s:o}", "mode", guard_mode_name(mode),
+			 "protected", (json_int_t)d->victims.nr, "until_ns",
+			 shape_known(until_ns, until_ns), "trials", shape_trials(d, now_ns),
+			 "modes", shape_own_modes(d), "approvals", shape_approvals(d, now_ns),
 			 "cannot_enforce", turn_can_apply(d, &why) ? json_null() : shape_text(why));
 }

@@ -69,6 +69,13 @@ size_t decide_own_modes(const struct decide *d, struct own_mode *ret, size_t max
  * is no harm, and applied again when there is, without asking. -ENOENT no such action, -EALREADY
  * not a proposal. */
 must_check int decide_approve(struct decide *d, uint64_t seq, uint64_t now_ns);
+/* Approvals that stand: what was approved comes back with the harm until then, without asking.
+ * Returns how many were put into ret, at most max. */
+struct approval {
+	uint64_t victim_id, target_id, until_ns;
+	enum resource resource;
+};
+size_t decide_approvals(const struct decide *d, uint64_t now_ns, struct approval *ret, size_t max);
 /* Undo by hand, all (seq 0) or one: the steps come with the next plan; for one lease nothing new is
  * tried on those pairs. -ENOENT no such action, -EALREADY it holds no knob (any more). */
 must_check int decide_undo(struct decide *d, uint64_t seq, uint64_t now_ns);

@@ -26,6 +26,22 @@ int decide_approve(struct decide *d, uint64_t seq, uint64_t now_ns)
 	return 0;
 }
 
+size_t decide_approvals(const struct decide *d, uint64_t now_ns, struct approval *ret, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->nr_pairs && n < max; i++) {
+		const struct pair *p = &d->pairs[i];
+
+		if (p->approved_until_ns > now_ns)
+			ret[n++] = (struct approval){.victim_id = p->victim_id,
+						     .target_id = p->approved_target_id,
+						     .until_ns = p->approved_until_ns,
+						     .resource = p->resource};
+	}
+	return n;
+}
+
 static void undo_by_hand(struct decide *d, size_t i)
 {
 	const struct action *a = &d->actions[i];

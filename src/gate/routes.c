@@ -42,7 +42,9 @@
 	"seq:integer victim:string target:string resource:string knob:string reason:string "       \
 	"expect:string state:string"
 #define EVENT "seq:integer real_ns:integer kind:string text:string"
-#define MODE  "mode:string until_ns:integer? trials:array modes:array cannot_enforce:string?"
+#define MODE                                                                                       \
+	"mode:string until_ns:integer? trials:array modes:array approvals:array "                  \
+	"cannot_enforce:string?"
 #define SPAN  "from_ms:integer to_ms:integer "
 #define STEPS SPAN "step_ms:integer points:integer zone:string unit:string "
 #define UNDO  "restored:integer gone:integer hands_off:integer failed:integer observes_now:boolean"

@@ -601,6 +601,15 @@ def test_trials_are_told():
                 same(words in text, True, f"{words!r} in {text!r}")
 
 
+def test_approvals_are_told():
+    answer = {"mode": "observe", "trials": [], "until_ns": None, "actions": [], "approvals": [
+        {"zone": "redis", "target": "batch", "resource": "cpu", "until_ns": 10**15, "left_ns": 540 * 10**9}]}
+    with czd(mode=lambda a: answer, actions=lambda a: answer):
+        for verb in ("mode", "actions"):
+            text = " ".join(czctl(verb).stdout.decode().split())
+            same("Approved, 9 min left: when redis is hurt (cpu), batch is held back again without asking." in text, True, text)
+
+
 # --- run, feed, follow
 
 def test_run_becomes_the_command():

@@ -95,6 +95,10 @@ def approve_one_proposal():
         proposal = live.wait_for(lambda: czd.request("why", zone=f"/{NAME}-lc")["proposal"], 20, "a proposal")
         czd.request("approve", seq=proposal["seq"])
         live.wait_for(lambda: idle_of(be) == "1", 5, "the approved action")
+        told = czd.request("actions")["approvals"]
+        check([(a["zone"], a["target"], a["resource"]) for a in told] == [(f"{NAME[3:]}-lc", f"{NAME[3:]}-be", "cpu")], f"approvals: {told}")
+        check(0 < told[0]["left_ns"] <= 600 * 10**9, f"approvals: {told}")
+        check("Approved, " in czd.czctl("mode").stdout, "czctl mode tells no approval")
         check("not a proposal" in refused(czd, "approve", seq=proposal["seq"]), "approved twice")
         check("no action" in refused(czd, "approve", seq=999999), "approved nothing")
 

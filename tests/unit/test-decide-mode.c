@@ -58,6 +58,35 @@ static void test_approved_comes_back(void **state)
 	assert_int_equal(action_nr(lab, 3)->state, ACTION_PROPOSED);
 }
 
+/* It stands, and is told, from the approval to the end of its lease, whether or not it holds a
+ * knob. */
+static void test_approvals_are_told(void **state)
+{
+	struct lab *lab = *state;
+	struct approval a[2];
+	uint64_t until_ns;
+
+	decide_set_mode(lab->d, MODE_OBSERVE, 0, 0, 0);
+	harm(lab);
+	assert_int_equal(decide_approvals(lab->d, lab->w.s.now_ns, a, 2), 0);
+	assert_int_equal(decide_approve(lab->d, 1, lab->w.s.now_ns), 0);
+	assert_int_equal(decide_approvals(lab->d, lab->w.s.now_ns, a, 2), 1);
+	assert_int_equal(a[0].victim_id, action_nr(lab, 1)->victim_id);
+	assert_int_equal(a[0].target_id, action_nr(lab, 1)->target_id);
+	assert_int_equal(a[0].resource, RESOURCE_CPU);
+	until_ns = a[0].until_ns;
+	assert_true(until_ns > lab->w.s.now_ns);
+	assert_int_equal(decide_approvals(lab->d, lab->w.s.now_ns, a, 0), 0);
+	for (int i = 0; i < 40; i++)
+		calm(lab);
+	assert_int_equal(action_nr(lab, 1)->state, ACTION_REVERTED);
+	assert_int_equal(decide_approvals(lab->d, lab->w.s.now_ns, a, 2), 1);
+	assert_int_equal(a[0].until_ns, until_ns);
+	assert_int_equal(decide_approvals(lab->d, until_ns, a, 2), 0);
+	assert_int_equal(decide_undo(lab->d, 0, lab->w.s.now_ns), 0);
+	assert_int_equal(decide_approvals(lab->d, lab->w.s.now_ns, a, 2), 0);
+}
+
 static void test_approval_is_for_one_step(void **state)
 {
 	struct lab *lab = *state;
@@ -221,6 +250,7 @@ int main(void)
 	    LAB(test_observe_only_remembers),
 	    LAB(test_approve),
 	    LAB(test_approved_comes_back),
+	    LAB(test_approvals_are_told),
 	    LAB(test_approval_is_for_one_step),
 	    LAB(test_undo_ends_the_approval),
 	    LAB(test_approval_ends_with_the_class),
