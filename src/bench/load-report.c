@@ -92,7 +92,8 @@ static void show_interval(const struct load *l, uint64_t now_ns)
 		format_duration(hist_quantile(s->lag, 990000), lag, sizeof(lag)));
 }
 
-/* A machine that holds up the generator holds up the server too: both are late, at the same time. */
+/* A machine that holds up the generator holds up the server too: both are late, at the same time.
+ */
 static void keep_if_quiet(struct load *l)
 {
 	const struct load_series *s = &l->interval;

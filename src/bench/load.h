@@ -22,7 +22,7 @@ struct load_options {
 	uint64_t rate_per_sec, connections, seed;
 	uint64_t seconds_ns, warmup_ns, wait_ready_ns, drain_ns, interval_ns;
 	uint64_t lag_max_ns; /* 0: no interval is left out */
-	uint32_t arrival; /* enum arrival_kind */
+	uint32_t arrival;    /* enum arrival_kind */
 	uint32_t output;
 	struct cpuset cpus;
 	bool interval_json, quiet, help, spin, fill;
