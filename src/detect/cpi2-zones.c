@@ -27,7 +27,7 @@ struct cpi2_zones {
 	uint64_t period_ns, start_ns, counted_ns, now_ns, runs;
 	struct hash by_id; /* zone id -> number of its task + 1 */
 	struct task *tasks;
-	uint32_t nr, cap;
+	uint32_t nr, nr_free, cap;
 	uint8_t *is_inner; /* by zone of a snapshot */
 	size_t inner_cap;
 };
@@ -99,14 +99,16 @@ static int grow_tasks(struct cpi2_zones *c)
 /* One of a zone that is gone, or a new one. */
 static int number_for(struct cpi2_zones *c, enum zone_class class, uint32_t *ret)
 {
-	uint32_t i = 0;
+	uint32_t i = c->nr_free ? 0 : c->nr;
 	int r;
 
 	while (i < c->nr && c->tasks[i].zone_id)
 		i++;
 	*ret = i;
-	if (i < c->nr)
+	if (i < c->nr) {
+		c->nr_free--;
 		return cpi2_task_renew(c->e, i, class);
+	}
 	r = c->nr < c->cap ? 0 : grow_tasks(c);
 	if (r == 0)
 		r = cpi2_task_add(c->e, i, i, 0, class);
@@ -223,14 +225,16 @@ static int end_period(struct cpi2_zones *c)
 			continue;
 		(void)hash_remove(&c->by_id, c->tasks[i].zone_id);
 		c->tasks[i].zone_id = 0;
+		c->nr_free++;
 	}
 	return r;
 }
 
+/* Few are protected: where nothing is counted, this is all that is looked at. */
 static bool any_counted(const struct snapshot *s)
 {
-	for (size_t i = 0; i < s->nr_zones; i++)
-		if (is_counted(&s->zones[i]))
+	for (size_t i = 0; i < s->nr_ledgers; i++)
+		if (s->ledgers[i].zone < s->nr_zones && is_counted(&s->zones[s->ledgers[i].zone]))
 			return true;
 	return false;
 }

@@ -21,8 +21,8 @@ struct cpi_harm {
 
 struct cpi2_zones;
 void cpi2_zones_free(struct cpi2_zones *c);
-/* Once a snapshot. *c is made as soon as a zone's instructions are counted, and goes when memory is
- * short: then it starts over. */
+/* Once a snapshot. *c is made as soon as a protected zone's instructions are counted, and goes when
+ * memory is short: then it starts over. */
 void cpi2_zones_run(struct cpi2_zones **c, const struct snapshot *s);
 void cpi2_zones_harm(const struct cpi2_zones *c, uint64_t zone_id, uint64_t now_ns,
 		     struct cpi_harm *ret);

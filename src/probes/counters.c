@@ -236,17 +236,22 @@ static void counters_begin(void *state, struct probes *p)
 	}
 }
 
-static struct counted *counted_of(struct counters *s, uint64_t id)
+/* A row may be older than this: forget() is also called where a zone is read in another way from
+ * now on. */
+static struct counted *counted_of(struct counters *s, const struct probe_zone *z)
 {
-	struct counted *c = hash_get(&s->zones, id);
+	struct counted *c = hash_get(&s->zones, z->id);
 
 	if (c)
 		return c;
 	c = calloc(1, sizeof(*c));
-	if (!c || hash_put(&s->zones, id, c) < 0) {
+	if (!c || hash_put(&s->zones, z->id, c) < 0) {
 		free(c);
 		return NULL;
 	}
+	for (uint32_t e = 0; e < PMC_NR; e++)
+		if (z->row.valid & METRIC_BIT(metrics[e]))
+			c->told[e] = z->row.value[metrics[e]];
 	return c;
 }
 
@@ -254,7 +259,7 @@ static void add_up(struct counters *s, struct probe_zone *z, const uint64_t more
 		   uint64_t enabled_ns, uint64_t running_ns, uint32_t of)
 {
 	for (struct probe_zone *up = z; up; up = up->parent) {
-		struct counted *c = counted_of(s, up->id);
+		struct counted *c = counted_of(s, up);
 
 		for (uint32_t e = 0; e < PMC_NR; e++)
 			if (of & (1u << e))
@@ -320,7 +325,7 @@ static void quotients(const struct counters *s, struct probe_zone *z, struct cou
 static int counters_read(void *state, struct probes *p, struct probe_zone *z)
 {
 	struct counters *s = state;
-	struct counted *c = counted_of(s, z->id);
+	struct counted *c = counted_of(s, z);
 	int r = bpf_map_lookup_elem(bpf_map__fd(s->skel->maps.sums), &z->id, s->values);
 
 	if (!c || (r < 0 && r != -ENOENT))
