@@ -4,7 +4,7 @@
  * group with the one it looked up last. That is an address, which may be used again: so it is
  * forgotten when a cgroup is made or removed, a dying task's is not kept, and user space forgets
  * all of them with each tick, for groups that come and go unseen (autogroups, a controller switched
- * off).
+ * off and on: until that tick a group made so may pass for the one whose address it got).
  *
  * Otherwise a direct-mapped cache keyed by the css serial number answers almost always; a miss
  * walks up the task groups once. The zone is that of the cpu controller (sched_task_group), the

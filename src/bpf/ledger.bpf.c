@@ -13,7 +13,8 @@
  * 64 victims; what exceeds them is counted, never misattributed. Where one runner's stretch holds
  * several causes (own quota, steal, interrupts) the wait is split in proportion to their time. With
  * nested quotas the one of the latest waiter's cgroup counts for all waiters of the victim on that
- * CPU.
+ * CPU. A task that changes its cgroup while it runs is charged to the old one until it is switched
+ * out.
  */
 #include "ledger-pay.bpf.h"
 #include "task.bpf.h"
