@@ -79,21 +79,6 @@ ask_doctor()
 	has /tmp/doctor "CPU sets  *cpuset.cpus"
 }
 
-# history NAME..: czctl history as that user, from when the gateway has any
-history() { setpriv --reuid nobody --regid nogroup "$@" czctl history; }
-
-# From the first start on cz-gate tells nobody what czd would not tell them.
-gate_token()
-{
-	within 30 systemctl is-active cz-gate
-	[ "$(stat -c '%U:%G %a' /etc/cz/read-token)" = "root:cz 640" ] || fail "$(ls -l /etc/cz/read-token)"
-	within 30 czctl history || fail "root"
-	within 10 history --groups "$(getent group cz | cut -d: -f3)"
-	history --clear-groups >/tmp/refused 2>&1 && fail "nobody may read: $(cat /tmp/refused)"
-	has /tmp/refused 'needs a token'
-	cp /etc/cz/read-token /tmp/token
-}
-
 start_work()
 {
 	# on one CPU: the other is left to what is tested
@@ -272,7 +257,6 @@ upgrade()
 	dpkg-query -W czd | grep -q newer || fail "not upgraded"
 	[ "$(systemctl show czd -p MainPID --value)" != "$before" ] || fail "the old one runs on"
 	has /etc/cz/czd.yaml '# mine'
-	cmp /tmp/token /etc/cz/read-token || fail "another token"
 	czctl list --all | grep -q 'batch.slice *be' || fail "batch.slice is not best-effort any more"
 	zone_goes_on
 }
@@ -314,7 +298,6 @@ traces >/tmp/before
 check install install_all
 start_work
 check doctor ask_doctor
-check gate-token gate_token
 check protect protect
 check owned owned
 check limits-owned limits_owned
