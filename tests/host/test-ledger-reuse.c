@@ -42,6 +42,8 @@ static struct ledger *watch_victim(void)
 	mix_spawn("victim", "spin", LAST_CPU);
 	assert_int_equal(ledger_protect(l, mix_group_id("victim"), 0), 0);
 	mix_go();
+	mix_sleep_ns(50 *
+		     NS_PER_MS); /* what starts it waits beside it: two that wait count twice */
 	return l;
 }
 
