@@ -380,7 +380,7 @@ const struct verb verb_sim = {
 	    "\n"
 	    "Apps: memcached xapian nginx moses mongodb sphinx; best effort, without a load:\n"
 	    "stream compute analytics.\n"
-	    "Controllers: parties parties-code heracles clite libra.\n"
+	    "Controllers: parties parties-code heracles clite clite-jobs libra.\n"
 	    "\n"
 	    "Examples:\n"
 	    "  czctl sim memcached=20% xapian=20% nginx=40%\n"

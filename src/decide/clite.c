@@ -3,42 +3,49 @@
  * CLITE (Patel, Tiwari, HPCA'20): Bayesian optimisation of one score over all divisions of cores,
  * ways and memory bandwidth; 2 s a sample, less than 30 of them. Then it keeps the best, until a
  * load changes. docs/algorithms/clite.md.
+ *
+ * `clite` is the paper's. `clite-jobs` has a process for each job over that job's own units, and
+ * expects improvement where all targets are likely met: the score is a cliff, which one smooth
+ * process over all units does not predict.
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/hash.h"
-#include "decide/controller.h"
-#include "decide/gauss.h"
+#include "decide/clite-jobs.h"
 
 #define SAMPLES_MAX    29
 #define ZETA	       0.01
-#define STOP	       0.01 /* expected improvement; for two jobs, more for more */
+#define STOP_BY_JOB    0.002 /* what is expected is sharper there */
+#define STOP	       0.01  /* expected improvement; for two jobs, more for more */
 #define STARTS	       4
+#define FALLS	       0.9 /* a queue that drains: late by so much less each second */
+#define DRAIN_MAX_S    6   /* then a sample counts all the same */
 #define CLIMB_MAX      24
-#define MET	       0.5    /* scores above it: all targets are met */
 #define LOAD_CHANGED   100000 /* ppm of the load alone */
-#define NR_DIVIDED     3
-#define LEAST_SEARCHED 4 /* samples after the bootstrap, before it may stop */
+#define LEAST_SEARCHED 4      /* samples after the bootstrap, before it may stop */
 
-static const enum res divided[NR_DIVIDED] = {RES_CORE, RES_WAY, RES_BW};
-
-struct point {
-	uint16_t units[CTL_APPS_MAX][NR_DIVIDED];
-};
+const enum res clite_divided[NR_DIVIDED] = {RES_CORE, RES_WAY, RES_BW};
 
 struct sample {
-	struct point point;
+	struct clite_point point;
 	double performance[CTL_APPS_MAX], met[CTL_APPS_MAX]; /* met: target / latency, 1 at most */
 };
 
+struct variant {
+	bool by_job; /* a process for each job instead of one for the score */
+};
+
 struct clite {
+	const struct variant *variant;
 	struct sample samples[SAMPLES_MAX];
 	uint64_t random;
-	bool sampling;		/* now[] is being measured */
-	bool settled, draining; /* the first second of a sample: queues of the one before drain */
-	struct point now, best;
+	bool sampling; /* now[] is being measured */
+	bool settled;
+	unsigned int seconds;	   /* of this sample so far */
+	double late[CTL_APPS_MAX]; /* in the last of them */
+	struct clite_point now, best;
 	double best_score;
 	size_t best_job; /* which does best there: it keeps what it has in the next search */
 	double
@@ -46,31 +53,34 @@ struct clite {
 	uint32_t load_ppm[CTL_APPS_MAX];
 	size_t nr;
 	struct gauss gauss;
+	struct clite_jobs jobs; /* by_job */
 };
 
 static void *clite_create(const void *options, uint64_t seed)
 {
 	struct clite *s = calloc(1, sizeof(*s));
 
-	if (s)
+	if (s) {
+		s->variant = options;
 		s->random = seed;
+	}
 	return s;
 }
 
-static void divide_equally(const struct ctl_view *v, struct point *p)
+static void divide_equally(const struct ctl_view *v, struct clite_point *p)
 {
 	for (size_t k = 0; k < NR_DIVIDED; k++)
 		for (size_t i = 0; i < v->nr; i++) {
-			size_t total = v->host.total[divided[k]];
+			size_t total = v->host.total[clite_divided[k]];
 
 			p->units[i][k] = (uint16_t)(total / v->nr + (i < total % v->nr));
 		}
 }
 
-static void most_for(const struct ctl_view *v, size_t job, struct point *p)
+static void most_for(const struct ctl_view *v, size_t job, struct clite_point *p)
 {
 	for (size_t k = 0; k < NR_DIVIDED; k++) {
-		uint16_t total = v->host.total[divided[k]];
+		uint16_t total = v->host.total[clite_divided[k]];
 
 		for (size_t i = 0; i < v->nr; i++)
 			p->units[i][k] = i != job
@@ -79,10 +89,10 @@ static void most_for(const struct ctl_view *v, size_t job, struct point *p)
 	}
 }
 
-static void divide_at_random(struct clite *s, const struct ctl_view *v, struct point *p)
+static void divide_at_random(struct clite *s, const struct ctl_view *v, struct clite_point *p)
 {
 	for (size_t k = 0; k < NR_DIVIDED; k++) {
-		uint16_t total = v->host.total[divided[k]];
+		uint16_t total = v->host.total[clite_divided[k]];
 
 		for (size_t i = 0; i < v->nr; i++)
 			p->units[i][k] = total > 0;
@@ -91,13 +101,13 @@ static void divide_at_random(struct clite *s, const struct ctl_view *v, struct p
 	}
 }
 
-static void as_vector(const struct ctl_view *v, const struct point *p, double *x)
+static void as_vector(const struct ctl_view *v, const struct clite_point *p, double *x)
 {
 	size_t d = 0;
 
 	for (size_t i = 0; i < v->nr; i++)
 		for (size_t k = 0; k < NR_DIVIDED; k++) {
-			uint16_t total = v->host.total[divided[k]];
+			uint16_t total = v->host.total[clite_divided[k]];
 
 			x[d++] = total ? (double)p->units[i][k] / total : 0;
 		}
@@ -134,7 +144,7 @@ static double score(const struct clite *s, const struct ctl_view *v, const struc
 		if (!nr_be || v->apps[i].be)
 			done *= ratio;
 	}
-	return met >= 1 ? MET + 0.5 * pow(done, 1.0 / (double)(nr_be ? nr_be : nr_lc))
+	return met >= 1 ? CLITE_MET + 0.5 * pow(done, 1.0 / (double)(nr_be ? nr_be : nr_lc))
 			: 0.5 * pow(met, 1.0 / (double)nr_lc);
 }
 
@@ -155,6 +165,7 @@ static void learn(struct clite *s, const struct ctl_view *v)
 				: fmin(1, (double)a->target_ns / (double)a->latency_ns);
 		s->alone[i] = fmax(s->alone[i], m->performance[i]);
 	}
+	clite_jobs_learn(&s->jobs, v, &s->now);
 	as_vector(v, &s->now, g->x[g->nr++]);
 	s->best_score = -1;
 	for (size_t k = 0; k < g->nr; k++) {
@@ -169,25 +180,27 @@ static void learn(struct clite *s, const struct ctl_view *v)
 	}
 }
 
-static double worth(const struct clite *s, const struct ctl_view *v, const struct point *p)
+static double worth(const struct clite *s, const struct ctl_view *v, const struct clite_point *p)
 {
 	double x[GAUSS_DIMS_MAX];
 
+	if (s->variant->by_job)
+		return clite_jobs_worth(&s->jobs, v, p, s->best_score);
 	as_vector(v, p, x);
 	return gauss_improvement(&s->gauss, x, s->best_score, ZETA);
 }
 
 /* The move of one unit between two jobs that is worth most; `frozen`: a job left out, or -1. */
-static bool climb(const struct clite *s, const struct ctl_view *v, struct point *p, double *value,
-		  int frozen)
+static bool climb(const struct clite *s, const struct ctl_view *v, struct clite_point *p,
+		  double *value, int frozen)
 {
-	struct point best = *p;
+	struct clite_point best = *p;
 	bool better = false;
 
 	for (size_t k = 0; k < NR_DIVIDED; k++)
 		for (size_t from = 0; from < v->nr; from++)
 			for (size_t to = 0; to < v->nr; to++) {
-				struct point q = *p;
+				struct clite_point q = *p;
 				double w;
 
 				if (from == to || q.units[from][k] <= 1 || (int)from == frozen ||
@@ -206,33 +219,10 @@ static bool climb(const struct clite *s, const struct ctl_view *v, struct point 
 	return better;
 }
 
-static int set_lengths(struct clite *s, const double *by_resource)
+static int fit(struct clite *s, const struct ctl_view *v)
 {
-	for (size_t d = 0; d < s->gauss.dims; d++)
-		s->gauss.length[d] = by_resource[d % NR_DIVIDED];
-	return gauss_fit(&s->gauss);
-}
-
-/* How far a unit of each resource reaches: what explains the samples best. */
-static int fit(struct clite *s)
-{
-	static const double lengths[] = {0.08, 0.2, 0.6, 3};
-	const int n = sizeof(lengths) / sizeof(lengths[0]);
-	double chosen[NR_DIVIDED] = {0}, most = -INFINITY;
-
-	for (int i = 0; i < n * n * n; i++) {
-		double try[NR_DIVIDED] = {lengths[i % n], lengths[i / n % n], lengths[i / n / n]};
-		double likely;
-
-		if (set_lengths(s, try) < 0)
-			continue;
-		likely = gauss_likelihood(&s->gauss);
-		if (likely > most) {
-			most = likely;
-			memcpy(chosen, try, sizeof(chosen));
-		}
-	}
-	return isfinite(most) ? set_lengths(s, chosen) : -EDOM;
+	return s->variant->by_job ? clite_jobs_fit(&s->jobs, v)
+				  : gauss_fit_lengths(&s->gauss, NR_DIVIDED);
 }
 
 /* Where improvement is expected most; returns how much. */
@@ -242,7 +232,7 @@ static double search(struct clite *s, const struct ctl_view *v)
 
 	for (int start = 0; start < STARTS; start++) {
 		int frozen = start == 0 && v->nr > 2 ? (int)s->best_job : -1;
-		struct point p = s->best;
+		struct clite_point p = s->best;
 		double value;
 
 		if (start > 1)
@@ -260,10 +250,18 @@ static double search(struct clite *s, const struct ctl_view *v)
 
 static void restart(struct clite *s, const struct ctl_view *v)
 {
-	*s = (struct clite){
-	    .random = s->random, .nr = v->nr, .sampling = true, .draining = true, .best_score = -1};
+	uint64_t random = s->random;
+	const struct variant *variant = s->variant;
+
+	memset(s, 0, sizeof(*s));
+	s->variant = variant;
+	s->random = random;
+	s->nr = v->nr;
+	s->sampling = true;
+	s->best_score = -1;
 	s->gauss.dims = v->nr * NR_DIVIDED;
 	s->gauss.noise = 4e-4;
+	clite_jobs_init(&s->jobs, v);
 	for (size_t i = 0; i < v->nr; i++)
 		s->load_ppm[i] = v->apps[i].load_ppm;
 	divide_equally(v, &s->now);
@@ -279,10 +277,27 @@ static bool changed(const struct clite *s, const struct ctl_view *v)
 	return false;
 }
 
-static void settle(struct clite *s, struct ctl_plan *plan)
+/* Of noisy samples the luckiest looks best: of those that the processes, too, expect to meet all
+ * targets, the one with the best score is kept. */
+static void choose_likely(struct clite *s, const struct ctl_view *v)
+{
+	double best = -1;
+
+	for (size_t k = 0; k < s->gauss.nr; k++) {
+		if (s->gauss.y[k] <= best || !clite_jobs_likely(&s->jobs, v, k))
+			continue;
+		best = s->gauss.y[k];
+		s->best_score = best;
+		s->best = s->samples[k].point;
+	}
+}
+
+static void settle(struct clite *s, const struct ctl_view *v, struct ctl_plan *plan)
 {
 	s->settled = true;
 	s->sampling = false;
+	if (s->variant->by_job)
+		choose_likely(s, v);
 	s->now = s->best;
 	snprintf(plan->why, sizeof(plan->why), "the best of %zu samples, score %.3f, is kept",
 		 s->gauss.nr, s->best_score);
@@ -300,14 +315,14 @@ static void go_on(struct clite *s, const struct ctl_view *v, struct ctl_plan *pl
 			 taken + 1, taken - 1);
 		return;
 	}
-	if (taken >= SAMPLES_MAX || fit(s) < 0) {
-		settle(s, plan);
+	if (taken >= SAMPLES_MAX || fit(s, v) < 0) {
+		settle(s, v, plan);
 		return;
 	}
 	expected = search(s, v);
-	if (s->best_score > MET && taken >= v->nr + 1 + LEAST_SEARCHED &&
-	    expected < STOP * (double)v->nr / 2)
-		settle(s, plan);
+	if (s->best_score > CLITE_MET && taken >= v->nr + 1 + LEAST_SEARCHED &&
+	    expected < (s->variant->by_job ? STOP_BY_JOB : STOP) * (double)v->nr / 2)
+		settle(s, v, plan);
 	else
 		snprintf(plan->why, sizeof(plan->why),
 			 "sample %zu: %.3f better than %.3f is expected here", taken + 1, expected,
@@ -324,6 +339,34 @@ static void reject(const struct clite *s, const struct ctl_view *v, struct ctl_p
 		plan->migrate = (int)taken - 2;
 }
 
+/* The first second of a sample is never looked at, and those after it are not while a queue that
+ * the sample before left behind still gets shorter: what is late gets less so. */
+static bool drains(struct clite *s, const struct ctl_view *v)
+{
+	bool falls = false;
+
+	for (size_t i = 0; i < v->nr; i++) {
+		double late = v->apps[i].be ? 0 : -ctl_slack(&v->apps[i]);
+
+		falls |= late > 0 && late < FALLS * s->late[i];
+		s->late[i] = late;
+	}
+	return ++s->seconds < 2 || (falls && s->seconds < DRAIN_MAX_S);
+}
+
+/* An equal share of what is divided, of memory and of the disk. It has no rule for the frequency:
+ * that stays as it was found. */
+static void begin(const struct ctl_view *v, struct ctl_plan *plan)
+{
+	uint16_t freq[CTL_APPS_MAX];
+
+	for (size_t i = 0; i < v->nr; i++)
+		freq[i] = plan->alloc[i].units[RES_FREQ];
+	ctl_equal_share(v, plan);
+	for (size_t i = 0; i < v->nr; i++)
+		plan->alloc[i].units[RES_FREQ] = freq[i];
+}
+
 static void clite_step(void *state, const struct ctl_view *v, uint64_t now_ns,
 		       struct ctl_plan *plan)
 {
@@ -332,14 +375,13 @@ static void clite_step(void *state, const struct ctl_view *v, uint64_t now_ns,
 	if (!v->nr || v->nr * NR_DIVIDED > GAUSS_DIMS_MAX)
 		return;
 	if (changed(s, v)) {
-		ctl_equal_share(v, plan);
+		begin(v, plan);
 		restart(s, v);
 		snprintf(plan->why, sizeof(plan->why), "sample 1: an equal share of everything");
-	} else if (s->draining) {
-		s->draining = false;
+	} else if (s->sampling && drains(s, v)) {
 		return;
 	} else if (s->sampling) {
-		s->draining = true;
+		s->seconds = 0;
 		learn(s, v);
 		reject(s, v, plan);
 		go_on(s, v, plan);
@@ -347,8 +389,11 @@ static void clite_step(void *state, const struct ctl_view *v, uint64_t now_ns,
 	plan->samples = s->settled ? (unsigned int)s->gauss.nr : 0;
 	for (size_t i = 0; i < v->nr; i++)
 		for (size_t k = 0; k < NR_DIVIDED; k++)
-			plan->alloc[i].units[divided[k]] = s->now.units[i][k];
+			plan->alloc[i].units[clite_divided[k]] = s->now.units[i][k];
 }
+
+static const struct variant paper = {0};
+static const struct variant by_job = {.by_job = true};
 
 const struct controller controller_clite = {
     .name = "clite",
@@ -357,4 +402,14 @@ const struct controller controller_clite = {
     .create = clite_create,
     .step = clite_step,
     .destroy = free,
+    .options = &paper,
+};
+const struct controller controller_clite_jobs = {
+    .name = "clite-jobs",
+    .summary = "Bayesian optimisation with a process for each job",
+    .period_ns = 1000000000,
+    .create = clite_create,
+    .step = clite_step,
+    .destroy = free,
+    .options = &by_job,
 };

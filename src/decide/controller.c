@@ -4,8 +4,13 @@
 
 const char *const res_names[RES_NR] = {"cores", "ways", "frequency", "memory", "disk", "bandwidth"};
 const struct controller *const controllers[] = {
-    &controller_parties, &controller_parties_code, &controller_heracles,
-    &controller_clite,	 &controller_libra,	   NULL,
+    &controller_parties,
+    &controller_parties_code,
+    &controller_heracles,
+    &controller_clite,
+    &controller_clite_jobs,
+    &controller_libra,
+    NULL,
 };
 
 const struct controller *controller_find(const char *name)

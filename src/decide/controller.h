@@ -81,7 +81,7 @@ struct controller {
 	const void *options;	      /* of this variant */
 };
 extern const struct controller controller_parties, controller_parties_code, controller_heracles,
-    controller_clite, controller_libra, controller_cpi2;
+    controller_clite, controller_clite_jobs, controller_libra, controller_cpi2;
 /* Those that need no detector beside them; ends with NULL. */
 extern const struct controller *const controllers[];
 /* By name; NULL: there is none. */

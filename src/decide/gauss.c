@@ -73,6 +73,38 @@ double gauss_likelihood(const struct gauss *g)
 	return sum;
 }
 
+#define NR_LENGTHS 4
+static int set_lengths(struct gauss *g, size_t kinds, size_t which)
+{
+	static const double lengths[NR_LENGTHS] = {0.08, 0.2, 0.6, 3};
+
+	for (size_t k = 0; k < kinds; k++, which /= NR_LENGTHS)
+		for (size_t d = k; d < g->dims; d += kinds)
+			g->length[d] = lengths[which % NR_LENGTHS];
+	return gauss_fit(g);
+}
+
+int gauss_fit_lengths(struct gauss *g, size_t kinds)
+{
+	size_t all = 1, chosen = 0;
+	double most = -INFINITY;
+
+	for (size_t k = 0; k < kinds; k++)
+		all *= NR_LENGTHS;
+	for (size_t i = 0; i < all; i++) {
+		double likely;
+
+		if (set_lengths(g, kinds, i) < 0)
+			continue;
+		likely = gauss_likelihood(g);
+		if (likely > most) {
+			most = likely;
+			chosen = i;
+		}
+	}
+	return isfinite(most) ? set_lengths(g, kinds, chosen) : -EDOM;
+}
+
 void gauss_at(const struct gauss *g, const double *x, double *ret_mean, double *ret_deviation)
 {
 	double k[GAUSS_POINTS_MAX] = {0}, v[GAUSS_POINTS_MAX] = {0};
@@ -89,14 +121,21 @@ void gauss_at(const struct gauss *g, const double *x, double *ret_mean, double *
 	*ret_deviation = sqrt(fmax(0, variance));
 }
 
-double gauss_improvement(const struct gauss *g, const double *x, double best, double zeta)
+double gauss_expected(double mean, double deviation, double best, double zeta)
 {
-	double mean, deviation, z;
+	double z;
 
-	gauss_at(g, x, &mean, &deviation);
 	if (deviation < 1e-9)
 		return fmax(0, mean - best - zeta);
 	z = (mean - best - zeta) / deviation;
 	return (mean - best - zeta) * 0.5 * erfc(-z / M_SQRT2) +
 	       deviation * exp(-z * z / 2) / sqrt(2 * M_PI);
+}
+
+double gauss_improvement(const struct gauss *g, const double *x, double best, double zeta)
+{
+	double mean, deviation;
+
+	gauss_at(g, x, &mean, &deviation);
+	return gauss_expected(mean, deviation, best, zeta);
 }

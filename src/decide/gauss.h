@@ -21,7 +21,12 @@ struct gauss {
 must_check int gauss_fit(struct gauss *g);
 /* Log of the probability of y, without constants: how well the lengths fit. */
 double gauss_likelihood(const struct gauss *g);
+/* The same with the lengths that explain the points best, of a few; every kinds-th dimension has
+ * the same. */
+must_check int gauss_fit_lengths(struct gauss *g, size_t kinds);
 /* What y is expected at x, and its standard deviation. */
 void gauss_at(const struct gauss *g, const double *x, double *ret_mean, double *ret_deviation);
-/* Expected improvement over `best` by more than zeta. */
+/* Expected improvement of what is so distributed over `best` by more than zeta. */
+double gauss_expected(double mean, double deviation, double best, double zeta);
+/* The same at x: over `best` by more than zeta. */
 double gauss_improvement(const struct gauss *g, const double *x, double best, double zeta);

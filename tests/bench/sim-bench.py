@@ -43,19 +43,20 @@ def maps():
             "sim_parties_late_ppm": round(sum(late) / len(late) * 1e6)}
 
 
-def clite():
+def clite(name):
     ratios, samples = [], 0
     for effort in ("stream", "compute", "analytics"):
         for loads in [(m, x) for m in (10, 20, 30, 40) for x in (10, 20, 30, 40)]:
-            found = sim("--controller", "clite", f"memcached={loads[0]}%", f"xapian={loads[1]}%", effort)
+            found = sim("--controller", name, f"memcached={loads[0]}%", f"xapian={loads[1]}%", effort)
             if not found["feasible"]:
                 continue
             run = found["runs"][0]
             samples = max(samples, run["samples"])
             best = found["oracle_emu"] - sum(loads) / 100
             ratios.append(run["final_progress"] / best if run["final_met"] else 0)
-    say(f"clite: {sum(r > 0 for r in ratios)} of {len(ratios)} meet all targets in the end")
-    return {"sim_clite_of_oracle_ppm": round(sum(ratios) / len(ratios) * 1e6), "sim_clite_samples": samples}
+    say(f"{name}: {sum(r > 0 for r in ratios)} of {len(ratios)} meet all targets in the end")
+    key = "sim_" + name.replace("-", "_")
+    return {key + "_of_oracle_ppm": round(sum(ratios) / len(ratios) * 1e6), key + "_samples": samples}
 
 
-print(json.dumps({**maps(), **clite()}))
+print(json.dumps({**maps(), **clite("clite"), **clite("clite-jobs")}))

@@ -38,13 +38,18 @@ static void the_same_point_twice_needs_noise(void **state)
 	assert_int_equal(gauss_fit(&g), 0);
 }
 
-static void lab(struct ctl_lab *l)
+static void lab_of(struct ctl_lab *l, const struct controller *c)
 {
-	lab_init(l, &controller_clite, 3);
+	lab_init(l, c, 3);
 	l->v.host.total[RES_BW] = 10;
 	lab_add(l, false, 1000);
 	lab_add(l, true, 0);
 	l->v.apps[0].load_ppm = 300000;
+}
+
+static void lab(struct ctl_lab *l)
+{
+	lab_of(l, &controller_clite);
 }
 
 /* A world in which the first app needs 3 cores, and the second does as much as it has cores. */
@@ -76,11 +81,11 @@ static void it_begins_equal_then_all_for_each(void **state)
 	free(l.state);
 }
 
-static void it_finds_the_best_and_keeps_it(void **state)
+static void finds_the_best_and_keeps_it(const struct controller *c)
 {
 	struct ctl_lab l;
 
-	lab(&l);
+	lab_of(&l, c);
 	for (int i = 0; i < 70 && !l.plan.samples; i++) {
 		live(&l);
 		assert_int_equal(lab_sum(&l, RES_CORE), 8);
@@ -96,6 +101,50 @@ static void it_finds_the_best_and_keeps_it(void **state)
 	live(&l);
 	assert_int_equal(l.plan.samples, 0);
 	assert_int_equal(lab_units(&l, 0, RES_CORE), 4);
+	free(l.state);
+}
+
+static void it_finds_the_best_and_keeps_it(void **state)
+{
+	finds_the_best_and_keeps_it(&controller_clite);
+	finds_the_best_and_keeps_it(&controller_clite_jobs);
+}
+
+/* It has no rule for the frequency: what the host runs at stays. */
+static void the_frequency_stays(void **state)
+{
+	struct ctl_lab l;
+
+	lab(&l);
+	l.v.apps[0].alloc.units[RES_FREQ] = 23;
+	l.v.apps[1].alloc.units[RES_FREQ] = 17;
+	live(&l);
+	assert_int_equal(lab_units(&l, 0, RES_CORE), 4);
+	assert_int_equal(lab_units(&l, 0, RES_FREQ), 23);
+	assert_int_equal(lab_units(&l, 1, RES_FREQ), 17);
+	free(l.state);
+}
+
+/* A queue that gets shorter is waited for, 6 s at most; one that does not is a result at once. */
+static void a_sample_waits_for_a_queue_that_drains(void **state)
+{
+	static const int slacks[] = {-9000, -4000, -2000, -900, -400, -150};
+	struct ctl_lab l;
+
+	lab(&l);
+	lab_step(&l);
+	for (int i = 0; i < 5; i++) {
+		lab_slack(&l, 0, slacks[i]);
+		lab_step(&l);
+		assert_int_equal(lab_units(&l, 0, RES_CORE), 4);
+	}
+	lab_slack(&l, 0, slacks[5]);
+	lab_step(&l);
+	assert_int_equal(lab_units(&l, 0, RES_CORE), 7);
+	lab_slack(&l, 0, -300);
+	lab_step(&l);
+	lab_step(&l);
+	assert_int_equal(lab_units(&l, 1, RES_CORE), 7);
 	free(l.state);
 }
 
@@ -148,6 +197,8 @@ int main(void)
 	    cmocka_unit_test(the_same_point_twice_needs_noise),
 	    cmocka_unit_test(it_begins_equal_then_all_for_each),
 	    cmocka_unit_test(it_finds_the_best_and_keeps_it),
+	    cmocka_unit_test(the_frequency_stays),
+	    cmocka_unit_test(a_sample_waits_for_a_queue_that_drains),
 	    cmocka_unit_test(who_fails_with_everything_is_rejected),
 	    cmocka_unit_test(a_cap_lasts_five_minutes),
 	};
