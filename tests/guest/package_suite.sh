@@ -79,6 +79,13 @@ ask_doctor()
 	has /tmp/doctor "CPU sets  *cpuset.cpus"
 }
 
+# It filters its own system calls, within what the unit lets it do.
+gate_answers()
+{
+	(within 30 systemctl is-active cz-gate) || fail "$(journalctl -u cz-gate --no-pager | tail -n 5)"
+	within 30 czctl history
+}
+
 start_work()
 {
 	# on one CPU: the other is left to what is tested
@@ -298,6 +305,7 @@ traces >/tmp/before
 check install install_all
 start_work
 check doctor ask_doctor
+check gate gate_answers
 check protect protect
 check owned owned
 check limits-owned limits_owned
