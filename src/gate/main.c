@@ -176,6 +176,8 @@ static int run(const struct gate_options *o)
 		/* an address may come with the network: then it is worth another try */
 		return e.code == -EADDRNOTAVAIL ? EXIT_FAILURE : EXIT_NO_START;
 	}
+	if (!g.security.read_token[0])
+		log_warn("no read token (%s): everybody on this host may read", o->read_token_file);
 	log_notice("listening at %s, port %u", o->listen, http_port(g.http));
 	sd_notify(0, "READY=1");
 	r = sd_event_loop(g.loop);

@@ -401,6 +401,9 @@ def tokens():
             check(gate.ask("/")[0] == 200 and gate.ask("/healthz")[0] == 200, "what tells nothing is open")
             check(gate.ask("/metrics", Authorization="Bearer read-token-of-a-test")[0] == 200, "with the token")
             check(gate.change("/api/v1/undo", token="read-token-of-a-test")[0] == 401, "reading is not changing")
+            check("everybody on this host may read" not in live.read(gate.log), "warns though there is a token")
+        with Gate(czd) as gate:
+            check("everybody on this host may read" in live.read(gate.log), "no warning that everybody may read")
         command = Gate(czd).command
         outside = subprocess.run([*command, "--listen", "0.0.0.0:0"], capture_output=True, text=True, check=False, timeout=30)
         check(outside.returncode == 3 and "no read token" in outside.stderr, f"{outside}")

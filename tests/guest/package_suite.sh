@@ -79,11 +79,19 @@ ask_doctor()
 	has /tmp/doctor "CPU sets  *cpuset.cpus"
 }
 
-# It filters its own system calls, within what the unit lets it do.
-gate_answers()
+# history NAME..: czctl history as that user, from when the gateway has any
+history() { setpriv --reuid nobody --regid nogroup "$@" czctl history; }
+
+# It filters its own system calls, within what the unit lets it do. From the first start on it tells nobody what czd would not tell them.
+gate_token()
 {
 	(within 30 systemctl is-active cz-gate) || fail "$(journalctl -u cz-gate --no-pager | tail -n 5)"
-	within 30 czctl history
+	[ "$(stat -c '%U:%G %a' /etc/cz/read-token)" = "root:cz 640" ] || fail "$(ls -l /etc/cz/read-token)"
+	within 30 czctl history || fail "root"
+	within 10 history --groups "$(getent group cz | cut -d: -f3)"
+	history --clear-groups >/tmp/refused 2>&1 && fail "nobody may read: $(cat /tmp/refused)"
+	has /tmp/refused 'needs a token'
+	cp /etc/cz/read-token /tmp/token
 }
 
 start_work()
@@ -264,6 +272,7 @@ upgrade()
 	dpkg-query -W czd | grep -q newer || fail "not upgraded"
 	[ "$(systemctl show czd -p MainPID --value)" != "$before" ] || fail "the old one runs on"
 	has /etc/cz/czd.yaml '# mine'
+	cmp /tmp/token /etc/cz/read-token || fail "another token"
 	czctl list --all | grep -q 'batch.slice *be' || fail "batch.slice is not best-effort any more"
 	zone_goes_on
 }
@@ -305,7 +314,7 @@ traces >/tmp/before
 check install install_all
 start_work
 check doctor ask_doctor
-check gate gate_answers
+check gate-token gate_token
 check protect protect
 check owned owned
 check limits-owned limits_owned
