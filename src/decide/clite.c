@@ -165,7 +165,8 @@ static void learn(struct clite *s, const struct ctl_view *v)
 				: fmin(1, (double)a->target_ns / (double)a->latency_ns);
 		s->alone[i] = fmax(s->alone[i], m->performance[i]);
 	}
-	clite_jobs_learn(&s->jobs, v, &s->now);
+	if (s->variant->by_job)
+		clite_jobs_learn(&s->jobs, v, &s->now);
 	as_vector(v, &s->now, g->x[g->nr++]);
 	s->best_score = -1;
 	for (size_t k = 0; k < g->nr; k++) {

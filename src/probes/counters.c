@@ -131,8 +131,7 @@ static int open_cpu(struct counters *s, const struct pmc_event *events, uint32_t
 		r = hand_over(s, cpu, fd);
 		r = r < 0 ? bpf_refused(r, why, size) : 0;
 	}
-	for (uint32_t e = 0; e < PMC_NR; e++)
-		close_fd(&fd[e]);
+	pmc_close(fd);
 	return r;
 }
 

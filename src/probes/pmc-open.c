@@ -38,7 +38,7 @@ static int event_open(const struct pmc_event *e, uint32_t cpu, int group_fd)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-static void close_all(int fd[PMC_NR])
+void pmc_close(int fd[PMC_NR])
 {
 	for (uint32_t e = 0; e < PMC_NR; e++)
 		close_fd(&fd[e]);
@@ -78,7 +78,7 @@ int pmc_open_cpu(const struct pmc_event events[PMC_NR], uint32_t cpu, int ret_fd
 	if (*present)
 		r = start(ret_fd, *present);
 	if (r < 0)
-		close_all(ret_fd);
+		pmc_close(ret_fd);
 	return r == -ENOENT || r == -EINVAL ? -EOPNOTSUPP : r;
 }
 

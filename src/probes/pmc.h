@@ -56,6 +56,7 @@ extern const struct pmc_event pmc_hardware[PMC_NR], pmc_software[PMC_NR];
  * the CPU is offline; -EOPNOTSUPP, -EACCES: it has none of them, they are not allowed. */
 must_check int pmc_open_cpu(const struct pmc_event events[PMC_NR], uint32_t cpu, int ret_fd[PMC_NR],
 			    uint32_t *present);
+void pmc_close(int fd[PMC_NR]);
 /* The group that this fd leads. */
 must_check int pmc_read(int leader_fd, struct pmc_reading *ret);
 /* The first of the group in present; PMC_NR: none. */

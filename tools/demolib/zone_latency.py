@@ -213,8 +213,7 @@ def timely(got):
 
 
 def in_time(got, limit_ns):
-    p99 = got["latency_ns"].get("p99")
-    return p99 is not None and p99 <= limit_ns and got["replies"] >= 0.95 * got["intended"]
+    return got["latency_ns"]["p99"] <= limit_ns and got["replies"] >= 0.95 * got["intended"]
 
 
 def failed(got):
